@@ -1,0 +1,260 @@
+"""The memory plan: which value lives in which buffer, and where each buffer lies in the arena.
+
+A buffer is dead after the last node that reads any value in it. An operator that may work in
+place takes over a dying operand's buffer; a value that is assigned to a variable is computed
+straight into the variable where nothing reads the old one later; the rest share one arena, with
+offsets found greedily, largest buffer first (Pisarchyk and Lee, Efficient Memory Management for
+Deep Neural Net Inference, 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...graphs.interpreter import resolve, source_array
+from ...graphs.ir import PLACEHOLDER, VARIABLE, Graph, Node, Value
+from ...graphs.ops.core import Bound
+from ...graphs.storage import Storage
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Memory that one or more values share.
+
+    Attributes
+    ----------
+    nbytes : int
+    start, end : int
+        First and last node, in order of execution, at which it is live.
+    array : array or None
+        Memory that exists already: a variable's or a constant's.
+    offset : int
+        In the arena, in bytes.
+    storage : Storage or None
+        The variable whose memory it is.
+    """
+
+    nbytes: int
+    start: int
+    end: int
+    array: Any = None
+    offset: int = 0
+    storage: Storage | None = None
+
+
+@dataclass
+class MemoryPlan:
+    """Where every value of a graph lives for one binding of its symbolic dimensions.
+
+    Attributes
+    ----------
+    bounds : list of Bound
+        Per node, with sizes filled in.
+    homes : dict
+        From each computed or stored value to its buffer. A value without one is made anew in
+        each run: what is returned, feeds, and views of these.
+    arena : list of Buffer
+    arena_bytes, bound_bytes : int
+        Size of the arena, and the liveness lower bound that no plan can beat.
+    returned_bytes : int
+        Allocated in each run for what is returned.
+    in_place, direct : int
+        Results computed over a dying operand, and straight into a variable.
+    committed : list of (Storage, Value)
+        What is left to copy into variables at the end.
+    """
+
+    bounds: list[Bound]
+    homes: dict[Value, Buffer] = field(default_factory=dict)
+    arena: list[Buffer] = field(default_factory=list)
+    arena_bytes: int = 0
+    bound_bytes: int = 0
+    returned_bytes: int = 0
+    in_place: int = 0
+    direct: int = 0
+    committed: list[tuple[Storage, Value]] = field(default_factory=list)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes that a run holds beside variables, constants and feeds."""
+        return self.arena_bytes + self.returned_bytes
+
+    def __str__(self) -> str:
+        return (
+            f"plan memory: arena {self.arena_bytes} bytes in {len(self.arena)} buffers "
+            f"(liveness bound {self.bound_bytes}), {self.in_place} results in place, "
+            f"{self.direct} straight into variables, {self.returned_bytes} bytes returned a run"
+        )
+
+
+def plan_memory(graph: Graph, binding: dict[str, int]) -> MemoryPlan:
+    """Plan a graph for one binding of its symbolic dimensions."""
+    return _Planner(graph, binding).plan
+
+
+class _Planner:
+    def __init__(self, graph: Graph, binding: dict[str, int]) -> None:
+        self.graph, self.binding = graph, binding
+        self.plan = MemoryPlan([resolve(node, binding) for node in graph.nodes])
+        self.outputs = set(graph.outputs)
+        # Arrays of the right layout that are never touched: they tell which views are views.
+        self.layouts: dict[Value, Any] = {}
+        self.targets = {
+            node.inputs[1]: node for node in reversed(graph.effects)
+        }  # the first assignment of a value wins its memory
+        self.readers: dict[Storage, int] = {}
+        self._roots()
+        self._place()
+        self._commit()
+        self._offsets()
+
+    def _roots(self) -> None:
+        """Group values that share memory, and find when each group is last read."""
+        self.root: dict[Value, Value] = {}
+        self.last: dict[Value, int] = {}
+        for node, bound in zip(self.graph.nodes, self.plan.bounds):
+            for value in node.inputs:
+                if not node.op.effect:
+                    self.last[self.root[value]] = node.id
+            if node.op.effect:
+                self.last[self.root[node.inputs[1]]] = len(self.graph.nodes)
+                continue
+            for value, aval in zip(node.outputs, bound.outs):
+                self.root[value] = self._root_of(value, node, bound, aval)
+                self.last.setdefault(self.root[value], node.id)
+        for value in self.outputs:
+            self.last[self.root[value]] = len(self.graph.nodes)
+
+    def _root_of(self, value: Value, node: Node, bound: Bound, aval: Any) -> Value:
+        if node.is_source and node.op is not PLACEHOLDER:
+            self.layouts[value] = source_array(node, self.binding)
+            return value
+        if node.op.view:
+            source = self.layouts[node.inputs[0]]
+            view = bound.kernel(source)
+            if view is source or view.base is not None and np.may_share_memory(view, source):
+                self.layouts[value] = view
+                return self.root[node.inputs[0]]
+        self.layouts[value] = aval.device.xp.empty(aval.shape, aval.dtype)
+        return value
+
+    def is_view(self, value: Value) -> bool:
+        return self.root[value] is not value
+
+    def _place(self) -> None:
+        for node, bound in zip(self.graph.nodes, self.plan.bounds):
+            if node.op.effect:
+                continue
+            if node.is_source:
+                self._place_source(node)
+                continue
+            for value, aval in zip(node.outputs, bound.outs):
+                if self.is_view(value):
+                    home = self.plan.homes.get(self.root[value])
+                    if home is not None:
+                        self.plan.homes[value] = home
+                elif value in self.outputs or len(node.outputs) > 1:
+                    self.plan.returned_bytes += int(aval.nbytes)
+                else:
+                    self.plan.homes[value] = self._buffer(node, bound, value)
+
+    def _place_source(self, node: Node) -> None:
+        [value] = node.outputs
+        if node.op is PLACEHOLDER:
+            return
+        array = self.layouts[value]
+        storage = node.attrs["storage"] if node.op is VARIABLE else None
+        self.plan.homes[value] = Buffer(array.nbytes, 0, len(self.graph.nodes), array, 0, storage)
+
+    def _buffer(self, node: Node, bound: Bound, value: Value) -> Buffer:
+        end = self.last[value]
+        target = self.targets.get(value)
+        if target is not None and self._may_overwrite(node, target):
+            self.plan.direct += 1
+            return self.plan.homes[target.inputs[0]]
+        if node.op.in_place:
+            for operand in node.inputs:
+                home = self._dying(operand, node, value)
+                if home is not None:
+                    home.end = end
+                    self.plan.in_place += 1
+                    return home
+        home = Buffer(int(bound.outs[0].nbytes), node.id, end)
+        if home.nbytes:
+            self.plan.arena.append(home)
+        return home
+
+    def _dying(self, operand: Value, node: Node, value: Value) -> Buffer | None:
+        """The operand's buffer, if this node may write its result over it."""
+        home = self.plan.homes.get(operand)
+        layout, wanted = self.layouts[operand], self.layouts[value]
+        free = (
+            home is not None
+            and home.array is None
+            and not self.is_view(operand)
+            and self.last[operand] == node.id
+            and layout.shape == wanted.shape
+            and layout.dtype == wanted.dtype
+            # Another operand in the same memory under other strides would be overwritten unread.
+            and all(
+                other is operand or self.root[other] is not self.root[operand]
+                for other in node.inputs
+            )
+        )
+        return home if free else None
+
+    def _may_overwrite(self, node: Node, target: Node) -> bool:
+        """Whether a node may compute straight into the variable that its result is assigned to."""
+        variable = target.inputs[0]
+        storage = target.attrs["storage"]
+        readers = [v for v, root in self.root.items() if root is variable]
+        if any(v in self.outputs for v in readers):
+            return False
+        used = [user for v in readers for user in v.uses if not user.op.effect]
+        stored = [e for e in self.graph.effects if self._source_of(e) is variable]
+        written = [e for e in self.graph.effects if e.attrs["storage"] is storage]
+        own = [v for v in node.inputs if self.root[v] is variable]
+        return (
+            len(written) == 1
+            and not stored
+            and all(user.id <= node.id for user in used)
+            and (not own or (node.op.in_place and all(v is variable for v in own)))
+            and self.layouts[variable].flags.c_contiguous
+        )
+
+    def _source_of(self, effect: Node) -> Value:
+        return self.root[effect.inputs[1]]
+
+    def _commit(self) -> None:
+        last = {id(e.attrs["storage"]): e for e in self.graph.effects}
+        for effect in last.values():
+            storage, value = effect.attrs["storage"], effect.inputs[1]
+            home = self.plan.homes.get(value)
+            if home is None or home.storage is not storage or self.is_view(value):
+                self.plan.committed.append((storage, value))
+
+    def _offsets(self) -> None:
+        placed: list[Buffer] = []
+        for buffer in sorted(self.plan.arena, key=lambda b: -b.nbytes):
+            offset = 0
+            for other in sorted(placed, key=lambda b: b.offset):
+                if other.end < buffer.start or buffer.end < other.start:
+                    continue
+                if offset + buffer.nbytes <= other.offset:
+                    break
+                offset = max(offset, _aligned(other.offset + other.nbytes))
+            buffer.offset = offset
+            placed.append(buffer)
+            self.plan.arena_bytes = max(self.plan.arena_bytes, offset + buffer.nbytes)
+        for step in range(len(self.graph.nodes) + 1):
+            live = sum(b.nbytes for b in placed if b.start <= step <= b.end)
+            self.plan.bound_bytes = max(self.plan.bound_bytes, live)
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT

@@ -1,0 +1,220 @@
+"""planned: straight-line Python over a memory plan, written once per binding of the sizes.
+
+The generated function holds one kernel call a line, on arrays that were laid out beforehand, so a
+run neither walks a graph nor allocates for what it does not return.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+import numpy as np
+
+from ...graphs.errors import DiptychError
+from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
+from .memory import ALIGNMENT, MemoryPlan, plan_memory
+
+_FILE = "<diptych planned>"
+
+
+class Planned:
+    """Executes a graph by generated straight-line code over a memory plan.
+
+    Each binding of the symbolic dimensions is planned once. Concurrent runs have an arena each.
+    """
+
+    name = "planned"
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._plans: dict[tuple[Any, ...], _Plan] = {}
+        self._lock = threading.Lock()
+        if not graph.symbols:
+            self._plan({})
+
+    def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
+        plan = self._plans.get(tuple(sorted(binding.items())) if binding else ())
+        if plan is None or not plan.is_current():
+            plan = self._plan(binding)
+        return plan.run(feeds)
+
+    def plan(self, binding: dict[str, int]) -> MemoryPlan:
+        """The memory plan for a binding, made if need be."""
+        key = tuple(sorted(binding.items()))
+        return (self._plans.get(key) or self._plan(binding)).memory
+
+    def _plan(self, binding: dict[str, int]) -> _Plan:
+        with self._lock:
+            plan = _Plan(self._graph, binding)
+            self._plans[tuple(sorted(binding.items()))] = plan
+            return plan
+
+    @property
+    def source(self) -> str:
+        return "\n\n".join(_titled(k, p.source) for k, p in self._plans.items())
+
+    def explain(self) -> list[str]:
+        return [_titled(key, str(plan.memory)) for key, plan in self._plans.items()]
+
+
+class _Plan:
+    """One binding: the plan, its code, and the instances that are free to run."""
+
+    def __init__(self, graph: Graph, binding: dict[str, int]) -> None:
+        self.memory = plan_memory(graph, binding)
+        self._writer = _Writer(graph, self.memory)
+        self.source = self._writer.text
+        self._code: CodeType = compile(self.source, _FILE, "exec")
+        self._storages = [storage for storage, _ in graph.variables]
+        self._arrays = [storage.array for storage in self._storages]
+        self._written = {id(e.attrs["storage"]): e.attrs["storage"] for e in graph.effects}.values()
+        self._free: list[Callable[..., list[Any]]] = [self._instance()]
+
+    def is_current(self) -> bool:
+        """Whether every variable still has the memory that the plan was made for."""
+        return all(s.array is a for s, a in zip(self._storages, self._arrays))
+
+    def run(self, feeds: list[Any]) -> list[Any]:
+        try:
+            step = self._free.pop()
+        except IndexError:
+            step = self._instance()
+        try:
+            results = step(*feeds)
+        except DiptychError as error:
+            self._writer.locate(error)
+            raise
+        finally:
+            self._free.append(step)
+        for storage in self._written:
+            storage.version += 1
+        return results
+
+    def _instance(self) -> Callable[..., list[Any]]:
+        """The code with an arena of its own."""
+        namespace: dict[str, Any] = dict(self._writer.constants)
+        arena = _aligned_bytes(self.memory.arena_bytes)
+        for name, value in self._writer.static.items():
+            namespace[name] = self._array(value, arena, namespace)
+        exec(self._code, namespace)
+        return namespace["step"]
+
+    def _array(self, value: Value, arena: np.ndarray, made: dict[str, Any]) -> Any:
+        node = value.node
+        bound = self.memory.bounds[node.id]
+        if node.op.view and self._writer.is_static_view(value):
+            return bound.kernel(made[self._writer.names[node.inputs[0]]])
+        home = self.memory.homes[value]
+        if home.array is not None:
+            return home.array
+        aval = bound.outs[value.index]
+        piece = arena[home.offset : home.offset + int(aval.nbytes)]
+        return piece.view(aval.dtype).reshape(aval.shape)
+
+
+class _Writer:
+    """Prints a plan as the function ``step(*feeds)``.
+
+    Names say what a value is: ``f`` a feed, ``b`` a buffer, variable, constant or a view of one,
+    ``r`` what a run makes anew, ``k`` a kernel; the number is the node's.
+    """
+
+    def __init__(self, graph: Graph, memory: MemoryPlan) -> None:
+        self.graph, self.memory = graph, memory
+        self.names: dict[Value, str] = {}
+        self.static: dict[str, Value] = {}
+        self.constants: dict[str, Any] = {"copyto": np.copyto, "asarray": np.asarray}
+        self.lines: list[str] = []
+        self._nodes: list[Node] = []
+        for node in graph.nodes:
+            if not node.op.effect:
+                self._write(node)
+        self._write_commits()
+        feeds = [self.names[v] for v in graph.placeholders.values()]
+        returned = ", ".join(self._returned())
+        body = [f"    {line}" for line in self.lines]
+        self.text = "\n".join([f"def step({', '.join(feeds)}):", *body, f"    return [{returned}]"])
+
+    def is_static_view(self, value: Value) -> bool:
+        """Whether a value is a view of memory that exists before a run."""
+        node = value.node
+        return bool(
+            node.op.view
+            and value in self.memory.homes
+            and self.memory.homes.get(node.inputs[0]) is self.memory.homes[value]
+        )
+
+    def locate(self, error: DiptychError) -> None:
+        """Add the line of the user's program whose kernel raised."""
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == _FILE:
+                node = self._nodes[trace.tb_lineno - 2]
+                if node.location is not None:
+                    error.add_note(f"in {node.op.name}, made at {node.location}")
+            trace = trace.tb_next
+
+    def _write(self, node: Node) -> None:
+        for value in node.outputs:
+            kind = "f" if node.op is PLACEHOLDER else "b" if value in self.memory.homes else "r"
+            self.names[value] = f"{kind}{node.id}" + (f"_{value.index}" if value.index else "")
+            if kind == "b":
+                self.static[self.names[value]] = value
+        if node.is_source or self.is_static_view(node.outputs[0]):
+            return
+        kernel = f"k{node.id}"
+        self.constants[kernel] = self.memory.bounds[node.id].kernel
+        operands = ", ".join(self.names[v] for v in node.inputs)
+        results = [self.names[v] for v in node.outputs]
+        if node.outputs[0] in self.memory.homes and not node.op.view:
+            line = f"{kernel}({operands}{', ' if operands else ''}out={results[0]})"
+        elif node.outputs[0] in self.memory.homes:
+            line = f"copyto({results[0]}, {kernel}({operands}))"
+        else:
+            line = f"{', '.join(results)} = {kernel}({operands})"
+        self._add(node, f"{line}  # {node.op.name} {self.memory.bounds[node.id].outs[0]}")
+
+    def _write_commits(self) -> None:
+        """Copy what is assigned; through a temporary where a variable's own memory is read."""
+        late = []
+        for storage, value in self.memory.committed:
+            target = self.names[self.graph.variable_of(storage)]
+            home = self.memory.homes.get(value)
+            source = self.names[value]
+            if home is None or home.storage is not None:
+                self._add(value.node, f"c{len(late)} = {source}.copy()")
+                source = f"c{len(late)}"
+                late.append((value.node, f"copyto({target}, {source})"))
+            else:
+                self._add(value.node, f"copyto({target}, {source})")
+        for node, line in late:
+            self._add(node, line)
+
+    def _returned(self) -> list[str]:
+        seen: set[Value] = set()
+        names = []
+        for value in self.graph.outputs:
+            own = value not in self.memory.homes and not value.node.is_source
+            fresh = own and not value.node.op.view and value not in seen
+            name = self.names[value]
+            names.append(f"{name}.copy()" if not fresh else name if value.shape else f"asarray({name})")
+            seen.add(value)
+        return names
+
+    def _add(self, node: Node, line: str) -> None:
+        self.lines.append(line)
+        self._nodes.append(node)
+
+
+def _aligned_bytes(nbytes: int) -> np.ndarray:
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    shift = -raw.ctypes.data % ALIGNMENT
+    return raw[shift : shift + nbytes]
+
+
+def _titled(key: tuple[Any, ...], text: str) -> str:
+    sizes = ", ".join(f"{name}={size}" for name, size in key)
+    return f"[{sizes}] {text}" if sizes else text

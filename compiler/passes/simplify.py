@@ -1,0 +1,102 @@
+"""simplify: algebra that keeps every bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ...graphs import ops
+from ...graphs.ir import CONSTANT, Graph, Node, Value
+
+Rule = Callable[[Node, tuple[Value, ...]], "Value | None"]
+
+
+def simplify(graph: Graph) -> Graph:
+    """Before: any graph. After: no node matches a rule below. Each rule is exact for NaN,
+    infinities and signed zeros; ``x + 0.0`` is no rule, for it turns -0.0 into 0.0."""
+
+    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+        rule = RULES.get(node.op.name)
+        replaced = rule(node, inputs) if rule else None
+        return new.copy_node(node, inputs) if replaced is None else (replaced,)
+
+    return graph.rebuild(visit)
+
+
+def _without(neutral: float, node: Node, x: Value, y: Value) -> Value | None:
+    """``x`` where `y` is a constant of the neutral number and the result is like `x`."""
+    if y.node.op is not CONSTANT or x.aval != node.outputs[0].aval:
+        return None
+    array = y.node.attrs["array"]
+    if array.size != 1 or not isinstance(array, np.ndarray):
+        return None
+    number = array.reshape(())
+    exact = number == neutral and np.signbit(number) == np.signbit(neutral)
+    return x if exact else None
+
+
+def _either(neutral: float) -> Rule:
+    def rule(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+        x, y = inputs
+        found = _without(neutral, node, x, y)
+        return _without(neutral, node, y, x) if found is None else found
+
+    return rule
+
+
+def _right(neutral: float) -> Rule:
+    return lambda node, inputs: _without(neutral, node, *inputs)
+
+
+def _unchanged(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    """An operator that only reshapes or casts does nothing where the aval stays."""
+    return inputs[0] if inputs[0].aval == node.outputs[0].aval else None
+
+
+def _reshape(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    [x] = inputs
+    if x.aval == node.outputs[0].aval:
+        return x
+    if x.node.op.name == "reshape":
+        return ops.reshape(x.node.inputs[0], node.attrs["shape"])
+    return None
+
+
+def _permute(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    [x] = inputs
+    axes = node.attrs["axes"]
+    if axes == tuple(range(len(axes))):
+        return x
+    if x.node.op.name == "permute_dims":
+        inner = x.node.attrs["axes"]
+        composed = tuple(inner[a] for a in axes)
+        source = x.node.inputs[0]
+        identity = composed == tuple(range(len(axes)))
+        return source if identity else ops.permute_dims(source, composed)
+    return None
+
+
+def _negative(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    [x] = inputs
+    return x.node.inputs[0] if x.node.op.name == "negative" else None
+
+
+def _accumulate(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    return inputs[0] if len(inputs) == 1 else None
+
+
+RULES: dict[str, Rule] = {
+    "accumulate": _accumulate,
+    "add": _either(-0.0),
+    "astype": _unchanged,
+    "broadcast_to": _unchanged,
+    "divide": _right(1.0),
+    "multiply": _either(1.0),
+    "negative": _negative,
+    "permute_dims": _permute,
+    "power": _right(1.0),
+    "reshape": _reshape,
+    "subtract": _right(0.0),
+    "sum_to": _unchanged,
+}

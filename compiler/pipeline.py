@@ -1,0 +1,126 @@
+"""The pipeline: choose what is fetched, run the passes, hand the graph to an executor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..graphs.errors import FetchError, unknown
+from ..graphs.ir import Graph, Node, Update, Value
+from ..graphs.trees import flatten
+from .executors import EXECUTORS
+from .passes import PASSES
+from .program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class PassReport:
+    """What one pass did.
+
+    Attributes
+    ----------
+    name : str
+    before, after : int
+        Number of nodes.
+    seconds : float
+    """
+
+    name: str
+    before: int
+    after: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.before} nodes -> {self.after} ({self.seconds * 1e3:.2f} ms)"
+
+
+def compile_graph(
+    graph: Graph,
+    fetches: Any,
+    *,
+    executor: str = "planned",
+    passes: Iterable[str] | None = None,
+) -> Program:
+    """Compile a graph into a program that computes what is fetched and nothing else.
+
+    Parameters
+    ----------
+    graph : Graph
+    fetches : Value, Update, or nested lists, tuples and dicts of them
+        A run gives the same containers, with arrays for values and None for updates.
+    executor : {"planned", "reference"}
+    passes : iterable of str, optional
+        Which passes to run, in the pipeline's order. All by default.
+
+    Returns
+    -------
+    Program
+
+    Raises
+    ------
+    FetchError
+        When a fetch is none of this graph.
+    UnknownNameError
+        When an executor or a pass is not known.
+    """
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    chosen = list(PASSES) if passes is None else list(passes)
+    for name in chosen:
+        if name not in PASSES:
+            raise unknown("pass", name, PASSES)
+    leaves, structure = flatten(fetches)
+    selected = _select(graph, leaves)
+    reports = []
+    for name in [name for name in PASSES if name in chosen]:
+        before = len(selected.nodes)
+        start = time.perf_counter()
+        selected = PASSES[name](selected).verify()
+        seconds = time.perf_counter() - start
+        reports.append(PassReport(name, before, len(selected.nodes), seconds))
+    return Program(
+        graph=selected,
+        executor=EXECUTORS[executor](selected),
+        structure=structure,
+        is_value=[isinstance(leaf, Value) for leaf in leaves],
+        declared=graph.placeholders.keys(),
+        reports=reports,
+    )
+
+
+def _select(graph: Graph, leaves: list[Any]) -> Graph:
+    """A copy of the graph whose outputs and effects are the fetched ones.
+
+    Effects that hang on a value stay, for pruning to decide.
+    """
+    effects: set[Node] = {node for node in graph.effects if node.when is not None}
+    outputs = []
+    for leaf in leaves:
+        if isinstance(leaf, Update):
+            members = leaf.nodes
+        elif isinstance(leaf, Value):
+            members = (leaf.node,)
+            outputs.append(leaf)
+        else:
+            raise FetchError(
+                "fetch: must be a value or an update of the graph, got "
+                f"{type(leaf).__name__} {leaf!r}"
+            )
+        for node in members:
+            if node.graph is not graph:
+                raise FetchError(f"fetch: must be of the graph that is compiled, got {leaf!r}")
+            if node.op.effect:
+                effects.add(node)
+    held, graph.outputs = graph.outputs, tuple(outputs)
+    try:
+        kept = [node for node in graph.nodes if not node.op.effect or node in effects]
+        copy = graph.rebuild(Graph.copy_node, kept)
+    finally:
+        graph.outputs = held
+    fetched = {node.id for leaf in leaves if isinstance(leaf, Update) for node in leaf.nodes}
+    for old, new in zip(kept, copy.nodes, strict=True):
+        if old.id in fetched:
+            new.when = None
+    return copy

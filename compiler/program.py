@@ -1,0 +1,93 @@
+"""Program: a compiled graph that can be run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ..graphs.feeds import bind_feeds
+from ..graphs.ir import Graph
+from ..graphs.trees import unflatten
+
+
+class Program:
+    """What `compile_graph` gives: run it, and ask it what was done.
+
+    Attributes
+    ----------
+    graph : Graph
+        After all passes.
+    executor : object
+        Of `compiler.EXECUTORS`.
+    reports : list of PassReport
+
+    Examples
+    --------
+    >>> with dt.static.Graph() as g:
+    ...     x = g.placeholder("x", ("n",))
+    ...     y = x * 2 + 1
+    >>> program = g.compile(fetches=y)
+    >>> program.run({"x": [1.0, 2.0, 3.0]})
+    array([3., 5., 7.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        executor: Any,
+        structure: Any,
+        is_value: list[bool],
+        declared: Collection[str],
+        reports: list[Any],
+    ) -> None:
+        self.graph, self.executor, self.reports = graph, executor, reports
+        self._structure, self._is_value = structure, is_value
+        self._declared = tuple(declared)
+        self._kept = [self._declared.index(name) for name in graph.placeholders]
+
+    def run(self, feeds: Mapping[Any, Any] | None = None) -> Any:
+        """Run once.
+
+        Parameters
+        ----------
+        feeds : mapping, optional
+            From placeholders or their names to arrays, tensors or nested lists.
+
+        Returns
+        -------
+        arrays in the containers of the fetches, None for an update; in memory of their own
+
+        Raises
+        ------
+        FeedError, ShapeError, DTypeError
+            When the feeds do not fit. Nothing has run then.
+        """
+        arrays, binding = bind_feeds(self.graph, feeds or {}, self._declared)
+        results = iter(self.executor.run(arrays, binding))
+        return unflatten(
+            self._structure, [next(results) if value else None for value in self._is_value]
+        )
+
+    def call(self, arrays: list[Any]) -> list[Any]:
+        """Run on arrays that are known to fit; flat outputs.
+
+        For callers that have checked already, such as the bridge. No dimension is symbolic.
+
+        Parameters
+        ----------
+        arrays : list
+            One per placeholder that was declared, in order, pruned ones included.
+        """
+        return self.executor.run([arrays[i] for i in self._kept], {})
+
+    def explain(self) -> str:
+        """What every pass did, and what the executor plans, a line each."""
+        return "\n".join([*map(str, self.reports), *self.executor.explain()])
+
+    @property
+    def source(self) -> str:
+        """The code that was generated, of the plans made so far; empty for an interpreter."""
+        return self.executor.source
+
+    def __repr__(self) -> str:
+        return f"<program of {len(self.graph.nodes)} nodes, executor {self.executor.name}>"

@@ -1,0 +1,187 @@
+"""The backward sweep over the tape."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+from ..graphs.autodiff import as_list, seeds_for, total, unreached
+from ..graphs.errors import TapeError
+from ..graphs.modes import set_grad_enabled
+from .tape import Node
+from .tensor import Tensor
+
+
+def backward(
+    outputs: Any,
+    gradients: Any = None,
+    *,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> None:
+    """Add the gradient of the sum of `outputs` to ``.grad`` of every leaf; see `Tensor.backward`."""
+    outputs = _recorded(outputs)
+    with set_grad_enabled(create_graph):
+        found = _sweep(outputs, seeds_for(outputs, gradients), None)
+        given: set[int] = set()
+        for leaf, gradient in found.values():
+            _accumulate(leaf, gradient, given)
+    if not (retain_graph or create_graph):
+        _free(outputs)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of the sum of `outputs` with respect to `inputs`; ``.grad`` stays as it is.
+
+    Parameters
+    ----------
+    outputs, inputs : Tensor or sequence
+    grad_outputs : Tensor or sequence, optional
+        Cotangents of the outputs; 1 for scalars by default.
+    retain_graph : bool, optional
+        Keep the tape's buffers; as `create_graph` by default.
+    create_graph : bool
+        Record the backward pass itself, so that the gradients can be differentiated again.
+    allow_unused : bool
+        Give None for an input that does not reach the outputs, in place of an error.
+
+    Returns
+    -------
+    tuple, one gradient per input
+
+    Raises
+    ------
+    TapeError
+        As `Tensor.backward` does, and for an input that does not reach the outputs.
+
+    Examples
+    --------
+    >>> x = dt.tensor(3.0, requires_grad=True)
+    >>> (slope,) = dt.grad(x * x * x, x, create_graph=True)
+    >>> (curvature,) = dt.grad(slope, x)
+    >>> slope.item(), curvature.item()
+    (27.0, 18.0)
+    """
+    outputs, inputs = _recorded(outputs), as_list(inputs)
+    for position, x in enumerate(inputs):
+        if not (isinstance(x, Tensor) and x.requires_grad) and not allow_unused:
+            raise unreached(position)
+    keys = [_key(x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs]
+    with set_grad_enabled(create_graph):
+        found = _sweep(outputs, seeds_for(outputs, grad_outputs), {k for k in keys if k})
+    results = []
+    for position, key in enumerate(keys):
+        gradient = found[key][1] if key in found else None
+        if gradient is None and not allow_unused:
+            raise unreached(position)
+        results.append(gradient)
+    if not (create_graph if retain_graph is None else retain_graph):
+        _free(outputs)
+    return tuple(results)
+
+
+def _recorded(outputs: Any) -> list[Tensor]:
+    outputs = as_list(outputs)
+    for output in outputs:
+        if not isinstance(output, Tensor) or not output.requires_grad:
+            raise TapeError(
+                "backward: an output must have been recorded, got one without requires_grad"
+            )
+    return outputs
+
+
+def _key(tensor: Tensor) -> tuple[int, int]:
+    """What a cotangent is gathered under: a leaf, or one result of a node."""
+    return (id(tensor if tensor.grad_fn is None else tensor.grad_fn), tensor.index)
+
+
+def _sweep(
+    outputs: list[Tensor], seeds: list[Any], wanted: set[tuple[int, int]] | None
+) -> dict[tuple[int, int], tuple[Any, Tensor]]:
+    """Cotangents of the wanted tensors, or of every leaf when `wanted` is None.
+
+    Nodes are taken from a heap in descending order of creation, so a cotangent is complete when
+    its node is reached; there is no recursion, so a chain may be of any length.
+    """
+    useful = None if wanted is None else _useful(outputs, wanted)
+    met: dict[tuple[int, int], tuple[Any, list[Any]]] = {}
+    heap: list[tuple[int, Node]] = []
+    queued: set[int] = set()
+
+    def give(source: Any, index: int, cotangent: Any) -> None:
+        met.setdefault((id(source), index), (source, []))[1].append(cotangent)
+        if isinstance(source, Node) and id(source) not in queued:
+            queued.add(id(source))
+            heapq.heappush(heap, (-source.seq, source))
+
+    for output, seed in zip(outputs, seeds):
+        source, index = output.edge() or (output, 0)
+        give(source, index, seed)
+    found: dict[tuple[int, int], tuple[Any, Tensor]] = {}
+    while heap:
+        _, node = heapq.heappop(heap)
+        totals: list[Any] = []
+        for index in range(len(node.outputs)):
+            key = (id(node), index)
+            gradient = None
+            if key in met:
+                gradient = node.apply_hooks(index, total(met.pop(key)[1]))
+                if wanted is not None and key in wanted:
+                    found[key] = (node, gradient)
+            totals.append(gradient)
+        needs = [
+            edge is not None and (useful is None or id(edge[0]) in useful) for edge in node.edges
+        ]
+        if not any(needs):
+            continue
+        node.check_alive()
+        for position, cotangent in node.pull(totals, needs):
+            give(*node.edges[position], cotangent)
+    for key, (leaf, cotangents) in met.items():
+        if wanted is None or key in wanted:
+            found[key] = (leaf, leaf.apply_hooks(total(cotangents)))
+    return found
+
+
+def _nodes(outputs: list[Tensor]) -> list[Node]:
+    """Every node that the outputs came from, operands before results."""
+    seen: dict[int, Node] = {}
+    pending = [o.grad_fn for o in outputs if o.grad_fn is not None]
+    while pending:
+        node = pending.pop()
+        if id(node) not in seen:
+            seen[id(node)] = node
+            pending.extend(e[0] for e in node.edges if e is not None and isinstance(e[0], Node))
+    return sorted(seen.values(), key=lambda node: node.seq)
+
+
+def _useful(outputs: list[Tensor], wanted: set[tuple[int, int]]) -> set[int]:
+    """Ids of the nodes and leaves through which a gradient reaches what is wanted."""
+    useful = {key[0] for key in wanted}
+    for node in _nodes(outputs):
+        if any(edge is not None and id(edge[0]) in useful for edge in node.edges):
+            useful.add(id(node))
+    return useful
+
+
+def _free(outputs: list[Tensor]) -> None:
+    for node in _nodes(outputs):
+        node.free()
+
+
+def _accumulate(leaf: Tensor, gradient: Tensor, given: set[int]) -> None:
+    """Add to a leaf's gradient; the first one is taken over if nothing else can hold its memory."""
+    if leaf.grad is not None:
+        leaf.grad = total([leaf.grad, gradient])
+        return
+    shared = id(gradient.array) in given or gradient.array.base is not None
+    leaf.grad = gradient.clone() if shared else gradient
+    given.add(id(gradient.array))

@@ -1,0 +1,104 @@
+"""The eager style: check, run the kernel, record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..graphs.kernels import launch
+from ..graphs.operand import Operand
+from ..graphs.ops import astype
+from ..graphs.ops.core import Bound, Op
+from ..graphs.ops.plain import as_plain, materialise, spec_of
+from ..graphs.storage import Storage
+from ..graphs.modes import mode
+from .tape import OpNode, Saved
+
+
+class Eager:
+    """Applies operators to tensors at once. One instance, `EAGER`, serves every thread."""
+
+    rank = 1
+    tensor_type: Any = None
+    parameter_type: Any = None
+
+    def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+        tensors: list[Any] = []
+        arrays: list[Any] = []
+        specs: list[Any] = []
+        for operand in operands:
+            if not isinstance(operand, Operand):
+                operand = array = as_plain(operand, op.name)
+            else:
+                if isinstance(operand, Storage):
+                    operand = self.read(operand)
+                array = operand.array
+            tensors.append(operand)
+            arrays.append(array)
+            specs.append(spec_of(array))
+        bound = op.bind(tuple(specs), attrs)
+        for i in bound.casts:
+            if isinstance(tensors[i], Operand):
+                tensors[i] = astype(tensors[i], bound.ins[i].dtype)
+                arrays[i] = tensors[i].array
+            else:
+                arrays[i] = materialise(arrays[i], bound.ins[i], op.name)
+        tensor = self.tensor_type
+        results = [tensor(array) for array in launch(bound, arrays)]
+        if op.view and results[0].array.base is not None:
+            self._link(tensors[0], results[0])
+        if mode.enabled and op.vjp:
+            edges = [t.edge() if isinstance(t, tensor) else None for t in tensors]
+            if any(edges):
+                self._record(bound, tensors, results, tuple(edges))
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def _record(
+        self, bound: Bound, tensors: list[Any], results: list[Any], edges: tuple[Any, ...]
+    ) -> None:
+        op = bound.op
+        names = {n for i, edge in enumerate(edges) if edge is not None for n in op.reads(i)}
+        saved = {}
+        for name in names:
+            if name in op.results:
+                index = op.results.index(name)
+                saved[name] = Saved(name, results[index], index)
+            else:
+                operand = tensors[op.operands.index(name)]
+                if not isinstance(operand, self.tensor_type):
+                    position = op.operands.index(name)
+                    operand = self.tensor_type(materialise(operand, bound.ins[position], op.name))
+                saved[name] = Saved(name, operand, None)
+        node = OpNode(bound, edges, saved)
+        for index, result in enumerate(results):
+            result.grad_fn, result.index, result.requires_grad = node, index, True
+
+    def _link(self, base: Any, view: Any) -> None:
+        """Let a view share its base's storage, so that a change of either shows in the version."""
+        if isinstance(base, self.tensor_type):
+            view._storage, view._base = base.storage, base
+            view._view_version = base.storage.version
+
+    def read(self, storage: Any) -> Any:
+        if not isinstance(storage, Storage):
+            return storage
+        held = self.tensor_type(storage.array)
+        held._storage = storage
+        return held
+
+    def assign(self, storage: Any, value: Any, when: Any = None) -> None:
+        storage.storage.write(getattr(value, "array", value))
+
+    def together(self, updates: Any) -> None:
+        return None
+
+    def grad(self, outputs: Any, inputs: Any, **options: Any) -> Any:
+        from .grad import grad
+
+        return grad(outputs, inputs, **options)
+
+    def parameter(self, storage: Storage, requires_grad: bool) -> Any:
+        """The parameter of this style over a storage."""
+        return self.parameter_type(storage, requires_grad)
+
+
+EAGER = Eager()

@@ -1,0 +1,462 @@
+"""Tensor: an array, its storage, and where it stands on the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..graphs import ops
+from ..graphs.devices import CPU, Device, device_of, put
+from ..graphs.dtypes import as_dtype, is_float
+from ..graphs.errors import DTypeError, TapeError
+from ..graphs.operand import Operand
+from ..graphs.ops import dispatch
+from ..graphs.ops.indexing import hashable
+from ..graphs.ops.plain import array_of
+from ..graphs.parameter import Parameter
+from ..graphs.storage import Storage
+from ..graphs.modes import mode
+from .style import EAGER
+from .tape import AccumulateGrad, Node
+
+
+class Tensor(Operand):
+    """An array that operators run on at once, and that records how it was made.
+
+    Made by `tensor`, `asarray`, `from_numpy`, the creation functions and every operator.
+
+    Attributes
+    ----------
+    array : numpy.ndarray or cupy.ndarray
+        The numbers themselves.
+    requires_grad : bool
+        Whether a gradient is wanted for it.
+    grad : Tensor or None
+        Of a leaf, after `backward`.
+    grad_fn : Node or None
+        The call that made it, None for a leaf.
+
+    Examples
+    --------
+    >>> x = dt.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = (
+        "__weakref__", "_base", "_hooks", "_retains", "_storage", "_view_version", "array", "grad",
+        "grad_fn", "index", "requires_grad",
+    )  # fmt: skip
+
+    style: Any = EAGER
+
+    def __init__(self, array: Any, requires_grad: bool = False) -> None:
+        self.array = array
+        self.requires_grad = requires_grad
+        self.grad: Any = None
+        self.grad_fn: Node | None = None
+        self.index = 0
+        self._storage: Storage | None = None
+        self._base: Tensor | None = None
+        self._view_version = 0
+        self._hooks: list[Callable[[Any], Any]] | None = None
+        self._retains = False
+
+    # -- what it is --------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype:  # type: ignore[override]
+        return self.array.dtype
+
+    @property
+    def device(self) -> Device:  # type: ignore[override]
+        return device_of(self.array)
+
+    @property
+    def storage(self) -> Storage:
+        """The storage that this tensor and all its views share."""
+        if self._storage is None:
+            self._storage = Storage.__new__(Storage)
+            self._storage.array, self._storage.version, self._storage.name = self.array, 0, None
+        return self._storage
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether nothing recorded made it."""
+        return self.grad_fn is None
+
+    @property
+    def next_functions(self) -> Any:
+        return self.grad_fn.next_functions if self.grad_fn else ()
+
+    # -- conversion --------------------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray:
+        """The numbers as a NumPy array: the very memory on the CPU, a copy from CUDA.
+
+        Raises
+        ------
+        TapeError
+            When it records a gradient: use ``x.detach().numpy()``.
+        """
+        if self.requires_grad:
+            raise TapeError("numpy: the tensor must not record, got requires_grad=True; detach it")
+        return put(self.array, CPU)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def item(self) -> Any:
+        """The number of a tensor of one element, as a Python scalar.
+
+        Raises
+        ------
+        DTypeError
+            When it has another number of elements.
+        """
+        if self.array.size != 1:
+            raise DTypeError(f"item: must have one element, got shape {self.shape}")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """The numbers as nested Python lists."""
+        return self.array.tolist()
+
+    def detach(self) -> Tensor:
+        """A tensor over the same memory that does not record."""
+        alias = Tensor(self.array)
+        alias._storage = self.storage
+        return alias
+
+    def clone(self) -> Tensor:
+        """A copy in memory of its own, through which gradients flow."""
+        return ops.accumulate([self])
+
+    def to(self, device: Device | str) -> Tensor:
+        """The tensor on a device; itself when it is there already.
+
+        Raises
+        ------
+        DeviceError
+            When the device is unknown or not here.
+        """
+        target = Device.of(device)
+        array = put(self.array, target)
+        if array is self.array:
+            return self
+        if self.requires_grad and mode.enabled:
+            raise TapeError("to: a recorded tensor cannot move, got requires_grad=True; detach it")
+        return Tensor(array)
+
+    def cpu(self) -> Tensor:
+        return self.to("cpu")
+
+    def cuda(self) -> Tensor:
+        return self.to("cuda")
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __index__(self) -> int:
+        return self.item().__index__()
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise DTypeError("len: a 0-d tensor has no length, got shape ()")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, item: Any) -> bool:
+        return bool((self == item).array.any())
+
+    def __repr__(self) -> str:
+        numbers = np.array2string(put(self.array, CPU), separator=", ", prefix="tensor(")
+        extra = "" if self.dtype in _PLAIN else f", dtype={self.dtype}"
+        if self.device != CPU:
+            extra += f", device='{self.device}'"
+        if self.grad_fn is not None:
+            extra += f", grad_fn={self.grad_fn!r}"
+        elif self.requires_grad:
+            extra += ", requires_grad=True"
+        return f"tensor({numbers}{extra})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    # -- gradients ---------------------------------------------------------------------------
+
+    def backward(
+        self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
+        """Add the gradient of this tensor to ``.grad`` of every leaf it came from.
+
+        Parameters
+        ----------
+        gradient : Tensor, optional
+            The cotangent; 1 for a scalar.
+        retain_graph : bool
+            Keep the tape's buffers for another backward.
+        create_graph : bool
+            Record the backward pass itself, for gradients of gradients.
+
+        Raises
+        ------
+        TapeError
+            When it records nothing, is no scalar and has no cotangent, when the buffers were
+            freed, or when a saved value has been changed in place.
+        """
+        from .grad import backward
+
+        backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Say in place whether a gradient is wanted for this leaf.
+
+        Raises
+        ------
+        TapeError
+            When it is no leaf.
+        DTypeError
+            When it holds no floats.
+        """
+        if not self.is_leaf:
+            raise TapeError("requires_grad_: only a leaf can change, got a recorded result")
+        self.requires_grad = _recordable(self.array, requires_grad)
+        return self
+
+    def retain_grad(self) -> None:
+        """Keep ``.grad`` of a tensor that is no leaf, too."""
+        if not self.is_leaf and not self._retains:
+            self._retains = True
+            self.register_hook(lambda g: setattr(self, "grad", g.detach()))
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+        """Call `hook` with this tensor's gradient; what it returns replaces the gradient.
+
+        Returns
+        -------
+        callable
+            Removes the hook.
+
+        Raises
+        ------
+        TapeError
+            When the tensor records no gradient.
+        """
+        if not self.requires_grad:
+            raise TapeError("register_hook: the tensor must record, got requires_grad=False")
+        if self.grad_fn is not None:
+            hooks = self.grad_fn.hooks(self.index)
+        else:
+            if self._hooks is None:
+                self._hooks = []
+            hooks = self._hooks
+        hooks.append(hook)
+        return lambda: hooks.remove(hook) if hook in hooks else None
+
+    def apply_hooks(self, gradient: Tensor) -> Tensor:
+        """The gradient after the hooks of a leaf."""
+        for hook in self._hooks or ():
+            replaced = hook(gradient)
+            gradient = gradient if replaced is None else replaced
+        return gradient
+
+    @property
+    def accumulator(self) -> AccumulateGrad:
+        """The node that stands for this leaf at the end of the tape."""
+        return AccumulateGrad(self)
+
+    def edge(self) -> tuple[Any, int] | None:
+        """Where its gradient flows: its maker, or itself if it is a leaf."""
+        if not self.requires_grad:
+            return None
+        if self._base is not None and self._view_version != self.storage.version:
+            raise TapeError(
+                "view: its base must not change in place after it was taken, got version "
+                f"{self.storage.version} in place of {self._view_version}; take the view again"
+            )
+        return (self if self.grad_fn is None else self.grad_fn, self.index)
+
+    def rejoin(self, node: Node, index: int) -> Tensor:
+        """This detached result with its history put back."""
+        joined = self.detach()
+        joined.grad_fn, joined.index, joined.requires_grad = node, index, True
+        return joined
+
+    # -- in place ----------------------------------------------------------------------------
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._become(ops.setitem(self._before_change("setitem"), value, hashable(index)))
+
+    def __iadd__(self, other: Any) -> Tensor:
+        return self._become(ops.add(self._before_change("add"), other))
+
+    def __isub__(self, other: Any) -> Tensor:
+        return self._become(ops.subtract(self._before_change("subtract"), other))
+
+    def __imul__(self, other: Any) -> Tensor:
+        return self._become(ops.multiply(self._before_change("multiply"), other))
+
+    def __itruediv__(self, other: Any) -> Tensor:
+        return self._become(ops.divide(self._before_change("divide"), other))
+
+    def copy_(self, other: Any) -> Tensor:
+        """Take the numbers of `other`, broadcast to this shape, in place."""
+        return self._become(ops.setitem(self._before_change("copy_"), other, (Ellipsis,)))
+
+    def _before_change(self, name: str) -> Tensor:
+        if mode.enabled and self.requires_grad and self.is_leaf:
+            raise TapeError(
+                f"{name}: a leaf that records must not change in place, got requires_grad=True; "
+                "use dt.no_grad()"
+            )
+        return self
+
+    def _become(self, result: Tensor) -> Tensor:
+        """Take over a result's numbers in place, and its history."""
+        recorded = result.requires_grad
+        if recorded and self._base is not None:
+            raise TapeError(
+                "in place: a view that records cannot change its base, got a view; assign "
+                "through the base, as base[index] = value"
+            )
+        self.storage.check(self.storage.shape, result.dtype)
+        if result.shape != self.shape:
+            ops.broadcast_to(result, self.shape)  # raises the error of the operator
+        # A result may be saved by its own node, so it keeps its memory and this tensor gets a copy.
+        self.array[...] = result.array
+        self.storage.version += 1
+        self._view_version = self.storage.version
+        if recorded:
+            self.grad_fn, self.index, self.requires_grad = result.grad_fn, result.index, True
+        return self
+
+
+_PLAIN = {np.dtype("float32"), np.dtype("int64"), np.dtype("bool")}
+
+
+class TensorParameter(Tensor, Parameter):
+    """The parameter of eager code: a tensor over a storage that graphs can share."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
+        storage = data if isinstance(data, Storage) else Storage(data, name)
+        super().__init__(storage.array, _recordable(storage.array, requires_grad))
+        self._storage = storage
+
+    @property
+    def style(self) -> dispatch.Style:  # type: ignore[override]
+        return dispatch.current()
+
+    @property
+    def name(self) -> str | None:
+        return self.storage.name
+
+    def __repr__(self) -> str:
+        return f"parameter {self.name or ''}".rstrip() + "\n" + super().__repr__()
+
+
+EAGER.tensor_type, EAGER.parameter_type = Tensor, TensorParameter
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of the data.
+
+    Parameters
+    ----------
+    data : number, nested lists of numbers, array or Tensor
+        Python floats become float32; an array keeps its dtype.
+    dtype : dtype, optional
+    device : Device or str, optional
+    requires_grad : bool
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    DTypeError
+        When the data are no numbers, or a gradient is asked for and they are no floats.
+
+    Examples
+    --------
+    >>> dt.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    array = _read(data, dtype)
+    array = array.copy() if array is getattr(data, "array", data) else array
+    array = array if device is None else put(array, Device.of(device))
+    return Tensor(array, _recordable(array, requires_grad))
+
+
+def asarray(data: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor of the data; over the same memory where that is possible and `copy` is not True.
+
+    Examples
+    --------
+    >>> numbers = np.zeros(2)
+    >>> x = dt.asarray(numbers)
+    >>> numbers[0] = 1
+    >>> x
+    tensor([1., 0.], dtype=float64)
+    """
+    if isinstance(data, Tensor) and not copy and dtype is None and device is None:
+        return data
+    array = _read(data, dtype)
+    if copy and array is getattr(data, "array", data):
+        array = array.copy()
+    return Tensor(array if device is None else put(array, Device.of(device)))
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor over the memory of a NumPy array.
+
+    Raises
+    ------
+    DTypeError
+        When it is no NumPy array of a dtype that Diptych computes with.
+
+    Examples
+    --------
+    >>> dt.from_numpy(np.zeros(2, np.float32))
+    tensor([0., 0.])
+    """
+    if not isinstance(array, np.ndarray):
+        raise DTypeError(f"from_numpy: must be a NumPy array, got {type(array).__name__}")
+    as_dtype(array.dtype)
+    return Tensor(array)
+
+
+def _read(data: Any, dtype: Any) -> Any:
+    array = getattr(data, "array", data)
+    if not isinstance(array, np.ndarray) and not hasattr(array, "__cuda_array_interface__"):
+        array = np.asarray(array) if isinstance(array, np.generic) else array_of(array, "tensor")
+    wanted = as_dtype(array.dtype if dtype is None else dtype)
+    return array if array.dtype == wanted else array.astype(wanted)
+
+
+def _recordable(array: Any, requires_grad: bool) -> bool:
+    if requires_grad and not is_float(array.dtype):
+        raise DTypeError(f"requires_grad: only floats have gradients, got {array.dtype}")
+    return bool(requires_grad)

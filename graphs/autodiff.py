@@ -1,0 +1,196 @@
+"""Reverse-mode differentiation of graphs, and the step that graphs and the tape share.
+
+The gradient rules are the operators' own. Nodes are visited in descending order of creation, and
+the cotangents that meet at a value are summed in that order by one `accumulate`, here and on the
+tape, so both give the same kernels in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .avals import Aval, show
+from .dtypes import is_float
+from .errors import DTypeError, GraphError, ShapeError, TapeError
+from .ir import Graph, Value
+from .modes import enable_grad
+from .ops import accumulate, ones, zeros
+from .ops.core import Bound, Context
+
+
+def pull(
+    bound: Bound,
+    needs: Sequence[bool],
+    saved: Callable[[str], Any],
+    cotangents: Sequence[Any],
+) -> list[tuple[int, Any]]:
+    """Cotangents of the operands of one call, from those of its results.
+
+    Parameters
+    ----------
+    bound : Bound
+    needs : sequence of bool
+        Which operands' cotangents are wanted; no rule runs for the others.
+    saved : callable
+        From the name of an operand or result to what the rules read.
+    cotangents : sequence
+        One per result.
+
+    Returns
+    -------
+    list of (position, cotangent), in order of position
+    """
+    op = bound.op
+    wanted = [i for i, need in enumerate(needs) if need]
+    names = {name for i in wanted for name in op.reads(i)}
+    context = Context(bound, {name: saved(name) for name in names})
+    pulled = ((i, op.rule(i)(context, *cotangents)) for i in wanted)
+    return [(i, g) for i, g in pulled if g is not None]
+
+
+def total(cotangents: list[Any]) -> Any:
+    """The sum of the cotangents that met at one value."""
+    return cotangents[0] if len(cotangents) == 1 else accumulate(cotangents)
+
+
+def seeds_for(outputs: Sequence[Any], given: Any) -> list[Any]:
+    """The cotangents to start from: as given, or 1 for scalars.
+
+    Raises
+    ------
+    TapeError
+        When none is given for an output that is no scalar.
+    DTypeError
+        When an output is no float.
+    ShapeError
+        When a cotangent has not its output's shape.
+    """
+    if given is None:
+        given = [None] * len(outputs)
+    elif not isinstance(given, list | tuple):
+        given = [given]
+    if len(given) != len(outputs):
+        raise ShapeError(
+            f"grad: one cotangent per output is needed, got {len(given)} for {len(outputs)}"
+        )
+    seeds = []
+    for output, seed in zip(outputs, given):
+        if not is_float(output.dtype):
+            raise DTypeError(f"grad: outputs must be floats, got {output.dtype}")
+        if seed is None:
+            if output.shape != ():
+                raise TapeError(
+                    "grad: outputs without a cotangent must be scalars, got shape "
+                    f"{show(output.shape)}"
+                )
+            seed = ones((), dtype=output.dtype, device=output.device)
+        elif seed.shape != output.shape:
+            raise ShapeError(
+                f"grad: a cotangent must have its output's shape, got {show(seed.shape)} for "
+                f"{show(output.shape)}"
+            )
+        seeds.append(seed)
+    return seeds
+
+
+def zeros_of(aval: Aval) -> Any:
+    """The cotangent of a result that nothing reads."""
+    return zeros(aval.shape, dtype=aval.dtype, device=aval.device)
+
+
+def as_list(operands: Any) -> list[Any]:
+    return list(operands) if isinstance(operands, list | tuple) else [operands]
+
+
+def unreached(position: int) -> TapeError:
+    return TapeError(
+        f"grad: every input must reach the outputs, got input {position}, which does not; pass "
+        "allow_unused=True to get None for it"
+    )
+
+
+def gradients(
+    graph: Graph,
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    allow_unused: bool = False,
+    **eager_only: Any,
+) -> tuple[Any, ...]:
+    """Append the gradient of the sum of `outputs` to a graph.
+
+    Parameters
+    ----------
+    outputs, inputs : value or sequence
+        Inputs may be parameters and storages: their variables are meant.
+    grad_outputs : value or sequence, optional
+        Cotangents of the outputs; 1 for scalars by default.
+    allow_unused : bool
+        Give None for an input that does not reach the outputs, in place of an error.
+
+    Returns
+    -------
+    tuple of Value, one per input
+    """
+    outputs, inputs = as_list(outputs), as_list(inputs)
+    for value in outputs:
+        if not isinstance(value, Value) or value.graph is not graph:
+            raise GraphError(f"grad: outputs must be values of this graph, got {value!r}")
+    nodes = list(graph.nodes)
+    with graph.building(), enable_grad():
+        seeds = seeds_for(outputs, grad_outputs)
+        wanted = [_wanted(graph, x) for x in inputs]
+        reached = _reached(nodes, [v for candidates in wanted for v in candidates])
+        found = _sweep(nodes, outputs, seeds, reached, {v for c in wanted for v in c})
+    results = []
+    for position, candidates in enumerate(wanted):
+        gradient = next((found[v] for v in candidates if v in found), None)
+        if gradient is None and not allow_unused:
+            raise unreached(position)
+        results.append(gradient)
+    return tuple(results)
+
+
+def _wanted(graph: Graph, x: Any) -> list[Value]:
+    """The value that an input means; for state, its start and what has been assigned since."""
+    if isinstance(x, Value):
+        return [x]
+    return [graph.variable_of(x.storage), graph.read(x)]
+
+
+def _reached(nodes: list[Any], inputs: list[Value]) -> set[Value]:
+    """Every float value that depends on the inputs, they included."""
+    reached = set(inputs)
+    for node in nodes:
+        if node.recorded and node.op.vjp and any(v in reached for v in node.inputs):
+            reached.update(v for v in node.outputs if is_float(v.dtype))
+    return reached
+
+
+def _sweep(
+    nodes: list[Any],
+    outputs: list[Value],
+    seeds: list[Any],
+    reached: set[Value],
+    wanted: set[Value],
+) -> dict[Value, Any]:
+    cotangents: dict[Value, list[Any]] = {}
+    for value, seed in zip(outputs, seeds):
+        cotangents.setdefault(value, []).append(seed)
+    found: dict[Value, Any] = {}
+    for node in reversed(nodes):
+        met = [cotangents.pop(v, None) for v in node.outputs]
+        if all(m is None for m in met) or not any(v in reached for v in node.outputs):
+            continue
+        totals = [None if m is None else total(m) for m in met]
+        found.update((v, g) for v, g in zip(node.outputs, totals) if v in wanted and g is not None)
+        needs = [v in reached for v in node.inputs]
+        if not any(needs):
+            continue
+        full = [zeros_of(v.aval) if g is None else g for v, g in zip(node.outputs, totals)]
+        named = {**dict(zip(node.op.operands, node.inputs)), **dict(zip(node.op.results, node.outputs))}
+        for position, g in pull(node.bound, needs, named.__getitem__, full):
+            cotangents.setdefault(node.inputs[position], []).append(g)
+    return found

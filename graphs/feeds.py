@@ -1,0 +1,91 @@
+"""Feeds: what a run is given, checked against the placeholders before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from .avals import show
+from .devices import device_of
+from .dims import Dim
+from .errors import DTypeError, FeedError, ShapeError
+from .ir import Graph, Value
+from .ops.plain import array_of
+
+
+def bind_feeds(
+    graph: Graph, feeds: Mapping[Any, Any], declared: Collection[str]
+) -> tuple[list[Any], dict[str, int]]:
+    """Arrays in the order of the placeholders, and the size of every symbolic dimension.
+
+    Parameters
+    ----------
+    feeds : mapping
+        From placeholders or their names to arrays, tensors or nested lists.
+    declared : collection of str
+        Names of the placeholders before pruning: their feeds are allowed, if not needed.
+
+    Raises
+    ------
+    FeedError
+        When a placeholder is not fed, or a feed is for none.
+    ShapeError, DTypeError
+        When a feed does not fit its placeholder, or two disagree about a dimension.
+    """
+    by_name: dict[str, Any] = {}
+    for key, data in feeds.items():
+        by_name[_name(declared, key)] = data
+    missing = [name for name in graph.placeholders if name not in by_name]
+    if missing:
+        raise FeedError(
+            f"feed: every placeholder must be fed, got none for {', '.join(map(repr, missing))}"
+        )
+    arrays: list[Any] = []
+    binding: dict[str, int] = {}
+    source: dict[str, str] = {}
+    for name, value in graph.placeholders.items():
+        array = _array(by_name[name], value)
+        _match(name, value, array, binding, source)
+        arrays.append(array)
+    return arrays, binding
+
+
+def _name(declared: Collection[str], key: Any) -> str:
+    name = key.node.attrs.get("name") if isinstance(key, Value) else key
+    if name not in declared:
+        known = ", ".join(map(repr, declared)) or "none"
+        raise FeedError(f"feed: keys must be placeholders ({known}), got {key!r}")
+    return name
+
+
+def _array(data: Any, value: Value) -> Any:
+    data = getattr(data, "array", data)
+    if not hasattr(data, "strides"):
+        data = array_of(data, "feed")
+        if data.dtype != value.dtype and data.dtype.kind == value.dtype.kind:
+            data = data.astype(value.dtype)
+    return data
+
+
+def _match(
+    name: str, value: Value, array: Any, binding: dict[str, int], source: dict[str, str]
+) -> None:
+    expected = f"feed {name!r}: must be {value.aval}, got {array.dtype}{list(array.shape)}"
+    if array.dtype != value.dtype:
+        raise DTypeError(expected)
+    if device_of(array).kind != value.device.kind:
+        raise FeedError(f"{expected} on {device_of(array)}")
+    if len(array.shape) != len(value.shape):
+        raise ShapeError(expected)
+    for dim, size in zip(value.shape, array.shape):
+        if not isinstance(dim, Dim):
+            if dim != size:
+                raise ShapeError(expected)
+            continue
+        [symbol] = dim.symbols
+        if binding.setdefault(symbol, size) != size:
+            raise ShapeError(
+                f"feed {name!r}: dimension {symbol!r} must be one size, got {size} here and "
+                f"{binding[symbol]} in {source[symbol]!r}, shape {show(array.shape)}"
+            )
+        source.setdefault(symbol, name)

@@ -1,0 +1,143 @@
+"""The reference interpreter: node by node, through the very kernels that eager code calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .dims import substitute
+from .errors import DiptychError
+from .ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
+from .kernels import launch
+from .ops.core import Bound
+
+
+class Interpreter:
+    """Runs a graph as it stands. Subclasses override `run_node` to do something else at a node.
+
+    Parameters
+    ----------
+    graph : Graph
+
+    Examples
+    --------
+    >>> from diptych.graphs.avals import Aval
+    >>> from diptych.graphs.ir import Graph
+    >>> graph = Graph()
+    >>> x = graph.add_placeholder("x", Aval((2,), np.dtype("float32")))
+    >>> graph.outputs = (x * 2,)
+    >>> Interpreter(graph).run([np.ones(2, np.float32)], {})
+    [array([2., 2.], dtype=float32)]
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._last_use = _last_uses(graph)
+        self._resolved: dict[tuple[Any, ...], list[Bound]] = {}
+
+    def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
+        """Run once: compute the outputs, then commit the effects.
+
+        Parameters
+        ----------
+        feeds : list of arrays
+            In the order of the placeholders.
+        binding : dict
+            The size of each symbolic dimension.
+
+        Returns
+        -------
+        list of arrays
+            The outputs, in fresh memory.
+        """
+        env: dict[Value, Any] = {}
+        fed = iter(feeds)
+        writes: list[tuple[Any, Any]] = []
+        for node, bound in zip(self.graph.nodes, self._resolve(binding)):
+            if node.op.effect:
+                writes.append((node.attrs["storage"], env[node.inputs[1]]))
+            elif node.op is PLACEHOLDER:
+                env[node.outputs[0]] = next(fed)
+            elif node.is_source:
+                env[node.outputs[0]] = source_array(node, binding)
+            else:
+                arrays = [env[v] for v in node.inputs]
+                try:
+                    env.update(zip(node.outputs, self.run_node(node, bound, arrays)))
+                except DiptychError as error:
+                    _locate(error, node)
+                    raise
+                del arrays
+            for value in self._last_use[node.id]:
+                env.pop(value, None)
+        results = [fresh(env[v], v) for v in self.graph.outputs]
+        commit(writes)
+        return results
+
+    def run_node(self, node: Node, bound: Bound, arrays: list[Any]) -> tuple[Any, ...]:
+        """Compute one node's results from its operands."""
+        return launch(bound, arrays)
+
+    def _resolve(self, binding: dict[str, int]) -> list[Bound]:
+        key = tuple(sorted(binding.items()))
+        if key not in self._resolved:
+            self._resolved[key] = [resolve(node, binding) for node in self.graph.nodes]
+        return self._resolved[key]
+
+
+def resolve(node: Node, binding: dict[str, int]) -> Bound:
+    """A node's bound operator with every symbolic dimension replaced by its size."""
+    if not binding:
+        return node.bound
+    if node.op.kernel is None:
+        ins = tuple(aval.substitute(binding) for aval in node.bound.ins)
+        outs = tuple(aval.substitute(binding) for aval in node.bound.outs)
+        return Bound(node.op, node.attrs, ins, outs)
+    specs = tuple(
+        (a.shape, a.dtype, a.device) for a in (aval.substitute(binding) for aval in node.bound.ins)
+    )
+    return node.op.bind(specs, tuple(substitute(v, binding) for v in node.attrs.values()))
+
+
+def source_array(node: Node, binding: dict[str, int]) -> Any:
+    """The array of a constant, a variable or a size."""
+    if node.op is CONSTANT:
+        return node.attrs["array"]
+    if node.op is VARIABLE:
+        return node.attrs["storage"].array
+    aval = node.outputs[0].aval
+    return aval.device.xp.asarray(node.attrs["dim"].evaluate(binding), aval.dtype)
+
+
+def fresh(array: Any, value: Value) -> Any:
+    """An output in memory of its own: neither a view, nor a feed, a constant or a variable."""
+    owned = array.base is None and not value.node.is_source
+    return array if owned else array.copy()
+
+
+def commit(writes: list[tuple[Any, Any]]) -> None:
+    """Write every storage; values that are views or storages themselves are copied out first."""
+    held = {id(storage.array) for storage, _ in writes}
+    safe = [
+        (storage, array.copy() if array.base is not None or id(array) in held else array)
+        for storage, array in writes
+    ]
+    for storage, array in safe:
+        storage.write(array)
+
+
+def _last_uses(graph: Graph) -> list[list[Value]]:
+    """Per node, the values that nothing after it reads."""
+    kept = set(graph.outputs)
+    last: list[list[Value]] = [[] for _ in graph.nodes]
+    for node in graph.nodes:
+        for value in node.outputs:
+            if value not in kept:
+                end = max((user.id for user in value.uses), default=node.id)
+                if not any(user.op.effect for user in value.uses):
+                    last[end].append(value)
+    return last
+
+
+def _locate(error: DiptychError, node: Node) -> None:
+    if node.location is not None:
+        error.add_note(f"in {node.op.name}, made at {node.location}")

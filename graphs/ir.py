@@ -1,0 +1,581 @@
+"""The graph: nodes in order of creation, each one operator on values.
+
+The IR is functional. Its only effect is `assign`, which names the storage to write when a run has
+computed everything; until then a variable reads what it held at the start. A graph is append-only,
+and a pass makes a new one with `Graph.rebuild`, so nothing is ever patched in place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from .avals import Aval, aval_of
+from .devices import CPU, Device
+from .dims import Dim, symbols
+from .dtypes import DTYPES
+from .errors import DTypeError, GraphError, StaticValueError
+from .modes import mode
+from .operand import Operand
+from .ops import dispatch
+from .ops.core import Bound, Op, defop
+from .ops.plain import as_plain, materialise, spec_of
+from .parameter import Parameter
+from .storage import Storage
+
+
+def _source(name: str, attrs: dict[str, Any], doc: str) -> Op:
+    """An operator that brings a value into a graph; it has no kernel and is never launched."""
+    function = defop(
+        name,
+        "-> y",
+        attrs=attrs,
+        infer=lambda **attrs: attrs["aval"],
+        kernel=None,
+        vjp=(),
+        structural=True,
+        cost=lambda ins, outs, attrs: 0,
+        doc=doc,
+    )
+    return function.op
+
+
+PLACEHOLDER = _source("placeholder", {"aval": None, "name": ""}, "A value that each run is fed.")
+CONSTANT = _source("constant", {"aval": None, "array": None}, "An array known when building.")
+VARIABLE = _source("variable", {"aval": None, "storage": None}, "What a storage held at the start.")
+SIZE = _source("size", {"aval": None, "dim": None}, "A symbolic dimension as a number.")
+ASSIGN = defop(
+    "assign",
+    "variable, value -> nothing",
+    attrs={"storage": None},
+    infer=lambda variable, value, storage: value,
+    kernel="positive",
+    vjp=None,
+    structural=True,
+    effect=True,
+    cost=lambda ins, outs, attrs: 0,
+    doc="Write a value into a variable's storage when the run has computed everything.",
+).op
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """The line of the user's program that made a node."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class Value(Operand):
+    """A result of a node: what a graph computes, known by its aval alone.
+
+    Attributes
+    ----------
+    node : Node
+    index : int
+        Which of the node's results it is.
+    aval : Aval
+    uses : list of Node
+        The nodes that read it, once per operand position.
+    """
+
+    __slots__ = ("aval", "index", "node", "uses")
+
+    def __init__(self, node: Node, index: int, aval: Aval) -> None:
+        self.node, self.index, self.aval = node, index, aval
+        self.uses: list[Node] = []
+
+    @property
+    def style(self) -> Graph:  # type: ignore[override]
+        return self.node.graph
+
+    @property
+    def graph(self) -> Graph:
+        return self.node.graph
+
+    @property
+    def shape(self) -> Any:  # type: ignore[override]
+        return self.aval.shape
+
+    @property
+    def dtype(self) -> Any:  # type: ignore[override]
+        return self.aval.dtype
+
+    @property
+    def device(self) -> Device:  # type: ignore[override]
+        return self.aval.device
+
+    @property
+    def name(self) -> str:
+        """Its name in the text form, such as ``%3``."""
+        suffix = f".{self.index}" if len(self.node.outputs) > 1 else ""
+        return f"%{self.node.id}{suffix}"
+
+    def __bool__(self) -> bool:
+        raise self._no_number("bool()", "write the choice with dt.where")
+
+    def __int__(self) -> int:
+        raise self._no_number("int()")
+
+    def __float__(self) -> float:
+        raise self._no_number("float()")
+
+    def __index__(self) -> int:
+        raise self._no_number("an index")
+
+    def __len__(self) -> int:
+        size = self.shape[0] if self.shape else None
+        if isinstance(size, int):
+            return size
+        raise self._no_number("len()")
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise self._no_number("a NumPy array")
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise GraphError(
+            f"setitem: a static value cannot change in place, got {self.name}; "
+            "use x = dt.setitem(x, value, index)"
+        )
+
+    def numpy(self) -> Any:
+        raise self._no_number("numpy()")
+
+    def item(self) -> Any:
+        raise self._no_number("item()")
+
+    def tolist(self) -> Any:
+        raise self._no_number("tolist()")
+
+    def backward(self, *args: Any, **kwargs: Any) -> None:
+        raise self._no_number("backward()", "use dt.grad or an optimiser's minimize")
+
+    def _no_number(self, asked: str, remedy: str = "") -> StaticValueError:
+        error = StaticValueError(
+            f"{asked}: a static value has no number until its graph runs, got {self.name} "
+            f"({self.aval})" + (f"; {remedy}" if remedy else "")
+        )
+        here, made = user_location(), self.node.location
+        if here is not None:
+            error.add_note(f"asked at {here}")
+        if made is not None:
+            error.add_note(f"{self.name} ({self.node.op.name}) was made at {made}")
+        return error
+
+    def __str__(self) -> str:
+        # A trace that prints a value would print the wrong thing once and then never again.
+        raise self._no_number("str()", "print(repr(value)) shows the value itself")
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
+
+    def __repr__(self) -> str:
+        return f"<{self.node.op.name} {self.name}: {self.aval}>"
+
+
+class Node:
+    """One application of an operator.
+
+    Attributes
+    ----------
+    graph : Graph
+    id : int
+        Its place in the graph, which is the order of creation.
+    bound : Bound
+        The operator with its attributes and avals.
+    inputs, outputs : tuple of Value
+    when : Value or None
+        Of an `assign`: it takes place in every run that computes this value.
+    location : Location or None
+    recorded : bool
+        Whether gradients flow through it: it was not made within `no_grad`.
+    """
+
+    __slots__ = ("bound", "graph", "id", "inputs", "location", "outputs", "recorded", "when")
+
+    def __init__(
+        self,
+        graph: Graph,
+        bound: Bound,
+        inputs: tuple[Value, ...],
+        location: Location | None,
+        when: Value | None = None,
+    ) -> None:
+        self.graph, self.bound, self.inputs = graph, bound, inputs
+        self.id = len(graph.nodes)
+        self.location, self.when = location, when
+        self.recorded = mode.enabled
+        self.outputs = tuple(Value(self, i, aval) for i, aval in enumerate(bound.outs))
+        for value in inputs:
+            value.uses.append(self)
+
+    @property
+    def op(self) -> Op:
+        return self.bound.op
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        return self.bound.attrs
+
+    @property
+    def is_source(self) -> bool:
+        """Whether the node brings a value in rather than computing one."""
+        return self.op.kernel is None and not self.op.effect
+
+    def __repr__(self) -> str:
+        from .text import node_text
+
+        return f"<node {node_text(self)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A group of assignments. Fetched, it makes a run write them, and gives None."""
+
+    nodes: tuple[Node, ...]
+
+
+class Graph:
+    """A graph, and the style that builds it: an operator on its values appends a node.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        In order of creation, which is a topological order.
+    outputs : tuple of Value
+        What a program of this graph gives back.
+    """
+
+    rank = 2
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.outputs: tuple[Value, ...] = ()
+        self._placeholders: dict[str, Value] = {}
+        self._variables: dict[int, tuple[Storage, Value]] = {}
+        self._current: dict[int, Value] = {}
+        self._parameters: list[Any] = []
+
+    # -- building ----------------------------------------------------------------------------
+
+    def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+        """Append an operator on operands of any kind; its results as values."""
+        lifted = [self.lift(x, op.name) for x in operands]
+        specs = tuple(_spec(x) for x in lifted)
+        bound = op.bind(specs, attrs)
+        values = []
+        for position, (operand, aval) in enumerate(zip(lifted, bound.ins)):
+            if not isinstance(operand, Value):
+                operand = self._bring_in(operand, aval, op.name)
+            elif position in bound.casts:
+                operand = operand.astype(aval.dtype)
+            values.append(operand)
+        node = self.append(bound, tuple(values))
+        return node.outputs[0] if len(node.outputs) == 1 else node.outputs
+
+    def append(
+        self,
+        bound: Bound,
+        inputs: tuple[Value, ...],
+        when: Value | None = None,
+        location: Location | None = None,
+    ) -> Node:
+        """Append a node whose operands are values of this graph already."""
+        node = Node(self, bound, inputs, location or user_location(), when)
+        self.nodes.append(node)
+        return node
+
+    def add_placeholder(self, name: str, aval: Aval) -> Value:
+        """A value that each run is fed under `name`.
+
+        Raises
+        ------
+        GraphError
+            When the name is taken or empty.
+        """
+        if not isinstance(name, str) or not name:
+            raise GraphError(f"placeholder: name must be a non-empty string, got {name!r}")
+        if name in self._placeholders:
+            raise GraphError(f"placeholder: names must differ, got {name!r} twice")
+        value = self._source(PLACEHOLDER, aval, name=name)
+        self._placeholders[name] = value
+        return value
+
+    def add_constant(self, array: Any) -> Value:
+        """An array that is the same in every run. It is held and must not be changed."""
+        return self._source(CONSTANT, aval_of(array), array=array)
+
+    def read(self, storage: Any) -> Value:
+        """The value of a storage or parameter at this point of the program."""
+        held = storage.storage
+        current = self._current.get(id(held))
+        if current is not None:
+            return current
+        value = self.variable_of(held)
+        self._current[id(held)] = value
+        if isinstance(storage, Parameter):
+            self._parameters.append(storage)
+        return value
+
+    def variable_of(self, storage: Storage) -> Value:
+        """What a storage held at the start of the run."""
+        known = self._variables.get(id(storage))
+        if known is None:
+            value = self._source(VARIABLE, storage.aval, storage=storage)
+            known = self._variables[id(storage)] = (storage, value)
+        return known[1]
+
+    def size_of(self, dim: Dim, dtype: Any = DTYPES["int64"]) -> Value:
+        """A symbolic dimension as a 0-d value."""
+        return self._source(SIZE, Aval((), dtype), dim=dim)
+
+    def assign(self, storage: Any, value: Any, when: Value | None = None) -> Update:
+        """Write a value into a storage at the end of every run that fetches the update.
+
+        With `when`, also of every run that computes that value.
+
+        Parameters
+        ----------
+        storage : Storage, Parameter or the value of a variable
+        value : Value, array or number
+        when : Value, optional
+
+        Raises
+        ------
+        GraphError
+            When the first operand is no variable.
+        ShapeError, DTypeError
+            When the value does not fit.
+        """
+        if isinstance(storage, Value):
+            if storage.node.op is not VARIABLE:
+                raise GraphError(f"assign: target must be a variable, got {storage!r}")
+            storage = storage.node.attrs["storage"]
+        held: Storage = storage.storage
+        if not isinstance(value, Value):
+            value = self._bring_in(as_plain(value, "assign"), held.aval, "assign")
+        held.check(value.shape, value.dtype)
+        if value.dtype != held.dtype:
+            value = value.astype(held.dtype)
+        target = self.variable_of(held)
+        bound = Bound(ASSIGN, {"storage": held}, (target.aval, value.aval), (value.aval,))
+        self._current[id(held)] = value
+        return Update((self.append(bound, (target, value), when),))
+
+    def together(self, updates: Iterable[Update]) -> Update:
+        """One update of several."""
+        return Update(tuple(node for update in updates for node in update.nodes))
+
+    def grad(self, outputs: Any, inputs: Any, **options: Any) -> Any:
+        """Gradients as values of this graph; see `autodiff.gradients`."""
+        from .autodiff import gradients
+
+        return gradients(self, outputs, inputs, **options)
+
+    @contextmanager
+    def building(self) -> Iterator[Graph]:
+        """Put this graph in force: creation operators and lone parameters append to it."""
+        with dispatch.in_style(self):
+            yield self
+
+    def _source(self, op: Op, aval: Aval, **attrs: Any) -> Value:
+        return self.append(Bound(op, attrs, (), (aval,)), ()).outputs[0]
+
+    def lift(self, operand: Any, where: str) -> Any:
+        """An operand as a value of this graph; plain arrays, numbers and sizes as they are.
+
+        Raises
+        ------
+        GraphError
+            For a value of another graph, and for an eager tensor that is no parameter.
+        DTypeError
+            When it is no operand at all.
+        """
+        if isinstance(operand, Value):
+            if operand.graph is not self:
+                raise GraphError(
+                    f"{where}: operands must be values of one graph, got {operand!r} of another"
+                )
+            return operand
+        if isinstance(operand, Storage | Parameter):
+            return self.read(operand)
+        if isinstance(operand, Dim):
+            return operand
+        if isinstance(operand, Operand):
+            raise GraphError(
+                f"{where}: a graph takes values, parameters, storages and plain arrays, got "
+                f"{type(operand).__name__} {operand.shape}; feed it to a placeholder, or pass it "
+                "to the compiled function as an argument"
+            )
+        return as_plain(operand, where)
+
+    def _bring_in(self, operand: Any, aval: Aval, where: str) -> Value:
+        if isinstance(operand, Dim):
+            return self.size_of(operand, aval.dtype)
+        return self.add_constant(materialise(operand, aval, where))
+
+    # -- reading -----------------------------------------------------------------------------
+
+    @property
+    def placeholders(self) -> dict[str, Value]:
+        """Placeholders by name."""
+        return dict(self._placeholders)
+
+    @property
+    def variables(self) -> list[tuple[Storage, Value]]:
+        """Storages that the graph reads or writes, with their values at the start."""
+        return list(self._variables.values())
+
+    @property
+    def parameters(self) -> list[Any]:
+        """Parameters that the graph read, in order of first use."""
+        return list(self._parameters)
+
+    @property
+    def effects(self) -> list[Node]:
+        """The assignments, in order."""
+        return [node for node in self.nodes if node.op.effect]
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """Names of the symbolic dimensions of its placeholders."""
+        return frozenset().union(*(symbols(v.shape) for v in self._placeholders.values()))
+
+    def rebuild(
+        self,
+        visit: Callable[[Graph, Node, tuple[Value, ...]], Sequence[Value]],
+        nodes: Iterable[Node] | None = None,
+    ) -> Graph:
+        """A new graph from this one, node by node.
+
+        Parameters
+        ----------
+        visit : callable
+            ``visit(new, node, inputs)`` gives the values that stand for the node's outputs, from
+            operands of the new graph. It may copy the node (`Graph.copy_node`) or replace it.
+            Effects are copied without asking it.
+        nodes : iterable of Node, optional
+            Which nodes to visit, in order. All by default.
+        """
+        new = Graph()
+        env: dict[Value, Value] = {}
+        with new.building():
+            for node in self.nodes if nodes is None else nodes:
+                inputs = tuple(env[v] for v in node.inputs)
+                if node.op.effect:
+                    when = None if node.when is None else env[node.when]
+                    new.append(node.bound, inputs, when, node.location)
+                else:
+                    env.update(zip(node.outputs, visit(new, node, inputs), strict=True))
+        new.outputs = tuple(env[v] for v in self.outputs)
+        return new
+
+    def copy_node(self, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+        """Append a copy of another graph's node to this one."""
+        copy = self.append(node.bound, inputs, None, node.location)
+        copy.recorded = node.recorded
+        if node.op is PLACEHOLDER:
+            self._placeholders[node.attrs["name"]] = copy.outputs[0]
+        elif node.op is VARIABLE:
+            storage = node.attrs["storage"]
+            self._variables[id(storage)] = (storage, copy.outputs[0])
+        return copy.outputs
+
+    def adopt_parameters(self, graph: Graph) -> None:
+        """Take over, from the graph that this one was copied from, the parameters it reads."""
+        self._parameters = [p for p in graph.parameters if id(p.storage) in self._variables]
+
+    def verify(self) -> Graph:
+        """Check the graph's own rules, and give it back.
+
+        Raises
+        ------
+        GraphError
+            When a node reads a value that is not made before it in this graph, avals do not
+            match, uses are wrong, or an output is foreign.
+        """
+        made: set[Value] = set()
+        uses: dict[Value, list[Node]] = {}
+        for position, node in enumerate(self.nodes):
+            if node.id != position or node.graph is not self:
+                raise GraphError(f"verify: nodes must be numbered in order, got {node!r}")
+            for value, aval in zip(node.inputs, node.bound.ins, strict=True):
+                if value not in made:
+                    raise GraphError(f"verify: operands must be made before use, got {node!r}")
+                if value.aval != aval:
+                    raise GraphError(
+                        f"verify: operands must have the bound aval {aval}, got {node!r}"
+                    )
+                uses.setdefault(value, []).append(node)
+            made.update(node.outputs)
+        for value in made:
+            if value.uses != uses.get(value, []):
+                raise GraphError(f"verify: uses must list every reader, got {value!r}")
+        for value in self.outputs:
+            if value not in made:
+                raise GraphError(f"verify: outputs must be values of the graph, got {value!r}")
+        return self
+
+    def to_networkx(self) -> Any:
+        """The graph as a `networkx.DiGraph` of node ids.
+
+        Nodes carry ``op``, ``label`` and ``node``; edges carry the ``aval`` that flows.
+        """
+        import networkx
+
+        graph = networkx.DiGraph()
+        for node in self.nodes:
+            graph.add_node(node.id, op=node.op.name, label=node.op.name, node=node)
+            for value in node.inputs:
+                graph.add_edge(value.node.id, node.id, aval=str(value.aval))
+        return graph
+
+    def to_dot(self) -> str:
+        """The graph in Graphviz's DOT language."""
+        from .drawing import to_dot
+
+        return to_dot(self)
+
+    def to_svg(self) -> str:
+        """The graph drawn as an SVG picture that stands alone."""
+        from .drawing import to_svg
+
+        return to_svg(self)
+
+    def _repr_html_(self) -> str:
+        return self.to_svg()
+
+    def __str__(self) -> str:
+        from .text import graph_text
+
+        return graph_text(self)
+
+    def __repr__(self) -> str:
+        return f"<graph of {len(self.nodes)} nodes>"
+
+
+def user_location() -> Location | None:
+    """The innermost line on this thread's stack that is not Diptych's own."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if not (name == "diptych" or name.startswith("diptych.")):
+            return Location(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def _spec(operand: Any) -> Any:
+    if isinstance(operand, Value):
+        aval = operand.aval
+        return (aval.shape, aval.dtype) if aval.device is CPU else (aval.shape, aval.dtype, aval.device)
+    return int if isinstance(operand, Dim) else spec_of(operand)

@@ -1,0 +1,45 @@
+"""Random kernels: counter-based, so that key and offset alone decide every number.
+
+NumPy's Philox (4x64, ten rounds) makes the bits on every device. The offset is the third word of
+the counter and the position in the array its first two, so draws of any size never overlap.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def random_uniform(
+    xp: Any, key: Any, offset: Any, *, shape: tuple[int, ...], dtype: Any, out: Any = None
+) -> Any:
+    return _give(xp, _generator(key, offset).random(shape, dtype=_drawn(dtype)), dtype, out)
+
+
+def random_normal(
+    xp: Any, key: Any, offset: Any, *, shape: tuple[int, ...], dtype: Any, out: Any = None
+) -> Any:
+    # Box and Muller's transform takes two uniforms a number whatever they are, where rejection
+    # methods take as many as they need and so cannot be computed out of order.
+    radius, angle = _generator(key, offset).random((2, *shape), dtype=_drawn(dtype))
+    normal = np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)
+    return _give(xp, normal, dtype, out)
+
+
+def _drawn(dtype: Any) -> Any:
+    return np.float64 if dtype == np.float64 else np.float32
+
+
+def _generator(key: Any, offset: Any) -> np.random.Generator:
+    words = np.asarray(key.get() if hasattr(key, "get") else key, np.uint64)
+    counter = np.array([0, 0, int(offset), 0], np.uint64)
+    return np.random.Generator(np.random.Philox(key=words, counter=counter))
+
+
+def _give(xp: Any, drawn: Any, dtype: Any, out: Any) -> Any:
+    array = xp.asarray(drawn, dtype)
+    if out is None:
+        return array
+    xp.copyto(out, array)
+    return out

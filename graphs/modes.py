@@ -1,0 +1,81 @@
+"""Grad modes: whether operators record, per thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+
+class _Mode(threading.local):
+    enabled = True
+
+
+mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operators on this thread record for a gradient."""
+    return mode.enabled
+
+
+class set_grad_enabled:
+    """Context manager and decorator that turns recording on or off on this thread.
+
+    Parameters
+    ----------
+    enabled : bool
+
+    Examples
+    --------
+    >>> x = dt.tensor([1.0], requires_grad=True)
+    >>> with set_grad_enabled(False):
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.enabled)
+        mode.enabled = self.enabled
+
+    def __exit__(self, *exc: Any) -> None:
+        mode.enabled = self._before.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with set_grad_enabled(self.enabled):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+
+def no_grad() -> set_grad_enabled:
+    """Operators within do not record: ``with dt.no_grad():`` or ``@dt.no_grad()``.
+
+    Examples
+    --------
+    >>> x = dt.tensor([1.0], requires_grad=True)
+    >>> with no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+    return set_grad_enabled(False)
+
+
+def enable_grad() -> set_grad_enabled:
+    """Operators within record, also inside `no_grad`.
+
+    Examples
+    --------
+    >>> x = dt.tensor([1.0], requires_grad=True)
+    >>> with no_grad(), enable_grad():
+    ...     (x * 2).requires_grad
+    True
+    """
+    return set_grad_enabled(True)

@@ -1,0 +1,296 @@
+"""`defop`: an operator declared once, from which everything else is derived.
+
+The declaration holds the signature, the shape-and-dtype rule, the kernel, the gradient rules
+(written in operators), what each of those rules reads, the scalar expression that code generation
+prints, and the cost. The function that `defop` returns dispatches on its operands through the
+style that they carry, so one declaration serves raw arrays, eager tensors and static values.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ..avals import Aval
+from ..dims import Size
+from ..errors import DeviceError, DiptychError, DTypeError
+from . import dispatch, promotion
+
+REQUIRED: Any = object()
+REGISTRY: dict[str, Op] = {}
+
+# A model of many shapes must not grow the table of bound operators for ever.
+_MOST_BOUNDS = 4096
+
+# Per operand the fields of its aval as a tuple, or the type of a weak Python scalar.
+Signature = tuple[tuple[Any, ...] | type, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operator. See `defop` for the fields."""
+
+    name: str
+    operands: tuple[str, ...]
+    results: tuple[str, ...]
+    variadic: bool
+    attrs: dict[str, Any]
+    infer: Callable[..., Any]
+    kernel: Any
+    vjp: tuple[Callable[..., Any], ...] | None
+    saves: tuple[tuple[str, ...], ...]
+    promote: Callable[..., Any]
+    normalise: Callable[..., dict[str, Any]] | None
+    expr: str | None
+    cost: Callable[..., Size]
+    structural: bool
+    view: bool
+    in_place: bool
+    effect: bool
+    family: str
+    doc: str
+    bounds: dict[Any, Bound] = field(default_factory=dict)
+
+    def bind(self, signature: Signature, attrs: tuple[Any, ...]) -> Bound:
+        """Check operands and attributes against the operator's rules, once per signature.
+
+        Raises
+        ------
+        DiptychError
+            ``name: rule, got values``.
+        """
+        try:
+            return self.bounds[signature, attrs]
+        except (KeyError, TypeError):
+            return self._bind(signature, attrs)
+
+    def rule(self, position: int) -> Callable[..., Any]:
+        """The gradient rule of the operand at `position`."""
+        if self.vjp is None:
+            raise DTypeError(f"{self.name}: has no gradient, got a request to differentiate it")
+        if self.variadic:
+            return partial(self.vjp[0], position=position)
+        return self.vjp[position]
+
+    def reads(self, position: int) -> tuple[str, ...]:
+        """Names of the operands and results that the rule at `position` reads."""
+        return self.saves[0 if self.variadic else position]
+
+    def _bind(self, signature: Signature, attrs: tuple[Any, ...]) -> Bound:
+        specs = [s if isinstance(s, type) else Aval(*s) for s in signature]
+        named = dict(zip(self.attrs, attrs))
+        try:
+            _check_one_device(specs)
+            ins = tuple(self.promote(*specs))
+            if self.normalise is not None:
+                named = self.normalise(*ins, **named)
+            outs = self.infer(*ins, **named)
+        except DiptychError as error:
+            raise type(error)(f"{self.name}: {error}") from None
+        if isinstance(outs, Aval):
+            outs = (outs,)
+        casts = tuple(
+            i for i, spec in enumerate(specs) if isinstance(spec, type) or spec.dtype != ins[i].dtype
+        )
+        bound = Bound(self, named, ins, outs, casts)
+        if len(self.bounds) >= _MOST_BOUNDS:
+            self.bounds.clear()
+        with suppress(TypeError):  # a list among the attributes: right, but not worth a key
+            self.bounds[signature, attrs] = bound
+        return bound
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+
+class Bound:
+    """An operator bound to the avals of its operands: checked, normalised, ready to launch.
+
+    Attributes
+    ----------
+    op : Op
+    attrs : dict
+        Normalised attributes.
+    ins, outs : tuple of Aval
+        Of the operands after promotion, and of the results.
+    casts : tuple of int
+        Positions of operands that promotion changes.
+    kernel : callable
+        ``kernel(*arrays, out=None)``.
+    """
+
+    __slots__ = ("attrs", "casts", "ins", "kernel", "op", "outs")
+
+    def __init__(
+        self,
+        op: Op,
+        attrs: dict[str, Any],
+        ins: tuple[Aval, ...],
+        outs: tuple[Aval, ...],
+        casts: tuple[int, ...] = (),
+    ) -> None:
+        self.op, self.attrs, self.ins, self.outs, self.casts = op, attrs, ins, outs, casts
+        device = next((a.device for a in (*ins, *outs) if a.ndim), outs[0].device)
+        self.kernel: Any = None
+        if isinstance(op.kernel, str):
+            self.kernel = getattr(device.xp, op.kernel)
+        elif op.kernel is not None:
+            self.kernel = partial(op.kernel, device.xp, **attrs)
+
+    @property
+    def flop(self) -> Size:
+        """Floating-point operations of one launch, by the operator's cost rule."""
+        return self.op.cost(self.ins, self.outs, self.attrs)
+
+
+class Context:
+    """What a gradient rule sees of the call it differentiates.
+
+    Operands and results that the rule declared in `saves` are attributes by their name (eager
+    tensors on the tape, values in a graph), and so are the operator's attributes.
+
+    Attributes
+    ----------
+    ins, outs : tuple of Aval
+    """
+
+    def __init__(self, bound: Bound, saved: dict[str, Any]) -> None:
+        self.__dict__.update(bound.attrs)
+        self.__dict__.update(saved)
+        self.ins, self.outs = bound.ins, bound.outs
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"gradient rule: must declare what it reads in saves, got {name!r}")
+
+
+def defop(
+    name: str,
+    signature: str,
+    *,
+    infer: Callable[..., Any],
+    kernel: Any,
+    vjp: tuple[Callable[..., Any], ...] | None,
+    saves: tuple[str, ...] = (),
+    attrs: dict[str, Any] | None = None,
+    promote: Callable[..., Any] = promotion.as_given,
+    normalise: Callable[..., dict[str, Any]] | None = None,
+    expr: str | None = None,
+    cost: Callable[..., Size] | None = None,
+    structural: bool = False,
+    view: bool = False,
+    in_place: bool = False,
+    effect: bool = False,
+    doc: str = "",
+) -> Callable[..., Any]:
+    """Declare an operator and give the function that applies it in every style.
+
+    Parameters
+    ----------
+    name : str
+        Key in the registry, and the function's name.
+    signature : str
+        ``"x, y -> z"``: names of operands and results; ``"*xs -> y"`` takes a sequence.
+    infer : callable
+        ``infer(*avals, **attrs)``: the aval of the result, or a tuple of them. Raises the errors.
+    kernel : callable, str or None
+        ``kernel(xp, *arrays, out=None, **attrs)``, or the name of a ufunc of NumPy and CuPy; None
+        for what only stands in a graph.
+    vjp : tuple of callables or None
+        Per operand ``rule(ctx, g)``: its cotangent, in operators. None: no gradient.
+    saves : tuple of str
+        Per operand, the names (of operands or results) that its rule reads, spaces between.
+    attrs : dict
+        Attributes and their defaults; `REQUIRED` where there is none.
+    promote : callable
+        From the operands as given to their avals after promotion.
+    normalise : callable
+        ``normalise(*avals, **attrs)``: attributes in normal form, such as axes counted from 0.
+    expr : str
+        The scalar expression of an element-wise operator, as C, with ``{x}`` for an operand.
+    cost : callable
+        ``cost(ins, outs, attrs)``: FLOP. By default one per element of the results.
+    structural : bool
+        A constant or a seed: not part of a certificate.
+    view : bool
+        The result may be a view of the first operand.
+    in_place : bool
+        `out` may be the memory of an operand of the same shape and dtype.
+    effect : bool
+        Kept even where no fetch needs its results.
+    doc : str
+        The public docstring; its first line says what the operator computes.
+    """
+    left, right = (side.strip() for side in signature.split("->"))
+    variadic = left.startswith("*")
+    operands = tuple(n.strip() for n in left.lstrip("*").split(",")) if left else ()
+    count = 1 if variadic else len(operands)
+    op = Op(
+        name=name,
+        operands=operands,
+        results=tuple(n.strip() for n in right.split(",")),
+        variadic=variadic,
+        attrs=attrs or {},
+        infer=infer,
+        kernel=kernel,
+        vjp=vjp,
+        saves=tuple(tuple(s.split()) for s in saves) or ((),) * count,
+        promote=promote,
+        normalise=normalise,
+        expr=expr,
+        cost=cost or _one_flop_an_element,
+        structural=structural,
+        view=view,
+        in_place=in_place,
+        effect=effect,
+        family=inspect.stack()[1].frame.f_globals["__name__"].rpartition(".")[2],
+        doc=inspect.cleandoc(doc),
+    )
+    if vjp is not None and not len(vjp) == len(op.saves) == count:
+        raise ValueError(f"defop: {name} needs one vjp and one saves per operand")
+    if name in REGISTRY:
+        raise ValueError(f"defop: {name} is declared twice")
+    REGISTRY[name] = op
+    return _function(op)
+
+
+
+
+def _function(op: Op) -> Callable[..., Any]:
+    """A Python function with the operator's true signature, so that help() and errors are right."""
+    if op.variadic:
+        names, operands = [op.operands[0]], f"tuple({op.operands[0]})"
+    else:
+        names = list(op.operands)
+        operands = f"({', '.join(names)}{',' if names else ''})"
+    namespace: dict[str, Any] = {"__name__": __name__, "_call": dispatch.call, "_op": op}
+    parameters = list(names)
+    for name, default in op.attrs.items():
+        namespace[f"_{name}"] = default
+        parameters.append(name if default is REQUIRED else f"{name}=_{name}")
+    attrs = "".join(f"{name}, " for name in op.attrs)
+    source = f"def {op.name}({', '.join(parameters)}):\n    return _call(_op, {operands}, ({attrs}))\n"
+    exec(source, namespace)
+    function = namespace[op.name]
+    function.__module__ = "diptych"
+    function.__doc__ = op.doc
+    function.op = op
+    return function
+
+
+def _check_one_device(specs: list[Any]) -> None:
+    devices = {s.device for s in specs if isinstance(s, Aval) and s.ndim}
+    if len(devices) > 1:
+        raise DeviceError(
+            f"operands must be on one device, got {' and '.join(sorted(map(str, devices)))}"
+        )
+
+
+def _one_flop_an_element(ins: Any, outs: tuple[Aval, ...], attrs: Any) -> Size:
+    total: Size = 0
+    for out in outs:
+        total = total + out.size
+    return total

@@ -1,0 +1,121 @@
+"""Plain operands: arrays, numbers and nested lists, which carry no style of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..avals import Aval
+from ..devices import CPU, device_of, put
+from ..dtypes import DEFAULT_FLOAT
+from ..errors import DTypeError, TapeError
+from ..kernels import launch
+
+if TYPE_CHECKING:
+    from .core import Op
+
+_SCALARS = (float, int, bool)
+_constants: dict[tuple[Any, ...], Any] = {}
+
+
+def spec_of(operand: Any) -> tuple[Any, ...] | type:
+    """How a plain operand enters `Op.bind`: the fields of its aval, or its type if it is weak."""
+    kind = type(operand)
+    if kind is np.ndarray:
+        return (operand.shape, operand.dtype)
+    if kind in _SCALARS:
+        return kind
+    return (operand.shape, operand.dtype, device_of(operand))
+
+
+def as_plain(operand: Any, where: str) -> Any:
+    """The operand if it is an array or a number, a nested list of numbers as an array.
+
+    Raises
+    ------
+    DTypeError
+        For anything else.
+    """
+    if isinstance(operand, np.ndarray | np.generic | float | int):
+        return np.asarray(operand) if isinstance(operand, np.generic) else operand
+    if hasattr(operand, "__cuda_array_interface__"):
+        return operand
+    if isinstance(operand, list | tuple):
+        return array_of(operand, where)
+    raise DTypeError(
+        f"{where}: operands must be tensors, arrays or numbers, got {type(operand).__name__}"
+    )
+
+
+def array_of(data: Any, where: str) -> np.ndarray:
+    """A new array of nested lists of numbers; Python floats give the default float dtype.
+
+    Raises
+    ------
+    DTypeError
+        When the lists are ragged or hold anything but numbers.
+    """
+    try:
+        array = np.array(data)
+    except ValueError:
+        raise DTypeError(f"{where}: nested lists must be of equal length, got {data!r}") from None
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(f"{where}: data must be numbers, got {data!r}")
+    weak = isinstance(data, list | tuple | float) and array.dtype == np.float64
+    return array.astype(DEFAULT_FLOAT) if weak else array
+
+
+def materialise(operand: Any, aval: Aval, where: str) -> Any:
+    """A plain operand as the array of `aval`'s dtype and device that a kernel takes."""
+    if type(operand) in _SCALARS:
+        return _constant(operand, aval, where)
+    return operand if operand.dtype == aval.dtype else operand.astype(aval.dtype)
+
+
+def _constant(number: float, aval: Aval, where: str) -> Any:
+    """A 0-d array of a Python scalar, made once: converting it at each call costs more."""
+    # Zeros are keyed by their text, for 0.0 == -0.0 == 0 == False.
+    device = None if aval.device is CPU else aval.device
+    key = (type(number), number or str(number), aval.dtype, device)
+    found = _constants.get(key)
+    if found is None:
+        try:
+            array = np.array(number, aval.dtype)
+        except OverflowError:
+            raise DTypeError(
+                f"{where}: a number must fit the dtype {aval.dtype}, got {number}"
+            ) from None
+        array.flags.writeable = False
+        if len(_constants) >= 4096:
+            _constants.clear()
+        found = _constants[key] = put(array, aval.device)
+    return found
+
+
+class Plain:
+    """The style of plain arrays: the kernel runs, the result is a plain array."""
+
+    rank = 0
+
+    def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+        operands = tuple(as_plain(x, op.name) for x in operands)
+        bound = op.bind(tuple(map(spec_of, operands)), attrs)
+        arrays = [materialise(x, aval, op.name) for x, aval in zip(operands, bound.ins)]
+        results = launch(bound, arrays)
+        return results[0] if len(op.results) == 1 else results
+
+    def read(self, storage: Any) -> Any:
+        return storage.array
+
+    def assign(self, storage: Any, value: Any, when: Any = None) -> Any:
+        storage.write(value)
+
+    def together(self, updates: Any) -> None:
+        return None
+
+    def grad(self, outputs: Any, inputs: Any, **options: Any) -> Any:
+        raise TapeError("grad: outputs must be tensors or static values, got plain arrays")
+
+
+plain = Plain()

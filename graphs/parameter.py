@@ -1,0 +1,51 @@
+"""Parameter: what a module registers and an optimiser updates, in whatever style it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .operand import Operand
+from .ops import dispatch
+from .storage import Storage
+
+
+class Parameter(Operand):
+    """A trainable leaf over a `Storage`.
+
+    In eager code it is a tensor that records its gradient; in a graph it becomes a variable over
+    the same storage, so a program trains the very array that eager code reads. Calling the class
+    gives the tensor type of the default style, as `pathlib.Path` gives the system's.
+
+    Parameters
+    ----------
+    data : array or nested lists of numbers
+        Floats. An array is taken without a copy.
+    requires_grad : bool
+    name : str, optional
+
+    Raises
+    ------
+    DTypeError
+        When a gradient is asked for and the numbers are no floats.
+
+    Examples
+    --------
+    >>> w = Parameter([[1.0, 2.0]])
+    >>> w.requires_grad, w.shape
+    (True, (1, 2))
+    """
+
+    __slots__ = ()
+
+    storage: Storage
+    requires_grad: bool
+    grad: Any
+
+    def __new__(cls, data: Any, requires_grad: bool = True, name: str | None = None) -> Any:
+        if cls is Parameter:
+            return dispatch.default().parameter(Storage(data, name), requires_grad)  # type: ignore[attr-defined]
+        return super().__new__(cls)
+
+    @property
+    def style(self) -> dispatch.Style:  # type: ignore[override]
+        return dispatch.current()

@@ -1,0 +1,195 @@
+"""`compile`: trace a function once per signature, and run what was traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import update_wrapper
+from typing import Any
+
+import numpy as np
+
+from ..compiler import EXECUTORS, PASSES
+from ..eager import Tensor, asarray
+from ..graphs.avals import Aval, aval_of
+from ..graphs.errors import DTypeError, unknown
+from ..graphs.guards import watching
+from ..graphs.ir import Graph, Value
+from ..graphs.modes import is_grad_enabled
+from ..graphs.operand import Operand
+from ..graphs.ops import dispatch
+from ..graphs.trees import flatten, unflatten
+from .function import GraphFunction
+from .switch import is_disabled
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One trace: what it read, what it computes, and how its results are put together."""
+
+    signature: str
+    guards: tuple[tuple[Any, str, Any], ...]
+    function: GraphFunction
+    structure: Any
+    constants: tuple[Any, ...]
+
+    def holds(self) -> bool:
+        """Whether everything that the trace read is as it was."""
+        return all(getattr(owner, name) == value for owner, name, value in self.guards)
+
+
+class CompiledFunction:
+    """A function that runs as a static program inside eager code. Made by `compile`."""
+
+    def __init__(
+        self, function: Callable[..., Any], executor: str, passes: tuple[str, ...] | None
+    ) -> None:
+        self._function = function
+        self._executor, self._passes = executor, passes
+        self._entries: dict[Any, list[Entry]] = {}
+        if hasattr(function, "__name__"):
+            update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, structure = flatten((args, kwargs))
+        building = dispatch.current() is not dispatch.default()
+        if building or is_disabled() or any(isinstance(x, Value) for x in leaves):
+            return self._function(*args, **kwargs)
+        key = (structure, is_grad_enabled(), *map(_key, leaves))
+        tensors = [asarray(x) for x in leaves if _is_array(x)]
+        entries = self._entries.setdefault(key, [])
+        entry = next((e for e in entries if e.holds()), None)
+        if entry is None:
+            entry = self._trace(leaves, structure)
+            entries.append(entry)
+        results = iter(entry.function(tensors))
+        return unflatten(
+            entry.structure, [next(results) if c is _COMPUTED else c for c in entry.constants]
+        )
+
+    def _trace(self, leaves: list[Any], structure: Any) -> Entry:
+        graph = Graph()
+        inputs: list[Value] = []
+        traced = []
+        for leaf in leaves:
+            if _is_array(leaf):
+                leaf = graph.add_placeholder(f"input{len(inputs)}", _aval(leaf))
+                inputs.append(leaf)
+            traced.append(leaf)
+        args, kwargs = unflatten(structure, traced)
+        with watching() as reads, graph.building():
+            results, shape = flatten(self._function(*args, **kwargs))
+            results = [graph.lift(r, "compile") if isinstance(r, Operand) else r for r in results]
+        outputs = [r for r in results if isinstance(r, Value)]
+        guards = [*reads.values(), *((p, "requires_grad", p.requires_grad) for p in graph.parameters)]
+        return Entry(
+            signature=", ".join(_show(leaf) for leaf in leaves),
+            guards=tuple(guards),
+            function=GraphFunction(
+                graph, inputs, outputs, self._name, self._executor, self._passes
+            ),
+            structure=shape,
+            constants=tuple(_COMPUTED if isinstance(r, Value) else r for r in results),
+        )
+
+    @property
+    def _name(self) -> str:
+        return getattr(self._function, "__name__", type(self._function).__name__)
+
+    def explain(self) -> str:
+        """What was traced for which signature, and what each pass and executor did."""
+        lines = []
+        for entry in (e for entries in self._entries.values() for e in entries):
+            lines.append(f"{self._name}({entry.signature})")
+            lines += [f"  {line}" for line in entry.function.explain()]
+        return "\n".join(lines) or f"{self._name}: not called yet"
+
+    def __repr__(self) -> str:
+        traces = sum(map(len, self._entries.values()))
+        return f"<compiled {self._name}, {traces} traces>"
+
+
+def compile(
+    function: Callable[..., Any] | None = None,
+    *,
+    executor: str = "planned",
+    passes: Iterable[str] | None = None,
+) -> Any:
+    """Run a function of tensors as a static program, forward and backward.
+
+    The function is traced once per signature: shapes, dtypes, devices and gradient flags of its
+    tensors and arrays, the values of its other arguments, the grad mode, and the training mode of
+    the modules it calls. What it computes becomes one node of the tape. Parameters that it reads
+    become variables over their own storage, so a call always sees their present numbers.
+
+    Parameters
+    ----------
+    function : callable
+        A function, method or module. Containers of arguments and results may be lists, tuples and
+        dicts. Python state other than the above is read when tracing and not again.
+    executor : {"planned", "reference"}
+    passes : iterable of str, optional
+        All by default; pruning always runs.
+
+    Returns
+    -------
+    CompiledFunction
+
+    Raises
+    ------
+    StaticValueError
+        When the function asks for the number behind a traced value (`if`, `print`, `item`).
+    GraphError
+        When it mixes in a tensor that is neither an argument nor a parameter.
+    DTypeError
+        When an argument is neither an array nor hashable.
+
+    Examples
+    --------
+    >>> @dt.compile
+    ... def f(x, y):
+    ...     return dt.tanh(x) * y
+    >>> f(dt.tensor([0.0]), dt.tensor([2.0]))
+    tensor([0.])
+    """
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    chosen = None if passes is None else tuple(passes)
+    for name in chosen or ():
+        if name not in PASSES:
+            raise unknown("pass", name, PASSES)
+    if function is None:
+        return lambda function: CompiledFunction(function, executor, chosen)
+    if not callable(function):
+        raise DTypeError(f"compile: must be callable, got {type(function).__name__}")
+    return CompiledFunction(function, executor, chosen)
+
+
+_COMPUTED = object()
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor | np.ndarray)
+
+
+def _aval(leaf: Any) -> Aval:
+    return aval_of(getattr(leaf, "array", leaf))
+
+
+def _key(leaf: Any) -> Any:
+    if isinstance(leaf, Tensor):
+        return (_aval(leaf), leaf.requires_grad)
+    if isinstance(leaf, np.ndarray):
+        return (_aval(leaf), False)
+    try:
+        hash(leaf)
+    except TypeError:
+        raise DTypeError(
+            "compile: arguments must be tensors, arrays, hashable values or lists, tuples and "
+            f"dicts of them, got {type(leaf).__name__}"
+        ) from None
+    return (type(leaf), leaf)
+
+
+def _show(leaf: Any) -> str:
+    return str(_aval(leaf)) if _is_array(leaf) else repr(leaf)

@@ -1,0 +1,255 @@
+"""GraphFunction: a traced graph as a function of tensors, with one node on the tape.
+
+The backward pass is appended to the traced graph by the operators' own rules, and the whole is cut
+in two programs. What the second reads of the first is kept in between, but for views, which are
+taken again, and for what exists anyway: inputs, constants and variables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..compiler import PASSES, Program, compile_graph
+from ..eager import Node, Tensor
+from ..eager.tape import Saved
+from ..graphs.dtypes import is_float
+from ..graphs.errors import TapeError
+from ..graphs.ir import CONSTANT, VARIABLE, Graph, Update, Value
+from ..graphs.modes import is_grad_enabled
+from .partition import cut, feeding
+
+# Which results have a cotangent, and which operands need one.
+Variant = tuple[tuple[bool, ...], tuple[bool, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """The backward pass for one variant, as values of the traced graph."""
+
+    cotangents: list[Value]
+    wanted: list[int]
+    gradients: list[Value | None]
+
+    @property
+    def present(self) -> list[Value]:
+        return [g for g in self.gradients if g is not None]
+
+
+class GraphFunction:
+    """A graph with chosen inputs and outputs, called on tensors and recorded as one node.
+
+    Parameters
+    ----------
+    graph : Graph
+        Grows by one backward pass per variant that is met.
+    inputs : list of Value
+        Placeholders, in the order of the operands.
+    outputs : list of Value
+    name : str
+        Of the node on the tape.
+    executor : str
+    passes : tuple of str or None
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        inputs: list[Value],
+        outputs: list[Value],
+        name: str,
+        executor: str,
+        passes: tuple[str, ...] | None,
+    ) -> None:
+        self.graph, self.inputs, self.outputs, self.name = graph, inputs, outputs, name
+        self.parameters = graph.parameters
+        self._options = {
+            "executor": executor,
+            "passes": list(PASSES) if passes is None else ["prune", *passes],
+        }
+        self._effects = Update(tuple(graph.effects))
+        self._written = {id(e.attrs["storage"]) for e in graph.effects}
+        self._forward_nodes = len(graph.nodes)
+        self._position = {value: i for i, value in enumerate(inputs)}
+        self._plain: Program | None = None
+        self._recorded: Program | None = None
+        self._kept: list[Value] = []
+        self._backwards: dict[Variant, Backward] = {}
+        self._programs: dict[Variant, tuple[Program, list[Value]]] = {}
+        self._derivatives: dict[Variant, GraphFunction] = {}
+
+    def __call__(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Run the graph; one tensor per output."""
+        arrays = [t.array for t in tensors]
+        operands = [*tensors, *self.parameters]
+        edges = tuple(
+            t.edge() if t.requires_grad else None for t in operands
+        ) if is_grad_enabled() else ()  # fmt: skip
+        if not any(edges) or not any(is_float(v.dtype) for v in self.outputs):
+            if self._plain is None:
+                self._plain = self._compile(self.graph, self.inputs, self.outputs)
+            return [Tensor(array) for array in self._plain.call(arrays)]
+        forward = self._recorded or self._prepare(tuple(edge is not None for edge in edges))
+        computed = forward.call(arrays)
+        results = [Tensor(array) for array in computed[: len(self.outputs)]]
+        kept = dict(zip(self._kept, computed[len(self.outputs) :]))
+        node = GraphNode(self, edges, operands, kept)
+        for index, (value, result) in enumerate(zip(self.outputs, results)):
+            if is_float(value.dtype):
+                result.grad_fn, result.index, result.requires_grad = node, index, True
+        return results
+
+    def position(self, value: Value) -> int:
+        """Which operand an input is."""
+        return self._position[value]
+
+    def backward(self, variant: Variant) -> Backward:
+        """The backward pass of a variant, appended to the graph at its first use."""
+        if variant not in self._backwards:
+            present, needs = variant
+            seeded = [v for v, here in zip(self.outputs, present) if here]
+            sources = [*self.inputs, *self.parameters]
+            wanted = [i for i, need in enumerate(needs) if need]
+            prefix = f"cotangent{len(self._backwards)}"
+            cotangents = [
+                self.graph.add_placeholder(f"{prefix}.{i}", v.aval) for i, v in enumerate(seeded)
+            ]
+            gradients = self.graph.grad(
+                seeded, [sources[i] for i in wanted], grad_outputs=cotangents, allow_unused=True
+            )
+            self._backwards[variant] = Backward(cotangents, wanted, list(gradients))
+        return self._backwards[variant]
+
+    def pull(self, node: GraphNode, cotangents: list[Any], needs: list[bool]) -> list[Any]:
+        """Cotangents of the operands, by the compiled backward pass."""
+        variant = (tuple(g is not None for g in cotangents), tuple(needs))
+        given = [g for g in cotangents if g is not None]
+        if is_grad_enabled():
+            gradients = self._differentiable(variant, node, given)
+        else:
+            program, cuts = self._program(variant)
+            arrays = [node.array_of(value) for value in cuts]
+            gradients = [
+                Tensor(a) for a in program.call([*(g.array for g in given), *arrays])
+            ]
+        backward = self.backward(variant)
+        found = iter(gradients)
+        return [
+            (position, next(found))
+            for position, value in zip(backward.wanted, backward.gradients)
+            if value is not None
+        ]
+
+    def explain(self) -> list[str]:
+        """Lines on each program that was compiled."""
+        programs = {
+            "forward": self._plain,
+            "forward, recorded": self._recorded,
+            **{f"backward {i}": p for i, (p, _) in enumerate(self._programs.values())},
+        }
+        return [
+            f"{title}: {line}"
+            for title, program in programs.items()
+            if program is not None
+            for line in program.explain().splitlines()
+        ]
+
+    def _prepare(self, needs: tuple[bool, ...]) -> Program:
+        """Compile the forward pass that keeps what a full backward pass reads."""
+        present = tuple(is_float(v.dtype) for v in self.outputs)
+        full = self.backward((present, needs))
+        reads = self._crossing(full.present)
+        self._kept = [v for v in reads if v not in self._position]
+        self._recorded = self._compile(self.graph, self.inputs, [*self.outputs, *self._kept])
+        return self._recorded
+
+    def _program(self, variant: Variant) -> tuple[Program, list[Value]]:
+        if variant not in self._programs:
+            backward = self.backward(variant)
+            cuts = self._crossing(backward.present)
+            graph = cut(self.graph, [*backward.cotangents, *cuts], backward.present)
+            program = compile_graph(graph, list(graph.outputs), **self._options)
+            self._programs[variant] = (program, cuts)
+        return self._programs[variant]
+
+    def _differentiable(
+        self, variant: Variant, node: GraphNode, given: list[Tensor]
+    ) -> list[Tensor]:
+        """The gradients as a recorded function of the operands: the forward pass runs again.
+
+        State that the forward pass moved, such as a random offset, is read as it was then.
+        """
+        backward = self.backward(variant)
+        state = [v for s, v in self.graph.variables if id(s) in self._written]
+        if variant not in self._derivatives:
+            inputs = [*self.inputs, *backward.cotangents, *state]
+            graph = cut(self.graph, inputs, backward.present)
+            self._derivatives[variant] = GraphFunction(
+                graph, list(graph.placeholders.values()), list(graph.outputs),
+                f"{self.name} backward", **self._options,  # type: ignore[arg-type]
+            )  # fmt: skip
+        operands = [node.unpack(i) for i in range(len(self.inputs))]
+        moved = [Tensor(node.array_of(v)) for v in state]
+        node.check_parameters()
+        return self._derivatives[variant]([*operands, *given, *moved])
+
+    def _crossing(self, outputs: list[Value]) -> list[Value]:
+        """What a backward pass reads of the forward pass and no program can find elsewhere."""
+
+        def stands(value: Value) -> bool:
+            node = value.node
+            made_again = node.op is CONSTANT or node.op.view or (not node.inputs and node.op.kernel)
+            if node.id >= self._forward_nodes or made_again:
+                return False
+            return node.op is not VARIABLE or id(node.attrs["storage"]) in self._written
+
+        return feeding(outputs, stands)
+
+    def _compile(self, graph: Graph, inputs: list[Value], outputs: list[Value]) -> Program:
+        forward = cut(graph, inputs, outputs, self._effects)
+        return compile_graph(
+            forward, [list(forward.outputs), Update(tuple(forward.effects))], **self._options
+        )
+
+
+class GraphNode(Node):
+    """The one node on the tape that stands for a compiled graph."""
+
+    __slots__ = ("_function", "_kept", "_versions")
+
+    def __init__(
+        self,
+        function: GraphFunction,
+        edges: tuple[Any, ...],
+        operands: list[Tensor],
+        kept: dict[Value, Any],
+    ) -> None:
+        count = len(function.inputs)
+        saved = {i: Saved(f"argument {i}", t, None) for i, t in enumerate(operands[:count])}
+        super().__init__(function.name, edges, tuple(v.aval for v in function.outputs), saved)
+        self._function, self._kept = function, kept
+        self._versions = [(p, p.storage.version) for p in operands[count:]]
+
+    def pull(self, cotangents: list[Any], needs: list[bool]) -> list[tuple[int, Any]]:
+        self.check_parameters()
+        return self._function.pull(self, cotangents, needs)
+
+    def array_of(self, value: Value) -> Any:
+        """The array that the forward pass read or computed for a value."""
+        if value in self._kept:
+            return self._kept[value]
+        return self.unpack(self._function.position(value)).array
+
+    def check_parameters(self) -> None:
+        """Raises TapeError when a parameter changed between the forward and backward pass."""
+        for parameter, version in self._versions:
+            if parameter.storage.version != version:
+                raise TapeError(
+                    f"{self.name}: a value saved for the gradient must not change in place, got "
+                    f"{parameter.storage.name!r} at version {parameter.storage.version} in place "
+                    f"of {version}"
+                )
+
+    def free(self) -> None:
+        super().free()
+        self._kept = {}

@@ -1,0 +1,64 @@
+"""Cutting a graph: the part between chosen values and chosen outputs, as a graph of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..graphs.ir import Graph, Node, Update, Value
+
+
+def feeding(outputs: list[Value], stands: Callable[[Value], bool]) -> list[Value]:
+    """The values for which `stands` holds that the outputs read, directly or through others.
+
+    The search does not go beyond such a value. In order of creation.
+    """
+    found: dict[int, Value] = {}
+    seen: set[Value] = set()
+    pending = list(outputs)
+    while pending:
+        value = pending.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        if stands(value):
+            found[value.node.id] = value
+        else:
+            pending.extend(value.node.inputs)
+    return [found[node_id] for node_id in sorted(found)]
+
+
+def cut(
+    graph: Graph, inputs: list[Value], outputs: list[Value], effects: Update | None = None
+) -> Graph:
+    """A new graph from `inputs`, which become its placeholders in that order, to `outputs`.
+
+    Effects come along where they are given; constants and variables where they are read.
+    """
+    new = Graph()
+    env = {
+        value: new.add_placeholder(f"{position}", value.aval)
+        for position, value in enumerate(inputs)
+    }
+    kept = {node.id for node in effects.nodes} if effects else set()
+    needed = set(kept)
+    pending = [*(v for v in outputs if v not in env)]
+    pending += [v for node in (effects.nodes if effects else ()) for v in node.inputs]
+    while pending:
+        value = pending.pop()
+        if value not in env and value.node.id not in needed:
+            needed.add(value.node.id)
+            pending.extend(value.node.inputs)
+    for node in graph.nodes:
+        if node.id in needed:
+            _copy(node, new, env)
+    new.outputs = tuple(env[v] for v in outputs)
+    new.adopt_parameters(graph)
+    return new
+
+
+def _copy(node: Node, new: Graph, env: dict[Value, Value]) -> None:
+    inputs = tuple(env[v] for v in node.inputs)
+    if node.op.effect:
+        new.append(node.bound, inputs, None, node.location)
+    else:
+        env.update(zip(node.outputs, new.copy_node(node, inputs)))

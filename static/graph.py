@@ -1,0 +1,128 @@
+"""The graph builder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ..compiler import Program, compile_graph
+from ..graphs import ir
+from ..graphs.avals import Aval
+from ..graphs.devices import Device
+from ..graphs.dims import Dim, Shape
+from ..graphs.dtypes import as_dtype
+from ..graphs.errors import GraphError, ShapeError
+from ..graphs.ops import dispatch
+from ..graphs.ops.plain import array_of
+from ..graphs.storage import Storage
+
+
+class Graph(ir.Graph):
+    """A graph that is built by running code inside ``with``.
+
+    Within the block operators on its values append nodes, parameters become variables over their
+    own storage, and creation functions give values.
+
+    Examples
+    --------
+    >>> with dt.static.Graph() as g:
+    ...     x = g.placeholder("x", ("batch", 3))
+    ...     total = x.sum(axis=1)
+    >>> g.compile(fetches=total).run({"x": np.ones((2, 3), np.float32)})
+    array([3., 3.], dtype=float32)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entered: list[Any] = []
+
+    def __enter__(self) -> Graph:
+        block = dispatch.in_style(self)
+        block.__enter__()
+        self._entered.append(block)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._entered.pop().__exit__(kind, error, trace)
+
+    def placeholder(
+        self,
+        name: str,
+        shape: Any = (),
+        dtype: Any = "float32",
+        device: Device | str = "cpu",
+    ) -> ir.Value:
+        """A value that each run is fed under `name`.
+
+        Parameters
+        ----------
+        name : str
+        shape : tuple of int or str
+            A string names a symbolic dimension: the same name is the same size in a run.
+        dtype : dtype
+        device : Device or str
+
+        Returns
+        -------
+        Value
+
+        Raises
+        ------
+        GraphError
+            When the name is taken or empty.
+        ShapeError
+            When a size is neither a whole number nor a name.
+        """
+        aval = Aval(_named(shape), as_dtype(dtype), Device.of(device))
+        return self.add_placeholder(name, aval)
+
+    def constant(self, data: Any, dtype: Any = None) -> ir.Value:
+        """A value that is the same in every run; the data are copied.
+
+        Raises
+        ------
+        DTypeError
+            When the data are no numbers.
+        """
+        array = array_of(data, "constant")
+        return self.add_constant(array if dtype is None else array.astype(as_dtype(dtype)))
+
+    def variable(self, initial: Any, name: str | None = None) -> ir.Value:
+        """A value that is kept from run to run, over a storage; `assign` changes it.
+
+        Parameters
+        ----------
+        initial : Storage, array or nested lists of numbers
+        name : str, optional
+        """
+        storage = initial if isinstance(initial, Storage) else Storage(initial, name)
+        return self.variable_of(storage)
+
+    def compile(
+        self, fetches: Any, *, executor: str = "planned", passes: Iterable[str] | None = None
+    ) -> Program:
+        """A program that computes the fetches and nothing else; see `compile_graph`."""
+        return compile_graph(self, fetches, executor=executor, passes=passes)
+
+
+def _named(shape: Any) -> Shape:
+    sizes = (shape,) if isinstance(shape, int | str | Dim) else tuple(shape)
+    dims = []
+    for size in sizes:
+        if isinstance(size, str) and size.isidentifier():
+            dims.append(Dim.symbol(size))
+        elif isinstance(size, Dim):
+            dims.append(size)
+        elif isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 0:
+            dims.append(int(size))
+        else:
+            raise ShapeError(f"placeholder: sizes must be whole numbers or names, got {size!r}")
+    return tuple(dims)
