@@ -371,6 +371,11 @@ class TensorParameter(Tensor, Parameter):
     def name(self) -> str | None:
         return self.storage.name
 
+    def move(self, device: Device) -> None:
+        """Put the parameter on another device, in place; its gradient is forgotten."""
+        self.storage.move(device)
+        self.array, self.grad = self.storage.array, None
+
     def __repr__(self) -> str:
         return f"parameter {self.name or ''}".rstrip() + "\n" + super().__repr__()
 

@@ -7,7 +7,7 @@ from typing import Any
 from .dims import substitute
 from .errors import DiptychError
 from .ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
-from .kernels import launch
+from .kernels import copied, launch
 from .ops.core import Bound
 
 
@@ -69,7 +69,10 @@ class Interpreter:
                 del arrays
             for value in self._last_use[node.id]:
                 env.pop(value, None)
-        results = [fresh(env[v], v) for v in self.graph.outputs]
+        results = [
+            env[v] if own else copied(env[v])
+            for v, own in zip(self.graph.outputs, owns_memory(self.graph.outputs))
+        ]
         commit(writes)
         return results
 
@@ -108,17 +111,32 @@ def source_array(node: Node, binding: dict[str, int]) -> Any:
     return aval.device.xp.asarray(node.attrs["dim"].evaluate(binding), aval.dtype)
 
 
-def fresh(array: Any, value: Value) -> Any:
-    """An output in memory of its own: neither a view, nor a feed, a constant or a variable."""
-    owned = array.base is None and not value.node.is_source
-    return array if owned else array.copy()
+def owns_memory(outputs: tuple[Value, ...]) -> list[bool]:
+    """Per output, whether a run made its memory, and for no output before it.
+
+    The others (feeds, constants, variables, views of them, and second views) must be copied out.
+    """
+    given: set[Value] = set()
+    owned = []
+    for value in outputs:
+        root = viewed(value)
+        owned.append(not root.node.is_source and root not in given)
+        given.add(root)
+    return owned
+
+
+def viewed(value: Value) -> Value:
+    """The value whose memory a chain of view operators may show."""
+    while value.node.op.view:
+        value = value.node.inputs[0]
+    return value
 
 
 def commit(writes: list[tuple[Any, Any]]) -> None:
     """Write every storage; values that are views or storages themselves are copied out first."""
     held = {id(storage.array) for storage, _ in writes}
     safe = [
-        (storage, array.copy() if array.base is not None or id(array) in held else array)
+        (storage, copied(array) if array.base is not None or id(array) in held else array)
         for storage, array in writes
     ]
     for storage, array in safe:

@@ -10,6 +10,7 @@ import numpy as np
 from .avals import Aval, aval_of, show
 from .devices import Device, device_of, put
 from .errors import DTypeError, ShapeError, UnknownNameError
+from .kernels import recorder
 from .operand import Operand
 from .ops import dispatch
 from .ops.plain import array_of
@@ -92,6 +93,9 @@ class Storage(Operand):
         self.check(new.shape, new.dtype)
         self.array[...] = put(new, self.device)
         self.version += 1
+        observer = recorder()
+        if observer is not None:
+            observer.note_write(new)
 
     def check(self, shape: Any, dtype: Any) -> None:
         """Raises unless an array of this shape and dtype can be written here."""
@@ -105,6 +109,10 @@ class Storage(Operand):
             raise DTypeError(
                 f"{named}: what is written must keep the kind of dtype, got {dtype} for {self.dtype}"
             )
+
+    def move(self, device: Device) -> None:
+        """Put the numbers on another device; programs that hold the storage plan anew."""
+        self.array = put(self.array, device)
 
     def numpy(self) -> Any:
         """The numbers as a NumPy array; the very memory on the CPU."""

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ...graphs.interpreter import resolve, source_array
+from ...graphs.interpreter import resolve, source_array, viewed
 from ...graphs.ir import PLACEHOLDER, VARIABLE, Graph, Node, Value
+from ...graphs.kernels import touched_bytes
 from ...graphs.ops.core import Bound
 from ...graphs.storage import Storage
 
@@ -48,6 +49,24 @@ class Buffer:
 
 
 @dataclass
+class Counts:
+    """What one run of a plan does, known without running it.
+
+    Attributes
+    ----------
+    operators, launches, bytes_moved : int
+        As `graphs.kernels.Recorder` counts them.
+    profile : list of int
+        Bytes in use after each operator: live buffers, and what will be returned.
+    """
+
+    operators: int = 0
+    launches: int = 0
+    bytes_moved: int = 0
+    profile: list[int] = field(default_factory=list)
+
+
+@dataclass
 class MemoryPlan:
     """Where every value of a graph lives for one binding of its symbolic dimensions.
 
@@ -67,6 +86,7 @@ class MemoryPlan:
         Results computed over a dying operand, and straight into a variable.
     committed : list of (Storage, Value)
         What is left to copy into variables at the end.
+    counts : Counts
     """
 
     bounds: list[Bound]
@@ -78,11 +98,7 @@ class MemoryPlan:
     in_place: int = 0
     direct: int = 0
     committed: list[tuple[Storage, Value]] = field(default_factory=list)
-
-    @property
-    def peak_bytes(self) -> int:
-        """Bytes that a run holds beside variables, constants and feeds."""
-        return self.arena_bytes + self.returned_bytes
+    counts: Counts = field(default_factory=Counts)
 
     def __str__(self) -> str:
         return (
@@ -102,16 +118,17 @@ class _Planner:
         self.graph, self.binding = graph, binding
         self.plan = MemoryPlan([resolve(node, binding) for node in graph.nodes])
         self.outputs = set(graph.outputs)
+        self.escaping = {viewed(v) for v in graph.outputs}
         # Arrays of the right layout that are never touched: they tell which views are views.
         self.layouts: dict[Value, Any] = {}
         self.targets = {
             node.inputs[1]: node for node in reversed(graph.effects)
         }  # the first assignment of a value wins its memory
-        self.readers: dict[Storage, int] = {}
         self._roots()
         self._place()
         self._commit()
         self._offsets()
+        self._count()
 
     def _roots(self) -> None:
         """Group values that share memory, and find when each group is last read."""
@@ -158,7 +175,7 @@ class _Planner:
                     home = self.plan.homes.get(self.root[value])
                     if home is not None:
                         self.plan.homes[value] = home
-                elif value in self.outputs or len(node.outputs) > 1:
+                elif value in self.outputs or value in self.escaping or len(node.outputs) > 1:
                     self.plan.returned_bytes += int(aval.nbytes)
                 else:
                     self.plan.homes[value] = self._buffer(node, bound, value)
@@ -254,6 +271,23 @@ class _Planner:
         for step in range(len(self.graph.nodes) + 1):
             live = sum(b.nbytes for b in placed if b.start <= step <= b.end)
             self.plan.bound_bytes = max(self.plan.bound_bytes, live)
+
+    def _count(self) -> None:
+        counts = self.plan.counts
+        returned = 0
+        for node in self.graph.nodes:
+            if node.op.effect or node.is_source:
+                continue
+            counts.operators += 1
+            if not any(self.is_view(v) for v in node.outputs):
+                counts.launches += 1
+                arrays = [self.layouts[v] for v in (*node.inputs, *node.outputs)]
+                counts.bytes_moved += sum(map(touched_bytes, arrays))
+                returned += sum(
+                    self.layouts[v].nbytes for v in node.outputs if v not in self.plan.homes
+                )
+            live = sum(b.nbytes for b in self.plan.arena if b.start <= node.id <= b.end)
+            counts.profile.append(live + returned)
 
 
 def _aligned(nbytes: int) -> int:

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...graphs.errors import DiptychError
+from ...graphs.interpreter import owns_memory
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
+from ...graphs.kernels import recorder
 from .memory import ALIGNMENT, MemoryPlan, plan_memory
 
 _FILE = "<diptych planned>"
@@ -91,6 +93,9 @@ class _Plan:
             self._free.append(step)
         for storage in self._written:
             storage.version += 1
+        observer = recorder()
+        if observer is not None:
+            observer.note_program(self.memory.counts, results)
         return results
 
     def _instance(self) -> Callable[..., list[Any]]:
@@ -194,14 +199,10 @@ class _Writer:
             self._add(node, line)
 
     def _returned(self) -> list[str]:
-        seen: set[Value] = set()
         names = []
-        for value in self.graph.outputs:
-            own = value not in self.memory.homes and not value.node.is_source
-            fresh = own and not value.node.op.view and value not in seen
+        for value, own in zip(self.graph.outputs, owns_memory(self.graph.outputs)):
             name = self.names[value]
-            names.append(f"{name}.copy()" if not fresh else name if value.shape else f"asarray({name})")
-            seen.add(value)
+            names.append(f"{name}.copy()" if not own else name if value.shape else f"asarray({name})")
         return names
 
     def _add(self, node: Node, line: str) -> None:

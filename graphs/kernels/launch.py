@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ..devices import device_of
 
 if TYPE_CHECKING:
     from ..ops.core import Bound
@@ -36,14 +39,11 @@ def launch(bound: Bound, arrays: Iterable[Any]) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One kernel call: the operator's name, what it read, and whether it is only structural."""
+    """One kernel call: what it was, which calls made its operands, whether it is structural."""
 
-    name: str
     digest: bytes
     reads: tuple[int, ...]
     structural: bool
-    fresh: bool
-    bytes_moved: int
 
 
 class Recorder:
@@ -51,68 +51,115 @@ class Recorder:
 
     Attributes
     ----------
-    launches : list of Launch
-        In order of creation.
+    operators, launches, allocations : int
+        Operators applied, kernels that computed (views do not), and arrays allocated.
+    bytes_moved : int
+        Read and written by the kernels that computed; a repeated element counts once.
     live_bytes, peak_bytes : int
-        Bytes that kernels allocated and that are still alive, now and at most.
+        Allocated by kernels and still alive, now and at most.
     timeline : list of int
-        `live_bytes` after each kernel.
+        `live_bytes` after each operator.
     """
 
     def __init__(self) -> None:
-        self.launches: list[Launch] = []
-        self.live_bytes = self.peak_bytes = self.allocations = 0
+        self.operators = self.launches = self.allocations = self.bytes_moved = 0
+        self.live_bytes = self.peak_bytes = 0
         self.timeline: list[int] = []
+        self._calls: list[Launch] = []
+        self._written: list[int] = []
         self._maker: dict[int, int] = {}
 
     def note(self, bound: Bound, reads: tuple[Any, ...], results: tuple[Any, ...]) -> None:
-        op = bound.op
-        digest = hashlib.sha256(repr((op.name, sorted(bound.attrs.items()))).encode())
-        for array in (*reads, *results):
-            digest.update(repr((array.shape, array.dtype.str, array.strides)).encode())
-            digest.update(str(getattr(array, "device", "cpu")).encode())
+        """Count one kernel call."""
+        self.operators += 1
         fresh = [r for r in results if not any(_shares(r, a) for a in reads)]
-        moved = sum(_touched(a) for a in (*reads, *results)) if fresh else 0
-        structural = op.structural or not fresh
-        index = len(self.launches)
-        reads_from = tuple(self._maker[id(a)] for a in reads if id(a) in self._maker)
-        self.launches.append(
-            Launch(op.name, digest.digest(), reads_from, structural, bool(fresh), moved)
-        )
+        if fresh:
+            self.launches += 1
+            self.bytes_moved += sum(map(touched_bytes, (*reads, *results)))
+        makers = tuple(self._maker[id(a)] for a in reads if id(a) in self._maker)
+        call = Launch(_digest(bound, (*reads, *results)), makers, bound.op.structural or not fresh)
         for result in results:
-            self._maker[id(result)] = index
-            weakref.finalize(result, self._maker.pop, id(result), None).atexit = False
+            self._hold(result, len(self._calls))
+        self._calls.append(call)
         for result in fresh:
-            self.allocations += 1
-            self.live_bytes += result.nbytes
-            weakref.finalize(result, self._free, result.nbytes).atexit = False
-        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
-        self.timeline.append(self.live_bytes)
+            self._allocate(result)
+        self._mark(self.live_bytes)
 
-    def _free(self, nbytes: int) -> None:
-        self.live_bytes -= nbytes
+    def note_program(self, counts: Any, results: list[Any]) -> None:
+        """Count a run of a planned program by its plan; it launches its kernels itself.
 
-    def maker(self, array: Any) -> int | None:
-        """The index of the launch that made this array, if one did."""
-        return self._maker.get(id(array))
+        Parameters
+        ----------
+        counts : object
+            With `operators`, `launches`, `bytes_moved`, and `profile`: bytes in use after each
+            operator.
+        results : list of arrays
+            What the run allocated and gave back.
+        """
+        self.operators += counts.operators
+        self.launches += counts.launches
+        self.bytes_moved += counts.bytes_moved
+        for in_use in counts.profile:
+            self._mark(self.live_bytes + in_use)
+        for result in results:
+            self._allocate(result)
 
-    def certificate(self, fetched: Iterable[int | None]) -> str:
-        """A hash of the kernels that reach the launches `fetched`, in order of creation.
+    def note_write(self, array: Any) -> None:
+        """Say that an array is the new content of a storage: its maker counts as fetched."""
+        if id(array) in self._maker:
+            self._written.append(self._maker[id(array)])
+
+    def note_copy(self, array: Any, copy: Any) -> None:
+        """Say that a copy stands for an array."""
+        if id(array) in self._maker:
+            self._hold(copy, self._maker[id(array)])
+
+    def certificate(self, fetched: Iterable[Any]) -> str:
+        """A hash of the kernels that reach fetched arrays or storages, in order of creation.
 
         Views, constants and seeds are structural: they lead to their makers and are left out.
         """
         needed: set[int] = set()
-        pending = [index for index in fetched if index is not None]
+        pending = self._written + [self._maker[id(a)] for a in fetched if id(a) in self._maker]
         while pending:
             index = pending.pop()
             if index not in needed:
                 needed.add(index)
-                pending.extend(self.launches[index].reads)
+                pending.extend(self._calls[index].reads)
         total = hashlib.sha256()
         for index in sorted(needed):
-            if not self.launches[index].structural:
-                total.update(self.launches[index].digest)
+            if not self._calls[index].structural:
+                total.update(self._calls[index].digest)
         return total.hexdigest()
+
+    def _hold(self, array: Any, maker: int) -> None:
+        self._maker[id(array)] = maker
+        weakref.finalize(array, self._maker.pop, id(array), None).atexit = False
+
+    def _allocate(self, array: Any) -> None:
+        self.allocations += 1
+        self.live_bytes += array.nbytes
+        weakref.finalize(array, self._free, array.nbytes).atexit = False
+
+    def _free(self, nbytes: int) -> None:
+        self.live_bytes -= nbytes
+
+    def _mark(self, in_use: int) -> None:
+        self.peak_bytes = max(self.peak_bytes, in_use)
+        self.timeline.append(in_use)
+
+
+def recorder() -> Recorder | None:
+    """The recorder in force, if any."""
+    return _recorder
+
+
+def copied(array: Any) -> Any:
+    """A copy that stands for the array in a certificate."""
+    copy = array.copy()
+    if _recorder is not None:
+        _recorder.note_copy(array, copy)
+    return copy
 
 
 @contextmanager
@@ -130,10 +177,16 @@ def _shares(result: Any, read: Any) -> bool:
     return result is read or (result.base is not None and result.base is _owner(read))
 
 
-def _touched(array: Any) -> int:
+def touched_bytes(array: Any) -> int:
     """Bytes of distinct elements: a broadcast operand is read once."""
-    spread = [n for n, stride in zip(array.shape, array.strides) if stride != 0 or n == 0]
-    return int(np.prod(spread, dtype=np.int64)) * array.itemsize
+    distinct = [n for n, stride in zip(array.shape, array.strides) if stride != 0 or n == 0]
+    return math.prod(distinct) * array.itemsize
+
+
+def _digest(bound: Bound, arrays: tuple[Any, ...]) -> bytes:
+    what = repr((bound.op.name, sorted(bound.attrs.items())))
+    layouts = [(a.shape, a.dtype.str, a.strides, str(device_of(a))) for a in arrays]
+    return hashlib.sha256((what + repr(layouts)).encode()).digest()
 
 
 def _owner(array: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -47,6 +48,7 @@ class CompiledFunction:
         self._function = function
         self._executor, self._passes = executor, passes
         self._entries: dict[Any, list[Entry]] = {}
+        self._trace_s = 0.0
         if hasattr(function, "__name__"):
             update_wrapper(self, function)
 
@@ -60,7 +62,9 @@ class CompiledFunction:
         entries = self._entries.setdefault(key, [])
         entry = next((e for e in entries if e.holds()), None)
         if entry is None:
+            start = time.perf_counter()
             entry = self._trace(leaves, structure)
+            self._trace_s += time.perf_counter() - start
             entries.append(entry)
         results = iter(entry.function(tensors))
         return unflatten(
@@ -91,6 +95,19 @@ class CompiledFunction:
             structure=shape,
             constants=tuple(_COMPUTED if isinstance(r, Value) else r for r in results),
         )
+
+    @property
+    def trace_s(self) -> float:
+        """Seconds spent so far on tracing, and on building backward passes."""
+        return self._trace_s + sum(f.build_s for f in self._functions())
+
+    @property
+    def compile_s(self) -> float:
+        """Seconds spent so far on compiling what was traced."""
+        return sum(f.compile_s for f in self._functions())
+
+    def _functions(self) -> list[GraphFunction]:
+        return [entry.function for entries in self._entries.values() for entry in entries]
 
     @property
     def _name(self) -> str:

@@ -7,6 +7,7 @@ taken again, and for what exists anyway: inputs, constants and variables.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,11 @@ class GraphFunction:
         Of the node on the tape.
     executor : str
     passes : tuple of str or None
+
+    Attributes
+    ----------
+    build_s, compile_s : float
+        Seconds spent on building backward passes and on compiling programs.
     """
 
     def __init__(
@@ -63,12 +69,13 @@ class GraphFunction:
     ) -> None:
         self.graph, self.inputs, self.outputs, self.name = graph, inputs, outputs, name
         self.parameters = graph.parameters
-        self._options = {
+        self._options: dict[str, Any] = {
             "executor": executor,
             "passes": list(PASSES) if passes is None else ["prune", *passes],
         }
         self._effects = Update(tuple(graph.effects))
         self._written = {id(e.attrs["storage"]) for e in graph.effects}
+        self.build_s = self.compile_s = 0.0
         self._forward_nodes = len(graph.nodes)
         self._position = {value: i for i, value in enumerate(inputs)}
         self._plain: Program | None = None
@@ -114,9 +121,11 @@ class GraphFunction:
             cotangents = [
                 self.graph.add_placeholder(f"{prefix}.{i}", v.aval) for i, v in enumerate(seeded)
             ]
+            start = time.perf_counter()
             gradients = self.graph.grad(
                 seeded, [sources[i] for i in wanted], grad_outputs=cotangents, allow_unused=True
             )
+            self.build_s += time.perf_counter() - start
             self._backwards[variant] = Backward(cotangents, wanted, list(gradients))
         return self._backwards[variant]
 
@@ -168,8 +177,7 @@ class GraphFunction:
             backward = self.backward(variant)
             cuts = self._crossing(backward.present)
             graph = cut(self.graph, [*backward.cotangents, *cuts], backward.present)
-            program = compile_graph(graph, list(graph.outputs), **self._options)
-            self._programs[variant] = (program, cuts)
+            self._programs[variant] = (self._compiled(graph, list(graph.outputs)), cuts)
         return self._programs[variant]
 
     def _differentiable(
@@ -186,7 +194,7 @@ class GraphFunction:
             graph = cut(self.graph, inputs, backward.present)
             self._derivatives[variant] = GraphFunction(
                 graph, list(graph.placeholders.values()), list(graph.outputs),
-                f"{self.name} backward", **self._options,  # type: ignore[arg-type]
+                f"{self.name} backward", **self._options,
             )  # fmt: skip
         operands = [node.unpack(i) for i in range(len(self.inputs))]
         moved = [Tensor(node.array_of(v)) for v in state]
@@ -207,9 +215,13 @@ class GraphFunction:
 
     def _compile(self, graph: Graph, inputs: list[Value], outputs: list[Value]) -> Program:
         forward = cut(graph, inputs, outputs, self._effects)
-        return compile_graph(
-            forward, [list(forward.outputs), Update(tuple(forward.effects))], **self._options
-        )
+        return self._compiled(forward, [list(forward.outputs), Update(tuple(forward.effects))])
+
+    def _compiled(self, graph: Graph, fetches: Any) -> Program:
+        start = time.perf_counter()
+        program = compile_graph(graph, fetches, **self._options)
+        self.compile_s += time.perf_counter() - start
+        return program
 
 
 class GraphNode(Node):

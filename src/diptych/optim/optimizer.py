@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..graphs.devices import Device
 from ..graphs.errors import DTypeError, ShapeError, TapeError
 from ..graphs.ops import dispatch
 from ..graphs.parameter import Parameter
@@ -116,6 +117,22 @@ class Optimizer:
         if dispatch.current() is not dispatch.default():
             raise TapeError("step: a graph has no .grad, got a call while one is built; use minimize")
         self.apply([None if p.grad is None else p.grad.detach() for p in self.parameters])
+
+    def to(self, device: Device | str) -> Optimizer:
+        """Move the parameters and all state to a device, in place.
+
+        Raises
+        ------
+        DeviceError
+            When the device is unknown or not here. Nothing has moved then.
+        """
+        target = Device.of(device)
+        target.xp  # noqa: B018 - raises before anything moves
+        for parameter in self.parameters:
+            parameter.move(target)
+        for storage in self._state.values():
+            storage.move(target)
+        return self
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

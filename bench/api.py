@@ -1,0 +1,154 @@
+"""`compare`: the comparison as a function, and its report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..compiler import EXECUTORS
+from ..graphs.devices import Device
+from ..graphs.errors import DTypeError, ShapeError, unknown
+from . import modes as _modes
+from . import workloads
+from .comparison import WARMUP_STEPS, Comparison
+from .progress import Progress, on_terminal
+from .table import render_text
+from .task import Task
+
+LEAST_STEPS = WARMUP_STEPS + 2
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Results of a comparison; a notebook shows it as a page.
+
+    Attributes
+    ----------
+    results : list of dict
+        One per workload, as the JSON has them.
+    interrupted : bool
+        Whether Ctrl-C ended it early.
+    """
+
+    results: list[dict[str, Any]]
+    interrupted: bool = False
+
+    def save_json(self, path: str | Path) -> None:
+        """Write the results: an object for one workload, a list for several."""
+        plain = self.results[0] if len(self.results) == 1 else self.results
+        Path(path).write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+
+    def save_html(self, path: str | Path) -> None:
+        """Write a page that stands alone."""
+        Path(path).write_text(self._repr_html_(), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        from .report import render_html
+
+        return render_html(self.results)
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(render_text, self.results))
+
+
+def compare(
+    what: str | Callable[[], Task] | Sequence[str] = "digits-mlp",
+    *,
+    modes: Sequence[str] = tuple(_modes.MODES),
+    executor: str = "planned",
+    steps: int | None = None,
+    threads: int = 1,
+    device: str = "cpu",
+    name: str = "model",
+) -> Report:
+    """Train one model in several modes on the same kernels, and say what each mode costs.
+
+    Parameters
+    ----------
+    what : str, sequence of str, or callable
+        Names of workloads; or a function without arguments that builds a `bench.Task`, with the
+        same numbers at each call. It is called in processes forked from this one.
+    modes : sequence of str
+        Of "eager", "static" and "hybrid".
+    executor : str
+        Of the static and hybrid mode in the timing stage.
+    steps : int, optional
+        Of training. By default the workload's own number, or 200.
+    threads : int
+        For every mode alike; each is pinned to a core.
+    device : str
+    name : str
+        What to call a model of one's own.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    UnknownNameError
+        When a workload, mode or executor is not known.
+    ShapeError
+        When there are too few steps, or no thread.
+    DeviceError
+        When the device is not here.
+
+    Examples
+    --------
+    >>> def build():
+    ...     model = dt.nn.Linear(4, 2, generator=dt.Generator(0))
+    ...     x, y = np.ones((8, 4), np.float32), np.zeros(8, np.int64)
+    ...     return dt.bench.Task(
+    ...         loss=lambda x, y: dt.cross_entropy(model(x), y),
+    ...         optimizer=dt.optim.SGD(model.parameters(), lr=0.1),
+    ...         batches=[(x, y)],
+    ...     )
+    >>> dt.compare(build, modes=["eager", "static"], steps=20).results[0]["identical"]
+    True
+    """
+    for mode in modes:
+        _modes.find(mode)
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    if threads < 1 or not modes:
+        raise ShapeError(f"compare: needs a thread and a mode, got {threads} and {list(modes)}")
+    if steps is not None and steps < LEAST_STEPS:
+        raise ShapeError(f"compare: steps must be at least {LEAST_STEPS}, got {steps}")
+    Device.of(device).xp  # noqa: B018 - raises before anything runs
+    sources = _sources(what, name)
+    options = {"modes": modes, "executor": executor, "threads": threads, "device": device}
+    with on_terminal() as progress:
+        return _run(sources, steps, options, progress)
+
+
+def _sources(what: Any, name: str) -> list[tuple[Any, str, str, int]]:
+    """What to build, its name, its title and its number of steps, for each."""
+    if callable(what):
+        title = (getattr(what, "__doc__", None) or name).strip().splitlines()[0]
+        return [(what, name, title, 200)]
+    names = [what] if isinstance(what, str) else list(what)
+    if not all(isinstance(n, str) for n in names):
+        raise DTypeError(f"compare: must be names or a function that builds a Task, got {what!r}")
+    found = [workloads.find(n) for n in names]
+    return [(w.name, w.name, w.title, w.steps) for w in found]
+
+
+def _run(
+    sources: list[tuple[Any, str, str, int]],
+    steps: int | None,
+    options: dict[str, Any],
+    progress: Progress,
+) -> Report:
+    results = []
+    for source, name, title, usual in sources:
+        comparison = Comparison(
+            source, name=name, title=title, steps=steps or usual, progress=progress, **options
+        )
+        try:
+            results.append(comparison.run())
+        except KeyboardInterrupt:
+            return Report([*results, comparison.result()], interrupted=True)
+    return Report(results)

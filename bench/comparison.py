@@ -1,0 +1,238 @@
+"""The comparison of one task across modes: a certificate, then interleaved timing.
+
+Stage one trains with executor `reference` and no passes and says whether the modes are identical.
+Stage two trains with each mode's fastest executor. Whatever has been measured when it stops, also
+by Ctrl-C or by a worker that fails, is in the result.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import machine
+from .crew import Handle, WorkerError
+from .progress import Progress, silent
+from .statistics import Interval, break_even, median, median_interval
+from .task import Task
+
+SCHEMA = 1
+CERTIFIED_STEPS = 50
+COLD_STARTS = 5
+WARMUP_STEPS = 10
+BLOCKS = 30
+
+
+class Comparison:
+    """Measures one task in several modes.
+
+    Parameters
+    ----------
+    source : str or callable
+        Name of a workload, or a function that builds a `Task`, the same one each time.
+    name, title : str
+    modes : sequence of str
+    executor : str
+        Of the timing stage.
+    steps : int
+        Of training in the timing stage; at least 20.
+    threads : int
+    device : str
+    progress : Progress, optional
+    """
+
+    def __init__(
+        self,
+        source: str | Callable[[], Task],
+        *,
+        name: str,
+        title: str,
+        modes: Sequence[str],
+        executor: str,
+        steps: int,
+        threads: int,
+        device: str,
+        progress: Progress = silent,
+    ) -> None:
+        self.name, self.title, self.modes, self.steps = name, title, list(modes), steps
+        self._source, self._progress = source, progress
+        self._options = {"executor": executor, "threads": threads, "device": device}
+        self._skipped: dict[str, str] = {}
+        self._certificates: dict[str, dict[str, Any]] = {}
+        self._starts: dict[str, list[dict[str, Any]]] = {mode: [] for mode in self.modes}
+        self._blocks: dict[str, list[list[float]]] = {mode: [] for mode in self.modes}
+        self._ends: dict[str, dict[str, Any]] = {}
+        self._weights: dict[str, list[np.ndarray]] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Measure everything; the result."""
+        self._each("certificate", self._certify, self.modes)
+        self._each("cold start", self._cold_start, self.modes * COLD_STARTS)
+        self._time()
+        return self.result()
+
+    # -- measuring ---------------------------------------------------------------------------
+
+    def _each(self, title: str, do: Callable[[str], None], modes: Sequence[str]) -> None:
+        for mode in self._progress(modes, f"{self.name}: {title}"):
+            if mode not in self._skipped:
+                self._guard(mode, lambda mode=mode: do(mode))  # type: ignore[misc]
+
+    def _guard(self, mode: str, do: Callable[[], None]) -> None:
+        """A mode that fails is a row that says why; the others go on."""
+        try:
+            do()
+        except WorkerError as error:
+            self._skipped[mode] = str(error)
+
+    def _handle(self, mode: str) -> Handle:
+        return Handle(self._source, {"mode": mode, **self._options})
+
+    def _certify(self, mode: str) -> None:
+        handle = self._handle(mode)
+        try:
+            self._certificates[mode] = handle.ask("certify", steps=min(self.steps, CERTIFIED_STEPS))
+        finally:
+            handle.close()
+
+    def _cold_start(self, mode: str) -> None:
+        handle = self._handle(mode)
+        try:
+            self._starts[mode].append(handle.ask("start"))
+        finally:
+            handle.close()
+
+    def _time(self) -> None:
+        crew = {mode: self._handle(mode) for mode in self.modes if mode not in self._skipped}
+        try:
+            for mode, handle in crew.items():
+                self._guard(mode, lambda handle=handle: _warm_up(handle))  # type: ignore[misc]
+            left = self.steps - 1 - WARMUP_STEPS
+            sizes = [len(block) for block in np.array_split(np.arange(left), BLOCKS)]
+            for turn, size in enumerate(self._progress(sizes, f"{self.name}: steps")):
+                for mode in self._order(turn):
+                    self._guard(mode, lambda mode=mode: self._block(crew, mode, size))  # type: ignore[misc]
+            for mode, handle in crew.items():
+                if mode not in self._skipped:
+                    self._guard(mode, lambda m=mode, h=handle: self._finish(m, h))  # type: ignore[misc]
+        finally:
+            for handle in crew.values():
+                handle.close()
+
+    def _order(self, turn: int) -> list[str]:
+        """Who goes in which order in a turn: it rotates, so no mode always follows another."""
+        alive = [mode for mode in self.modes if mode not in self._skipped]
+        shift = turn % len(alive) if alive else 0
+        return alive[shift:] + alive[:shift]
+
+    def _block(self, crew: dict[str, Handle], mode: str, size: int) -> None:
+        if size:
+            self._blocks[mode].append(crew[mode].ask("steps", count=size))
+
+    def _finish(self, mode: str, handle: Handle) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "weights.npz"
+            self._ends[mode] = handle.ask("finish", weights=str(path))
+            with np.load(path, allow_pickle=False) as held:
+                self._weights[mode] = [held[name] for name in held.files]
+
+    # -- the result --------------------------------------------------------------------------
+
+    def result(self) -> dict[str, Any]:
+        """What has been measured so far, as plain data for JSON."""
+        rows = [self._row(mode) for mode in self.modes]
+        return {
+            "schema": SCHEMA,
+            "versions": machine.versions(),
+            "machine": machine.machine(),
+            "threads": self._options["threads"],
+            "device": self._options["device"],
+            "workload": self.name,
+            "title": self.title,
+            "identical": self._identical(),
+            "certified_steps": min(self.steps, CERTIFIED_STEPS),
+            "break_even_steps": self._break_even(),
+            "rows": rows,
+            "graph_svg": next(
+                (e["graph_svg"] for e in self._ends.values() if e["graph_svg"]), ""
+            ),
+        }
+
+    def _identical(self) -> bool | None:
+        """Whether all modes have one certificate; None where fewer than two have any."""
+        found = {(c["certificate"], c["numbers"]) for c in self._certificates.values()}
+        if len(self._certificates) < 2:
+            return None
+        return len(found) == 1
+
+    def _row(self, mode: str) -> dict[str, Any]:
+        if mode in self._skipped:
+            return {"mode": mode, "skipped": self._skipped[mode]}
+        certificate = self._certificates.get(mode)
+        row: dict[str, Any] = {"mode": mode}
+        if certificate is not None:
+            row["certificate"] = certificate["certificate"]
+        if not self._blocks[mode]:
+            row["skipped"] = "interrupted before its steps were timed"
+            return row
+        starts = self._starts[mode]
+        for name in ("build_s", "compile_s", "first_step_s"):
+            row[name] = median([s[name] for s in starts]) if starts else None
+        row["executor"] = starts[0]["executor"] if starts else self._options["executor"]
+        row["steps"] = 1 + WARMUP_STEPS + sum(map(len, self._blocks[mode]))
+        row["step_s"] = median_interval(self._medians(mode)).to_json()
+        if self._blocks.get("eager"):
+            ratios = [mine / eager for eager, mine in self._pairs(mode)]
+            row["ratio_to_eager"] = median_interval(ratios).to_json()
+        end = self._ends.get(mode)
+        if end is not None:
+            kept = {name: value for name, value in end.items() if name != "graph_svg"}
+            row |= kept | {"loss_first": end["losses"][0], "loss_last": end["losses"][-1]}
+            row["numeric_diff"] = self._difference(mode)
+        return row
+
+    def _medians(self, mode: str) -> list[float]:
+        return [median(block) for block in self._blocks[mode]]
+
+    def _pairs(self, mode: str) -> list[tuple[float, float]]:
+        """Eager's and this mode's median step, turn by turn."""
+        return list(zip(self._medians("eager"), self._medians(mode)))
+
+    def _difference(self, mode: str) -> float | None:
+        """Largest absolute difference of losses and final weights from the first mode's."""
+        first = next(iter(self._ends))
+        pairs: Iterable[tuple[Any, Any]] = [
+            (self._ends[first]["losses"], self._ends[mode]["losses"]),
+            *zip(self._weights[first], self._weights[mode]),
+        ]
+        return max(float(np.max(np.abs(np.subtract(a, b)), initial=0)) for a, b in pairs)
+
+    def _break_even(self) -> dict[str, Any]:
+        """Per graph mode, the steps after which building it has paid against eager."""
+        found: dict[str, Any] = {}
+        for mode in self.modes:
+            if mode == "eager" or not self._blocks[mode] or not self._blocks.get("eager"):
+                continue
+            with suppress(ValueError):
+                gain = median_interval([eager - mine for eager, mine in self._pairs(mode)])
+                found[mode] = break_even(self._extra(mode), gain)
+        return found
+
+    def _extra(self, mode: str) -> Interval:
+        """Seconds that a cold start of this mode costs more than one of eager, pair by pair."""
+        totals = [
+            [s["build_s"] + s["compile_s"] + s["first_step_s"] for s in self._starts[name]]
+            for name in (mode, "eager")
+        ]
+        return median_interval([mine - eager for mine, eager in zip(*totals)])
+
+
+def _warm_up(handle: Handle) -> None:
+    handle.ask("start")
+    handle.ask("steps", count=WARMUP_STEPS)
+    handle.ask("pin")

@@ -1,0 +1,181 @@
+"""A worker: one mode of one task in a process of its own, asleep until it is told to go on.
+
+Messages are JSON, one a line of bytes each way. The parent passes the turn from worker to worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+from ..graphs.devices import CPU, Device, put
+from ..graphs.kernels import Recorder, recording
+from . import modes
+from .modes import Mode
+from .pinning import pin_busiest
+from .task import Task
+from .workloads import find
+
+
+def serve(connection: Connection, build: Callable[[], Task], options: dict[str, Any]) -> None:
+    """Answer the parent's requests until it hangs up.
+
+    An error is an answer, too: ``{"error": text}``; the worker ends after it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    worker = Worker(build, **options)
+    with threadpoolctl.threadpool_limits(options["threads"]):
+        while True:
+            try:
+                request = json.loads(connection.recv_bytes())
+            except EOFError:
+                return
+            try:
+                answer = getattr(worker, request["do"])(**request.get("with", {}))
+            except Exception as error:
+                notes = "; ".join(getattr(error, "__notes__", ()))
+                text = f"{type(error).__name__}: {error}" + (f" ({notes})" if notes else "")
+                connection.send_bytes(json.dumps({"error": text}).encode())
+                return
+            connection.send_bytes(json.dumps({"answer": answer}).encode())
+
+
+class Worker:
+    """What a worker can be asked to do.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the task anew.
+    mode, executor : str
+    threads : int
+    device : str
+    """
+
+    def __init__(
+        self, build: Callable[[], Task], mode: str, executor: str, threads: int, device: str
+    ) -> None:
+        self._build, self._executor, self._threads = build, executor, threads
+        self._mode = modes.find(mode)
+        self._device = Device.of(device)
+        self._running: Mode | None = None
+        self._losses: list[float] = []
+
+    def certify(self, steps: int) -> dict[str, Any]:
+        """Train with executor `reference` and all passes off; hash kernels and numbers."""
+        task = self._task()
+        mode = self._mode(task, "reference", passes=(), gradients=True)
+        mode.prepare(self._batch(task, 0))
+        kernels, numbers = hashlib.sha256(), hashlib.sha256()
+        for step in range(steps):
+            with recording(Recorder()) as recorder:
+                results = mode.step(self._batch(task, step))
+                kernels.update(recorder.certificate(results).encode())
+            for array in results:
+                numbers.update(put(array, CPU).tobytes())
+        for parameter in task.optimizer.parameters:
+            numbers.update(parameter.storage.numpy().tobytes())
+        return {
+            "certificate": kernels.hexdigest(),
+            "numbers": numbers.hexdigest(),
+            "device": str(self._device),
+        }
+
+    def start(self) -> dict[str, Any]:
+        """Build, compile and take the first step of a new task, each timed."""
+        task = self._task()
+        batch = self._batch(task, 0)
+        mode = self._mode(task, self._executor)
+        mode.prepare(batch)
+        prepared = mode.build_s + mode.compile_s
+        begin = time.perf_counter()
+        loss = mode.step(batch)[0]
+        elapsed = time.perf_counter() - begin
+        # What a mode builds or compiles only when it is first called is told apart here.
+        within = mode.build_s + mode.compile_s - prepared
+        self._running, self._losses = mode, [float(loss)]
+        return {
+            "build_s": mode.build_s,
+            "compile_s": mode.compile_s,
+            "first_step_s": elapsed - within,
+            "executor": mode.executor,
+        }
+
+    def pin(self) -> list[int]:
+        """Pin the threads that the warm-up has made busy."""
+        return pin_busiest(self._threads)
+
+    def steps(self, count: int) -> list[float]:
+        """Take steps; the seconds of each, until its result is in memory."""
+        mode = self._current()
+        seconds = []
+        for _ in range(count):
+            batch = self._batch(mode.task, len(self._losses))
+            begin = time.perf_counter()
+            loss = mode.step(batch)[0]
+            _synchronise(loss)
+            seconds.append(time.perf_counter() - begin)
+            self._losses.append(float(loss))
+        return seconds
+
+    def finish(self, weights: str) -> dict[str, Any]:
+        """What the training came to, and the exact counts of one more step.
+
+        Parameters
+        ----------
+        weights : str
+            Where to write the final weights, as an ``.npz`` file.
+        """
+        mode = self._current()
+        task = mode.task
+        parameters = [p.storage.numpy().copy() for p in task.optimizer.parameters]
+        np.savez(weights, *parameters)
+        accuracy = None if task.evaluate is None else float(task.evaluate())
+        with recording(Recorder()) as recorder:
+            mode.step(self._batch(task, len(self._losses)))
+        return {
+            "losses": self._losses,
+            "accuracy": accuracy,
+            "peak_bytes": recorder.peak_bytes,
+            "operators": recorder.operators,
+            "launches": recorder.launches,
+            "bytes_moved": recorder.bytes_moved,
+            "allocations": recorder.allocations,
+            "memory_timeline": recorder.timeline,
+            "graph_svg": mode.graph_svg(),
+        }
+
+    def _current(self) -> Mode:
+        if self._running is None:
+            raise RuntimeError("steps: a worker must start before it goes on, got no start")
+        return self._running
+
+    def _task(self) -> Task:
+        task = self._build()
+        if self._device != CPU:
+            task.optimizer.to(self._device)
+        return task
+
+    def _batch(self, task: Task, step: int) -> tuple[Any, ...]:
+        return tuple(put(array, self._device) for array in task.batch(step))
+
+
+def _synchronise(array: Any) -> None:
+    if hasattr(array, "device") and not isinstance(array, np.ndarray):
+        array.device.synchronize()
+
+
+def main() -> None:
+    """Serve the parent whose connection is the file descriptor given as argument."""
+    connection = Connection(int(sys.argv[1]))
+    options = json.loads(connection.recv_bytes())
+    serve(connection, find(options.pop("workload")).build, options)
