@@ -81,12 +81,12 @@ class Comparison:
     def _each(self, title: str, do: Callable[[str], None], modes: Sequence[str]) -> None:
         for mode in self._progress(modes, f"{self.name}: {title}"):
             if mode not in self._skipped:
-                self._guard(mode, lambda mode=mode: do(mode))  # type: ignore[misc]
+                self._guard(mode, do, mode)
 
-    def _guard(self, mode: str, do: Callable[[], None]) -> None:
+    def _guard(self, mode: str, do: Callable[..., None], *arguments: Any) -> None:
         """A mode that fails is a row that says why; the others go on."""
         try:
-            do()
+            do(*arguments)
         except WorkerError as error:
             self._skipped[mode] = str(error)
 
@@ -111,15 +111,15 @@ class Comparison:
         crew = {mode: self._handle(mode) for mode in self.modes if mode not in self._skipped}
         try:
             for mode, handle in crew.items():
-                self._guard(mode, lambda handle=handle: _warm_up(handle))  # type: ignore[misc]
+                self._guard(mode, _warm_up, handle)
             left = self.steps - 1 - WARMUP_STEPS
             sizes = [len(block) for block in np.array_split(np.arange(left), BLOCKS)]
             for turn, size in enumerate(self._progress(sizes, f"{self.name}: steps")):
                 for mode in self._order(turn):
-                    self._guard(mode, lambda mode=mode: self._block(crew, mode, size))  # type: ignore[misc]
+                    self._guard(mode, self._block, mode, crew[mode], size)
             for mode, handle in crew.items():
                 if mode not in self._skipped:
-                    self._guard(mode, lambda m=mode, h=handle: self._finish(m, h))  # type: ignore[misc]
+                    self._guard(mode, self._finish, mode, handle)
         finally:
             for handle in crew.values():
                 handle.close()
@@ -130,9 +130,9 @@ class Comparison:
         shift = turn % len(alive) if alive else 0
         return alive[shift:] + alive[:shift]
 
-    def _block(self, crew: dict[str, Handle], mode: str, size: int) -> None:
+    def _block(self, mode: str, handle: Handle, size: int) -> None:
         if size:
-            self._blocks[mode].append(crew[mode].ask("steps", count=size))
+            self._blocks[mode].append(handle.ask("steps", count=size))
 
     def _finish(self, mode: str, handle: Handle) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -158,9 +158,7 @@ class Comparison:
             "certified_steps": min(self.steps, CERTIFIED_STEPS),
             "break_even_steps": self._break_even(),
             "rows": rows,
-            "graph_svg": next(
-                (e["graph_svg"] for e in self._ends.values() if e["graph_svg"]), ""
-            ),
+            "graph_svg": next((e["graph_svg"] for e in self._ends.values() if e["graph_svg"]), ""),
         }
 
     def _identical(self) -> bool | None:

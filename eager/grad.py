@@ -19,7 +19,7 @@ def backward(
     retain_graph: bool = False,
     create_graph: bool = False,
 ) -> None:
-    """Add the gradient of the sum of `outputs` to ``.grad`` of every leaf; see `Tensor.backward`."""
+    """Add the gradient of the outputs' sum to ``.grad`` of every leaf; see `Tensor.backward`."""
     outputs = _recorded(outputs)
     with set_grad_enabled(create_graph):
         found = _sweep(outputs, seeds_for(outputs, gradients), None)
@@ -144,7 +144,8 @@ def _sweep(
             continue
         node.check_alive()
         for position, cotangent in node.pull(totals, needs):
-            give(*node.edges[position], cotangent)
+            source, index = node.edges[position]
+            give(source, index, cotangent)
     for key, (leaf, cotangents) in met.items():
         if wanted is None or key in wanted:
             found[key] = (leaf, leaf.apply_hooks(total(cotangents)))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..graphs.kernels import launch
+from ..graphs.modes import mode
 from ..graphs.operand import Operand
 from ..graphs.ops import astype
 from ..graphs.ops.core import Bound, Op
 from ..graphs.ops.plain import as_plain, materialise, spec_of
 from ..graphs.storage import Storage
-from ..graphs.modes import mode
 from .tape import OpNode, Saved
 
 

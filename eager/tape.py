@@ -137,9 +137,7 @@ class OpNode(Node):
 
     __slots__ = ("bound",)
 
-    def __init__(
-        self, bound: Bound, edges: tuple[Any, ...], saved: dict[Any, Saved]
-    ) -> None:
+    def __init__(self, bound: Bound, edges: tuple[Any, ...], saved: dict[Any, Saved]) -> None:
         super().__init__(bound.op.name, edges, bound.outs, saved)
         self.bound = bound
 

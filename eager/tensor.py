@@ -11,13 +11,13 @@ from ..graphs import ops
 from ..graphs.devices import CPU, Device, device_of, put
 from ..graphs.dtypes import as_dtype, is_float
 from ..graphs.errors import DTypeError, TapeError
+from ..graphs.modes import mode
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.ops.indexing import hashable
 from ..graphs.ops.plain import array_of
 from ..graphs.parameter import Parameter
 from ..graphs.storage import Storage
-from ..graphs.modes import mode
 from .style import EAGER
 from .tape import AccumulateGrad, Node
 
@@ -68,15 +68,15 @@ class Tensor(Operand):
     # -- what it is --------------------------------------------------------------------------
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:
         return self.array.shape
 
     @property
-    def dtype(self) -> np.dtype:  # type: ignore[override]
+    def dtype(self) -> np.dtype:
         return self.array.dtype
 
     @property
-    def device(self) -> Device:  # type: ignore[override]
+    def device(self) -> Device:
         return device_of(self.array)
 
     @property
@@ -364,7 +364,7 @@ class TensorParameter(Tensor, Parameter):
         self._storage = storage
 
     @property
-    def style(self) -> dispatch.Style:  # type: ignore[override]
+    def style(self) -> dispatch.Style:
         return dispatch.current()
 
     @property
@@ -383,7 +383,9 @@ class TensorParameter(Tensor, Parameter):
 EAGER.tensor_type, EAGER.parameter_type = Tensor, TensorParameter
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A new tensor with a copy of the data.
 
     Parameters
@@ -415,7 +417,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     return Tensor(array, _recordable(array, requires_grad))
 
 
-def asarray(data: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
+def asarray(
+    data: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None
+) -> Tensor:
     """A tensor of the data; over the same memory where that is possible and `copy` is not True.
 
     Examples

@@ -190,7 +190,10 @@ def _sweep(
         if not any(needs):
             continue
         full = [zeros_of(v.aval) if g is None else g for v, g in zip(node.outputs, totals)]
-        named = {**dict(zip(node.op.operands, node.inputs)), **dict(zip(node.op.results, node.outputs))}
+        named = {
+            **dict(zip(node.op.operands, node.inputs)),
+            **dict(zip(node.op.results, node.outputs)),
+        }
         for position, g in pull(node.bound, needs, named.__getitem__, full):
             cotangents.setdefault(node.inputs[position], []).append(g)
     return found

@@ -103,7 +103,7 @@ class Dim:
             f"dimension: {self} is known only when the graph runs, got a request for its number"
         )
 
-    __index__ = __bool__ = __float__ = __int__  # type: ignore[assignment]
+    __index__ = __bool__ = __float__ = __int__
 
     def __repr__(self) -> str:
         text = ""
@@ -111,7 +111,13 @@ class Dim:
             factors = [name if power == 1 else f"{name}**{power}" for name, power in monomial]
             if abs(coefficient) != 1 or not factors:
                 factors.insert(0, str(abs(coefficient)))
-            sign = ("-" if coefficient < 0 else "") if not text else " - " if coefficient < 0 else " + "
+            sign = (
+                ("-" if coefficient < 0 else "")
+                if not text
+                else " - "
+                if coefficient < 0
+                else " + "
+            )
             text += sign + "*".join(factors)
         return text
 

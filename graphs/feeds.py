@@ -52,7 +52,7 @@ def bind_feeds(
 
 def _name(declared: Collection[str], key: Any) -> str:
     name = key.node.attrs.get("name") if isinstance(key, Value) else key
-    if name not in declared:
+    if not isinstance(name, str) or name not in declared:
         known = ", ".join(map(repr, declared)) or "none"
         raise FeedError(f"feed: keys must be placeholders ({known}), got {key!r}")
     return name

@@ -17,7 +17,7 @@ from .avals import Aval, aval_of
 from .devices import CPU, Device
 from .dims import Dim, symbols
 from .dtypes import DTYPES
-from .errors import DTypeError, GraphError, StaticValueError
+from .errors import GraphError, StaticValueError
 from .modes import mode
 from .operand import Operand
 from .ops import dispatch
@@ -92,7 +92,7 @@ class Value(Operand):
         self.uses: list[Node] = []
 
     @property
-    def style(self) -> Graph:  # type: ignore[override]
+    def style(self) -> Graph:
         return self.node.graph
 
     @property
@@ -100,15 +100,15 @@ class Value(Operand):
         return self.node.graph
 
     @property
-    def shape(self) -> Any:  # type: ignore[override]
+    def shape(self) -> Any:
         return self.aval.shape
 
     @property
-    def dtype(self) -> Any:  # type: ignore[override]
+    def dtype(self) -> Any:
         return self.aval.dtype
 
     @property
-    def device(self) -> Device:  # type: ignore[override]
+    def device(self) -> Device:
         return self.aval.device
 
     @property
@@ -577,5 +577,9 @@ def user_location() -> Location | None:
 def _spec(operand: Any) -> Any:
     if isinstance(operand, Value):
         aval = operand.aval
-        return (aval.shape, aval.dtype) if aval.device is CPU else (aval.shape, aval.dtype, aval.device)
+        return (
+            (aval.shape, aval.dtype)
+            if aval.device is CPU
+            else (aval.shape, aval.dtype, aval.device)
+        )
     return int if isinstance(operand, Dim) else spec_of(operand)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import ops
-from .dims import Shape, Size, product
+from .dims import Size, product
 from .ops.dispatch import Style
 from .ops.indexing import hashable
 
@@ -26,10 +26,25 @@ class Operand:
     # NumPy leaves `array + operand` to the operand, in place of looping over it.
     __array_ufunc__ = None
 
-    style: Style
-    shape: Shape
-    dtype: Any
-    device: Any
+    @property
+    def style(self) -> Style:
+        """Who applies operators to it."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> Any:
+        """Sizes of its axes, a tuple."""
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> Any:
+        """Its NumPy dtype."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> Any:
+        """Where it lives."""
+        raise NotImplementedError
 
     @property
     def ndim(self) -> int:

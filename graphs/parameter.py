@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .devices import Device
 from .operand import Operand
 from .ops import dispatch
 from .storage import Storage
@@ -37,9 +38,17 @@ class Parameter(Operand):
 
     __slots__ = ()
 
-    storage: Storage
     requires_grad: bool
     grad: Any
+
+    @property
+    def storage(self) -> Storage:
+        """The numbers, which every style shares."""
+        raise NotImplementedError
+
+    def move(self, device: Device) -> None:
+        """Put the parameter on another device, in place."""
+        raise NotImplementedError
 
     def __new__(cls, data: Any, requires_grad: bool = True, name: str | None = None) -> Any:
         if cls is Parameter:
@@ -47,5 +56,5 @@ class Parameter(Operand):
         return super().__new__(cls)
 
     @property
-    def style(self) -> dispatch.Style:  # type: ignore[override]
+    def style(self) -> dispatch.Style:
         return dispatch.current()

@@ -54,7 +54,7 @@ class Storage(Operand):
         self.name = name
 
     @property
-    def style(self) -> dispatch.Style:  # type: ignore[override]
+    def style(self) -> dispatch.Style:
         return dispatch.current()
 
     @property
@@ -62,15 +62,15 @@ class Storage(Operand):
         return self
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int, ...]:
         return self.array.shape
 
     @property
-    def dtype(self) -> Any:  # type: ignore[override]
+    def dtype(self) -> Any:
         return self.array.dtype
 
     @property
-    def device(self) -> Device:  # type: ignore[override]
+    def device(self) -> Device:
         return device_of(self.array)
 
     @property
@@ -107,7 +107,8 @@ class Storage(Operand):
             )
         if dtype.kind != self.dtype.kind and not (dtype.kind in "iu" and self.dtype.kind == "f"):
             raise DTypeError(
-                f"{named}: what is written must keep the kind of dtype, got {dtype} for {self.dtype}"
+                f"{named}: what is written must keep the kind of dtype, got {dtype} for "
+                f"{self.dtype}"
             )
 
     def move(self, device: Device) -> None:

@@ -14,7 +14,7 @@ from ..graphs.avals import Aval
 from ..graphs.devices import Device
 from ..graphs.dims import Dim, Shape
 from ..graphs.dtypes import as_dtype
-from ..graphs.errors import GraphError, ShapeError
+from ..graphs.errors import ShapeError
 from ..graphs.ops import dispatch
 from ..graphs.ops.plain import array_of
 from ..graphs.storage import Storage
@@ -115,7 +115,7 @@ class Graph(ir.Graph):
 
 def _named(shape: Any) -> Shape:
     sizes = (shape,) if isinstance(shape, int | str | Dim) else tuple(shape)
-    dims = []
+    dims: list[int | Dim] = []
     for size in sizes:
         if isinstance(size, str) and size.isidentifier():
             dims.append(Dim.symbol(size))

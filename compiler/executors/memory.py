@@ -154,7 +154,7 @@ class _Planner:
         if node.op.view:
             source = self.layouts[node.inputs[0]]
             view = bound.kernel(source)
-            if view is source or view.base is not None and np.may_share_memory(view, source):
+            if view is source or (view.base is not None and np.may_share_memory(view, source)):
                 self.layouts[value] = view
                 return self.root[node.inputs[0]]
         self.layouts[value] = aval.device.xp.empty(aval.shape, aval.dtype)

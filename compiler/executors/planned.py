@@ -124,7 +124,8 @@ class _Writer:
     """Prints a plan as the function ``step(*feeds)``.
 
     Names say what a value is: ``f`` a feed, ``b`` a buffer, variable, constant or a view of one,
-    ``r`` what a run makes anew, ``k`` a kernel; the number is the node's.
+    ``r`` what a run makes anew, ``k`` a kernel; the number is the node's. ``o`` is an output that is
+    copied out, ``c`` an assigned value that is.
     """
 
     def __init__(self, graph: Graph, memory: MemoryPlan) -> None:
@@ -134,12 +135,13 @@ class _Writer:
         self.constants: dict[str, Any] = {"copyto": np.copyto, "asarray": np.asarray}
         self.lines: list[str] = []
         self._nodes: list[Node] = []
+        self._owned = owns_memory(graph.outputs)
         for node in graph.nodes:
             if not node.op.effect:
                 self._write(node)
+        returned = ", ".join(self._write_results())
         self._write_commits()
         feeds = [self.names[v] for v in graph.placeholders.values()]
-        returned = ", ".join(self._returned())
         body = [f"    {line}" for line in self.lines]
         self.text = "\n".join([f"def step({', '.join(feeds)}):", *body, f"    return [{returned}]"])
 
@@ -184,7 +186,7 @@ class _Writer:
 
     def _write_commits(self) -> None:
         """Copy what is assigned; through a temporary where a variable's own memory is read."""
-        late = []
+        late: list[tuple[Node, str]] = []
         for storage, value in self.memory.committed:
             target = self.names[self.graph.variable_of(storage)]
             home = self.memory.homes.get(value)
@@ -198,11 +200,15 @@ class _Writer:
         for node, line in late:
             self._add(node, line)
 
-    def _returned(self) -> list[str]:
+    def _write_results(self) -> list[str]:
+        """Copy out what is returned and not a run's own memory, before anything is assigned."""
         names = []
-        for value, own in zip(self.graph.outputs, owns_memory(self.graph.outputs)):
+        for position, value in enumerate(self.graph.outputs):
             name = self.names[value]
-            names.append(f"{name}.copy()" if not own else name if value.shape else f"asarray({name})")
+            if not self._owned[position]:
+                self._add(value.node, f"o{position} = {name}.copy()")
+                name = f"o{position}"
+            names.append(name if value.shape else f"asarray({name})")
         return names
 
     def _add(self, node: Node, line: str) -> None:

@@ -56,11 +56,10 @@ def _unchanged(node: Node, inputs: tuple[Value, ...]) -> Value | None:
 
 def _reshape(node: Node, inputs: tuple[Value, ...]) -> Value | None:
     [x] = inputs
-    if x.aval == node.outputs[0].aval:
-        return x
-    if x.node.op.name == "reshape":
-        return ops.reshape(x.node.inputs[0], node.attrs["shape"])
-    return None
+    source = x.node.inputs[0] if x.node.op.name == "reshape" else x
+    if source.aval == node.outputs[0].aval:
+        return source
+    return None if source is x else ops.reshape(source, node.attrs["shape"])
 
 
 def _permute(node: Node, inputs: tuple[Value, ...]) -> Value | None:

@@ -9,11 +9,12 @@ style that they carry, so one declaration serves raw arrays, eager tensors and s
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from ..avals import Aval
 from ..dims import Size
@@ -51,7 +52,7 @@ class Op:
     view: bool
     in_place: bool
     effect: bool
-    family: str
+    module: str
     doc: str
     bounds: dict[Any, Bound] = field(default_factory=dict)
 
@@ -94,7 +95,9 @@ class Op:
         if isinstance(outs, Aval):
             outs = (outs,)
         casts = tuple(
-            i for i, spec in enumerate(specs) if isinstance(spec, type) or spec.dtype != ins[i].dtype
+            i
+            for i, spec in enumerate(specs)
+            if isinstance(spec, type) or spec.dtype != ins[i].dtype
         )
         bound = Bound(self, named, ins, outs, casts)
         if len(self.bounds) >= _MOST_BOUNDS:
@@ -147,6 +150,14 @@ class Bound:
         return self.op.cost(self.ins, self.outs, self.attrs)
 
 
+class Operator(Protocol):
+    """The function of an operator: what `defop` gives and users call."""
+
+    op: Op
+
+    def __call__(self, *operands: Any, **attrs: Any) -> Any: ...
+
+
 class Context:
     """What a gradient rule sees of the call it differentiates.
 
@@ -185,7 +196,7 @@ def defop(
     in_place: bool = False,
     effect: bool = False,
     doc: str = "",
-) -> Callable[..., Any]:
+) -> Operator:
     """Declare an operator and give the function that applies it in every style.
 
     Parameters
@@ -246,7 +257,7 @@ def defop(
         view=view,
         in_place=in_place,
         effect=effect,
-        family=inspect.stack()[1].frame.f_globals["__name__"].rpartition(".")[2],
+        module=sys._getframe(1).f_globals["__name__"],
         doc=inspect.cleandoc(doc),
     )
     if vjp is not None and not len(vjp) == len(op.saves) == count:
@@ -257,9 +268,12 @@ def defop(
     return _function(op)
 
 
+def functions_of(module: str) -> list[str]:
+    """Names of the operators that a module has declared: what it offers."""
+    return sorted(op.name for op in REGISTRY.values() if op.module == module)
 
 
-def _function(op: Op) -> Callable[..., Any]:
+def _function(op: Op) -> Operator:
     """A Python function with the operator's true signature, so that help() and errors are right."""
     if op.variadic:
         names, operands = [op.operands[0]], f"tuple({op.operands[0]})"
@@ -272,7 +286,9 @@ def _function(op: Op) -> Callable[..., Any]:
         namespace[f"_{name}"] = default
         parameters.append(name if default is REQUIRED else f"{name}=_{name}")
     attrs = "".join(f"{name}, " for name in op.attrs)
-    source = f"def {op.name}({', '.join(parameters)}):\n    return _call(_op, {operands}, ({attrs}))\n"
+    source = (
+        f"def {op.name}({', '.join(parameters)}):\n    return _call(_op, {operands}, ({attrs}))\n"
+    )
     exec(source, namespace)
     function = namespace[op.name]
     function.__module__ = "diptych"

@@ -13,7 +13,7 @@ from ..dims import Dim
 from ..dtypes import as_dtype, promote
 from ..errors import ShapeError
 from ..kernels import creation as kernels
-from .core import REQUIRED, defop
+from .core import REQUIRED, Operator, defop
 
 
 def _full_attrs(shape: Any, value: Any, dtype: Any, device: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def _full_attrs(shape: Any, value: Any, dtype: Any, device: Any) -> dict[str, An
     }
 
 
-_full = defop(
+_full: Operator = defop(
     "full",
     "-> y",
     attrs={"shape": REQUIRED, "value": REQUIRED, "dtype": REQUIRED, "device": None},
@@ -135,10 +135,16 @@ def _arange_aval(start: Any, stop: Any, step: Any, dtype: np.dtype, device: Devi
     return Aval((max(0, math.ceil((stop - start) / step)),), dtype, device)
 
 
-_arange = defop(
+_arange: Operator = defop(
     "arange",
     "-> y",
-    attrs={"start": REQUIRED, "stop": REQUIRED, "step": REQUIRED, "dtype": REQUIRED, "device": None},
+    attrs={
+        "start": REQUIRED,
+        "stop": REQUIRED,
+        "step": REQUIRED,
+        "dtype": REQUIRED,
+        "device": None,
+    },
     normalise=_arange_attrs,
     infer=_arange_aval,
     kernel=kernels.arange,
@@ -184,3 +190,6 @@ def arange(
     if dtype is None:
         dtype = "float32" if any(isinstance(v, float) for v in (first, last, step)) else "int64"
     return _arange(first, last, step, dtype, device)
+
+
+__all__ = ["arange", "full", "ones", "ones_like", "zeros", "zeros_like"]

@@ -89,4 +89,3 @@ def in_style(style: Style) -> Iterator[None]:
         yield
     finally:
         _current.stack.pop()
-

@@ -9,7 +9,7 @@ from ..dtypes import BOOL, as_dtype
 from ..errors import DTypeError
 from ..kernels import elementwise as kernels
 from . import promotion
-from .core import defop
+from .core import Operator, defop, functions_of
 from .rules import broadcast, numeric, one_device, predicate, same, unbroadcast
 
 _X = """
@@ -19,7 +19,12 @@ _X = """
 
     Returns
     -------
-    array of the shape of `x`{result}
+    array of the shape of `x`
+
+    Examples
+    --------
+    >>> {code}
+    {value}
 """
 
 _XY = """
@@ -38,6 +43,11 @@ _XY = """
         When the shapes do not broadcast.
     DTypeError
         When the dtypes do not promote.
+
+    Examples
+    --------
+    >>> {code}
+    {value}
 """
 
 
@@ -54,7 +64,7 @@ def _unary(name: str, *, vjp: Any, saves: str = "", expr: str, says: str, exampl
         vjp=None if vjp is None else (vjp,),
         saves=(saves,),
         expr=expr,
-        doc=f"{says}\n{_X.format(dtypes=dtypes, result='')}\n    Examples\n    --------\n{_example(example)}",
+        doc=_doc(_X, says, example, dtypes=dtypes),
     )
 
 
@@ -71,16 +81,16 @@ def _binary(name: str, *, vjp: Any, saves: tuple[str, str] = ("", ""), expr: str
         saves=saves,
         expr=expr,
         in_place=True,
-        doc=f"{says}\n{_XY.format(dtypes=dtypes, result=result)}\n    Examples\n    --------\n{_example(example)}",
+        doc=_doc(_XY, says, example, dtypes=dtypes, result=result),
     )
 
 
-def _example(line: str) -> str:
-    code, _, result = line.partition(" -> ")
-    return f"    >>> {code}\n    {result}\n"
+def _doc(template: str, says: str, example: str, **parts: str) -> str:
+    code, _, value = example.partition(" -> ")
+    return says + "\n" + template.format(code=code, value=value, **parts)
 
 
-add = _binary(
+add: Operator = _binary(
     "add",
     infer=broadcast,
     dtypes="numbers or bools",
@@ -89,14 +99,14 @@ add = _binary(
     says="Element-wise sum; of bools, logical or.",
     example="dt.add(dt.tensor([1.0, 2.0]), 1) -> tensor([2., 3.])",
 )
-subtract = _binary(
+subtract: Operator = _binary(
     "subtract",
     vjp=(lambda c, g: unbroadcast(g, c.ins[0]), lambda c, g: unbroadcast(-g, c.ins[1])),
     expr="{x} - {y}",
     says="Element-wise difference.",
     example="dt.subtract(dt.tensor([1.0, 2.0]), 1) -> tensor([0., 1.])",
 )
-multiply = _binary(
+multiply: Operator = _binary(
     "multiply",
     infer=broadcast,
     dtypes="numbers or bools",
@@ -106,7 +116,7 @@ multiply = _binary(
     says="Element-wise product; of bools, logical and.",
     example="dt.multiply(dt.tensor([1.0, 2.0]), 3) -> tensor([3., 6.])",
 )
-divide = _binary(
+divide: Operator = _binary(
     "divide",
     promote=promotion.common_float,
     vjp=(
@@ -119,7 +129,7 @@ divide = _binary(
     says="Element-wise quotient, as floats.",
     example="dt.divide(dt.tensor([1.0, 2.0]), 4) -> tensor([0.25, 0.5 ])",
 )
-power = _binary(
+power: Operator = _binary(
     "power",
     vjp=(
         lambda c, g: unbroadcast(g * (c.y * c.x ** (c.y - 1)), c.ins[0]),
@@ -130,7 +140,7 @@ power = _binary(
     says="Element-wise power, `x` to the `y`.",
     example="dt.power(dt.tensor([2.0, 3.0]), 2) -> tensor([4., 9.])",
 )
-maximum = _binary(
+maximum: Operator = _binary(
     "maximum",
     infer=broadcast,
     vjp=(
@@ -142,7 +152,7 @@ maximum = _binary(
     says="Element-wise larger operand; NaN where either is NaN. A tie shares the gradient.",
     example="dt.maximum(dt.tensor([1.0, 5.0]), 3) -> tensor([3., 5.])",
 )
-minimum = _binary(
+minimum: Operator = _binary(
     "minimum",
     infer=broadcast,
     vjp=(
@@ -155,7 +165,7 @@ minimum = _binary(
     example="dt.minimum(dt.tensor([1.0, 5.0]), 3) -> tensor([1., 3.])",
 )
 
-negative = _unary(
+negative: Operator = _unary(
     "negative",
     vjp=lambda c, g: -g,
     floats=False,
@@ -163,7 +173,7 @@ negative = _unary(
     says="Element-wise negation.",
     example="dt.negative(dt.tensor([1.0, -2.0])) -> tensor([-1.,  2.])",
 )
-abs = _unary(
+abs: Operator = _unary(
     "abs",
     kernel="absolute",
     vjp=lambda c, g: g * sign(c.x),
@@ -173,7 +183,7 @@ abs = _unary(
     says="Element-wise absolute value; its gradient at 0 is 0.",
     example="dt.abs(dt.tensor([1.0, -2.0])) -> tensor([1., 2.])",
 )
-sign = _unary(
+sign: Operator = _unary(
     "sign",
     vjp=lambda c, g: g * 0.0,
     floats=False,
@@ -181,7 +191,7 @@ sign = _unary(
     says="Element-wise sign: -1, 0 or 1; NaN for NaN.",
     example="dt.sign(dt.tensor([3.0, -2.0])) -> tensor([ 1., -1.])",
 )
-exp = _unary(
+exp: Operator = _unary(
     "exp",
     vjp=lambda c, g: g * c.y,
     saves="y",
@@ -189,7 +199,7 @@ exp = _unary(
     says="Element-wise exponential.",
     example="dt.exp(dt.tensor([0.0])) -> tensor([1.])",
 )
-log = _unary(
+log: Operator = _unary(
     "log",
     vjp=lambda c, g: g / c.x,
     saves="x",
@@ -197,7 +207,7 @@ log = _unary(
     says="Element-wise natural logarithm.",
     example="dt.log(dt.tensor([1.0])) -> tensor([0.])",
 )
-sqrt = _unary(
+sqrt: Operator = _unary(
     "sqrt",
     vjp=lambda c, g: g * 0.5 / c.y,
     saves="y",
@@ -205,7 +215,7 @@ sqrt = _unary(
     says="Element-wise square root.",
     example="dt.sqrt(dt.tensor([4.0])) -> tensor([2.])",
 )
-sin = _unary(
+sin: Operator = _unary(
     "sin",
     vjp=lambda c, g: g * cos(c.x),
     saves="x",
@@ -213,7 +223,7 @@ sin = _unary(
     says="Element-wise sine of angles in radians.",
     example="dt.sin(dt.tensor([0.0])) -> tensor([0.])",
 )
-cos = _unary(
+cos: Operator = _unary(
     "cos",
     vjp=lambda c, g: -g * sin(c.x),
     saves="x",
@@ -221,7 +231,7 @@ cos = _unary(
     says="Element-wise cosine of angles in radians.",
     example="dt.cos(dt.tensor([0.0])) -> tensor([1.])",
 )
-tanh = _unary(
+tanh: Operator = _unary(
     "tanh",
     vjp=lambda c, g: g * (1 - c.y * c.y),
     saves="y",
@@ -229,7 +239,7 @@ tanh = _unary(
     says="Element-wise hyperbolic tangent.",
     example="dt.tanh(dt.tensor([0.0])) -> tensor([0.])",
 )
-sigmoid = _unary(
+sigmoid: Operator = _unary(
     "sigmoid",
     kernel=kernels.sigmoid,
     vjp=lambda c, g: g * (c.y * (1 - c.y)),
@@ -238,7 +248,7 @@ sigmoid = _unary(
     says="Element-wise logistic function, 1 / (1 + exp(-x)).",
     example="dt.sigmoid(dt.tensor([0.0])) -> tensor([0.5])",
 )
-relu = _unary(
+relu: Operator = _unary(
     "relu",
     kernel=kernels.relu,
     vjp=lambda c, g: where(c.y > 0, g, 0.0),
@@ -263,27 +273,27 @@ def _comparison(name: str, symbol: str, says: str, example: str) -> Any:
     )
 
 
-equal = _comparison(
+equal: Operator = _comparison(
     "equal", "==", "Element-wise ``x == y``; NaN equals nothing.",
     "dt.equal(dt.tensor([1.0, 2.0]), 1) -> tensor([ True, False])",
 )  # fmt: skip
-not_equal = _comparison(
+not_equal: Operator = _comparison(
     "not_equal", "!=", "Element-wise ``x != y``; NaN differs from all.",
     "dt.not_equal(dt.tensor([1.0, 2.0]), 1) -> tensor([False,  True])",
 )  # fmt: skip
-less = _comparison(
+less: Operator = _comparison(
     "less", "<", "Element-wise ``x < y``.",
     "dt.less(dt.tensor([1.0, 2.0]), 2) -> tensor([ True, False])",
 )  # fmt: skip
-less_equal = _comparison(
+less_equal: Operator = _comparison(
     "less_equal", "<=", "Element-wise ``x <= y``.",
     "dt.less_equal(dt.tensor([1.0, 3.0]), 2) -> tensor([ True, False])",
 )  # fmt: skip
-greater = _comparison(
+greater: Operator = _comparison(
     "greater", ">", "Element-wise ``x > y``.",
     "dt.greater(dt.tensor([1.0, 3.0]), 2) -> tensor([False,  True])",
 )  # fmt: skip
-greater_equal = _comparison(
+greater_equal: Operator = _comparison(
     "greater_equal", ">=", "Element-wise ``x >= y``.",
     "dt.greater_equal(dt.tensor([1.0, 3.0]), 2) -> tensor([False,  True])",
 )  # fmt: skip
@@ -296,7 +306,7 @@ def _bools(*avals: Aval) -> Aval:
     return broadcast(*avals)
 
 
-logical_not = _unary(
+logical_not: Operator = _unary(
     "logical_not",
     infer=_bools,
     floats=False,
@@ -305,7 +315,7 @@ logical_not = _unary(
     says="Element-wise logical not, of bools.",
     example="dt.logical_not(dt.tensor([True, False])) -> tensor([False,  True])",
 )
-logical_and = _binary(
+logical_and: Operator = _binary(
     "logical_and",
     infer=_bools,
     vjp=None,
@@ -314,7 +324,7 @@ logical_and = _binary(
     says="Element-wise logical and, of bools.",
     example="dt.logical_and(dt.tensor([True, False]), True) -> tensor([ True, False])",
 )
-logical_or = _binary(
+logical_or: Operator = _binary(
     "logical_or",
     infer=_bools,
     vjp=None,
@@ -332,7 +342,7 @@ def _where(condition: Aval, x: Aval, y: Aval) -> Aval:
     return Aval(shape, x.dtype, one_device(condition, x, y))
 
 
-where = defop(
+where: Operator = defop(
     "where",
     "condition, x, y -> z",
     infer=_where,
@@ -386,7 +396,7 @@ def _named_dtype(x: Aval, dtype: Any) -> dict[str, Any]:
     return {"dtype": as_dtype(dtype)}
 
 
-astype = defop(
+astype: Operator = defop(
     "astype",
     "x -> y",
     infer=_astype,
@@ -418,3 +428,5 @@ astype = defop(
     tensor([1, 2])
     """,
 )
+
+__all__ = functions_of(__name__)

@@ -11,7 +11,7 @@ from ..dtypes import is_integer
 from ..errors import DTypeError, ShapeError
 from ..kernels import manipulation as kernels
 from . import promotion
-from .core import REQUIRED, defop
+from .core import REQUIRED, Operator, defop, functions_of
 from .rules import broadcast_shapes, normal_axis, unbroadcast
 
 
@@ -45,7 +45,9 @@ def _slice(entry: tuple[Any, ...], size: Size) -> tuple[Any, ...]:
     if step == 0:
         raise ShapeError("a slice's step must not be 0, got 0")
     if any(isinstance(v, Dim) for v in (size, start, stop)):
-        if entry == (None, None, None) or (start in (0, None) and stop == size and step in (1, None)):
+        if entry == (None, None, None) or (
+            start in (0, None) and stop == size and step in (1, None)
+        ):
             return (None, None, None)
         if step not in (1, None) or start is None or stop is None:
             raise ShapeError(f"a symbolic axis takes start:stop slices alone, got {entry}")
@@ -71,7 +73,7 @@ def _complete(x: Aval, index: Any) -> dict[str, Any]:
         raise ShapeError(f"too many indices for {x.ndim} axes, got {len(consumed)}")
     at = next((i for i, e in enumerate(entries) if e is Ellipsis), len(entries))
     fill = ((None, None, None),) * (x.ndim - len(consumed))
-    normal = []
+    normal: list[Any] = []
     axis = 0
     for entry in (*entries[:at], *fill, *entries[at + 1 :]):
         if entry is None:
@@ -104,7 +106,7 @@ def _length(entry: tuple[Any, ...], size: Size) -> Size:
     return len(range(*slice(start, stop, step).indices(size)))
 
 
-getitem = defop(
+getitem: Operator = defop(
     "getitem",
     "x -> y",
     attrs={"index": REQUIRED},
@@ -137,7 +139,7 @@ getitem = defop(
     """,
 )
 
-scatter_slice = defop(
+scatter_slice: Operator = defop(
     "scatter_slice",
     "g -> x",
     attrs={"index": REQUIRED, "shape": REQUIRED},
@@ -199,7 +201,7 @@ def _value_as_first(x: Any, value: Any) -> list[Aval]:
     return [x, replace(value, dtype=x.dtype)]
 
 
-setitem = defop(
+setitem: Operator = defop(
     "setitem",
     "x, value -> y",
     attrs={"index": REQUIRED},
@@ -250,7 +252,7 @@ def _take(x: Aval, indices: Aval, axis: int) -> Aval:
     return replace(x, shape=(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
 
-take = defop(
+take: Operator = defop(
     "take",
     "x, indices -> y",
     attrs={"axis": 0},
@@ -304,7 +306,7 @@ def _gathered(g: Aval, indices: Aval, axis: int, shape: Shape) -> Aval:
     return whole
 
 
-scatter_add = defop(
+scatter_add: Operator = defop(
     "scatter_add",
     "g, indices -> x",
     attrs={"axis": REQUIRED, "shape": REQUIRED},
@@ -342,3 +344,5 @@ scatter_add = defop(
     tensor([4., 0., 2.])
     """,
 )
+
+__all__ = functions_of(__name__)

@@ -9,7 +9,7 @@ from ..dims import Shape, Size
 from ..dtypes import BOOL
 from ..errors import DTypeError, ShapeError
 from . import promotion
-from .core import defop
+from .core import Operator, defop, functions_of
 from .manipulation import expand_dims, permute_dims, reshape
 from .rules import broadcast_shapes, one_device, unbroadcast
 
@@ -71,7 +71,7 @@ def _flop(ins: tuple[Aval, ...], outs: tuple[Aval, ...], attrs: Any) -> Size:
     return 2 * outs[0].size * ins[0].shape[-1]
 
 
-matmul = defop(
+matmul: Operator = defop(
     "matmul",
     "x, y -> z",
     infer=_matmul,
@@ -104,3 +104,5 @@ matmul = defop(
     tensor([[11.]])
     """,
 )
+
+__all__ = functions_of(__name__)

@@ -10,7 +10,7 @@ from ..dims import Shape, Size, divide_exactly, product
 from ..errors import ShapeError
 from ..kernels import manipulation as kernels
 from . import promotion
-from .core import REQUIRED, defop
+from .core import REQUIRED, Operator, defop, functions_of
 from .indexing import getitem
 from .rules import broadcast_shapes, normal_axes, normal_axis, unbroadcast
 
@@ -43,7 +43,7 @@ def _reshape(x: Aval, shape: Shape) -> Aval:
     return replace(x, shape=shape)
 
 
-reshape = defop(
+reshape: Operator = defop(
     "reshape",
     "x -> y",
     attrs={"shape": REQUIRED},
@@ -91,7 +91,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
-permute_dims = defop(
+permute_dims: Operator = defop(
     "permute_dims",
     "x -> y",
     attrs={"axes": None},
@@ -129,11 +129,13 @@ permute_dims = defop(
 
 def _broadcast_to(x: Aval, shape: Shape) -> Aval:
     if broadcast_shapes(x.shape, shape) != shape:
-        raise ShapeError(f"operand must broadcast to the shape, got {show(x.shape)} to {show(shape)}")
+        raise ShapeError(
+            f"operand must broadcast to the shape, got {show(x.shape)} to {show(shape)}"
+        )
     return replace(x, shape=shape)
 
 
-broadcast_to = defop(
+broadcast_to: Operator = defop(
     "broadcast_to",
     "x -> y",
     attrs={"shape": REQUIRED},
@@ -172,7 +174,7 @@ def _new_axis(x: Aval, axis: Any) -> dict[str, Any]:
     return {"axis": normal_axis(axis, x.ndim + 1)}
 
 
-expand_dims = defop(
+expand_dims: Operator = defop(
     "expand_dims",
     "x -> y",
     attrs={"axis": 0},
@@ -217,7 +219,7 @@ def _ones(x: Aval, axis: Any) -> dict[str, Any]:
     return {"axis": axes}
 
 
-squeeze = defop(
+squeeze: Operator = defop(
     "squeeze",
     "x -> y",
     attrs={"axis": None},
@@ -281,7 +283,7 @@ def _piece(c: Any, g: Any, position: int) -> Any:
     return getitem(g, (*[slice(None)] * c.axis, slice(start, stop)))
 
 
-concat = defop(
+concat: Operator = defop(
     "concat",
     "*xs -> y",
     attrs={"axis": 0},
@@ -315,7 +317,7 @@ concat = defop(
     """,
 )
 
-stop_gradient = defop(
+stop_gradient: Operator = defop(
     "stop_gradient",
     "x -> y",
     infer=lambda x: x,
@@ -339,3 +341,5 @@ stop_gradient = defop(
     False
     """,
 )
+
+__all__ = functions_of(__name__)

@@ -11,7 +11,7 @@ from ..dtypes import is_integer
 from ..errors import DTypeError, ShapeError
 from ..kernels import neural as kernels
 from . import promotion
-from .core import defop
+from .core import Operator, defop, functions_of
 from .elementwise import exp
 from .reductions import sum as sum_
 from .rules import normal_axis, require_float
@@ -35,7 +35,7 @@ def _five_flop(ins: Any, outs: Any, attrs: Any) -> Any:
     return 5 * ins[0].size
 
 
-softmax = defop(
+softmax: Operator = defop(
     "softmax",
     "x -> y",
     attrs={"axis": -1},
@@ -47,7 +47,9 @@ softmax = defop(
     saves=("y",),
     in_place=True,
     cost=_five_flop,
-    doc="""Exponentials along an axis, scaled to sum to 1; shifted by the maximum, so none overflows.
+    doc="""Exponentials along an axis, scaled to sum to 1. None overflows.
+
+    The maximum is subtracted first.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ softmax = defop(
     """,
 )
 
-log_softmax = defop(
+log_softmax: Operator = defop(
     "log_softmax",
     "x -> y",
     attrs={"axis": -1},
@@ -124,7 +126,7 @@ def _cross_entropy(logits: Aval, labels: Aval) -> Aval:
     return replace(logits, shape=())
 
 
-cross_entropy = defop(
+cross_entropy: Operator = defop(
     "cross_entropy",
     "logits, labels -> loss",
     infer=_cross_entropy,
@@ -173,7 +175,7 @@ def _grad_vjp_logits(c: Any, h: Any) -> Any:
     return c.g / rows * (p * h - p * sum_(p * h, axis=-1, keepdims=True))
 
 
-cross_entropy_grad = defop(
+cross_entropy_grad: Operator = defop(
     "cross_entropy_grad",
     "logits, labels, g -> x",
     infer=_cross_entropy_grad,
@@ -208,3 +210,5 @@ cross_entropy_grad = defop(
     tensor([[ 0.5, -0.5]])
     """,
 )
+
+__all__ = functions_of(__name__)

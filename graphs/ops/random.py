@@ -11,7 +11,7 @@ from ..dims import Shape
 from ..dtypes import DTYPES, INT64, as_dtype
 from ..errors import DTypeError, ShapeError
 from ..kernels import random as kernels
-from .core import REQUIRED, defop
+from .core import REQUIRED, Operator, defop, functions_of
 
 _UINT64 = DTYPES["uint64"]
 
@@ -62,7 +62,7 @@ _DOC = """
     (3,)
 """
 
-random_uniform = defop(
+random_uniform: Operator = defop(
     "random_uniform",
     "key, offset -> y",
     attrs={"shape": REQUIRED, "dtype": "float32"},
@@ -74,7 +74,7 @@ random_uniform = defop(
     + _DOC.format(name="random_uniform"),
 )
 
-random_normal = defop(
+random_normal: Operator = defop(
     "random_normal",
     "key, offset -> y",
     attrs={"shape": REQUIRED, "dtype": "float32"},
@@ -85,3 +85,5 @@ random_normal = defop(
     doc="Normal numbers of mean 0 and variance 1 from a key and an offset.\n"
     + _DOC.format(name="random_normal"),
 )
+
+__all__ = functions_of(__name__)

@@ -11,7 +11,7 @@ from ..dtypes import BOOL, DEFAULT_INT, DTYPES
 from ..errors import ShapeError
 from ..kernels import reductions as kernels
 from . import promotion
-from .core import REQUIRED, defop
+from .core import REQUIRED, Operator, defop, functions_of
 from .elementwise import astype
 from .manipulation import broadcast_to, reshape
 from .rules import broadcast_shapes, normal_axes, normal_axis
@@ -89,7 +89,7 @@ def _extremum_vjp(c: Any, g: Any) -> Any:
 
 _ATTRS = {"axis": None, "keepdims": False}
 
-sum = defop(
+sum: Operator = defop(
     "sum",
     "x -> y",
     attrs=_ATTRS,
@@ -103,7 +103,7 @@ sum = defop(
     + _DOC.format(name="sum", result="", raises="", example="tensor([4., 6.])"),
 )
 
-mean = defop(
+mean: Operator = defop(
     "mean",
     "x -> y",
     attrs=_ATTRS,
@@ -123,7 +123,7 @@ mean = defop(
     + _DOC.format(name="mean", result="", raises="", example="tensor([2., 3.])"),
 )  # fmt: skip
 
-max = defop(
+max: Operator = defop(
     "max",
     "x -> y",
     attrs=_ATTRS,
@@ -139,7 +139,7 @@ max = defop(
     ),
 )
 
-min = defop(
+min: Operator = defop(
     "min",
     "x -> y",
     attrs=_ATTRS,
@@ -160,7 +160,7 @@ def _one_axis(x: Aval, axis: Any, keepdims: bool) -> dict[str, Any]:
     return {"axis": normal_axis(axis, x.ndim), "keepdims": bool(keepdims)}
 
 
-argmax = defop(
+argmax: Operator = defop(
     "argmax",
     "x -> y",
     attrs={"axis": -1, "keepdims": False},
@@ -197,11 +197,13 @@ argmax = defop(
 
 def _sum_to(x: Aval, shape: Shape) -> Aval:
     if broadcast_shapes(shape, x.shape) != x.shape:
-        raise ShapeError(f"shape must broadcast to the operand, got {show(x.shape)} to {show(shape)}")
+        raise ShapeError(
+            f"shape must broadcast to the operand, got {show(x.shape)} to {show(shape)}"
+        )
     return replace(x, shape=shape)
 
 
-sum_to = defop(
+sum_to: Operator = defop(
     "sum_to",
     "x -> y",
     attrs={"shape": REQUIRED},
@@ -243,7 +245,7 @@ def _alike(*xs: Aval) -> Aval:
     return xs[0]
 
 
-accumulate = defop(
+accumulate: Operator = defop(
     "accumulate",
     "*xs -> y",
     infer=_alike,
@@ -274,3 +276,4 @@ accumulate = defop(
     """,
 )
 
+__all__ = functions_of(__name__)

@@ -108,4 +108,3 @@ def unbroadcast(g: Any, aval: Aval) -> Any:
     from .reductions import sum_to
 
     return sum_to(g, aval.shape)
-

@@ -10,15 +10,13 @@
 from importlib import import_module as _import_module
 from typing import Any
 
-from . import data, eager, hybrid, nn, optim, static
+from . import data, eager, errors, hybrid, nn, optim, static
 from .eager import Node, Tensor, asarray, from_numpy, tensor
-from .graphs import errors
 from .graphs.devices import Device, cuda_available
 from .graphs.dims import Dim
 from .graphs.dtypes import DTYPES as _DTYPES
 from .graphs.generator import Generator, manual_seed
 from .graphs.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
-from .graphs.ops import *  # noqa: F403
 from .graphs.ops import FUNCTIONS as _FUNCTIONS
 from .graphs.parameter import Parameter
 from .graphs.storage import Storage
@@ -28,10 +26,10 @@ from .transforms import grad
 
 __version__ = "0.1.0"
 
-globals().update(_DTYPES)
+globals().update(_DTYPES | _FUNCTIONS)
 
 __all__ = [
-    "Device", "Dim", "Generator", "Node", "Parameter", "Storage", "Tensor", "asarray", "compare",
+    "Device", "Dim", "Generator", "Node", "Parameter", "Storage", "Tensor", "asarray",
     "compile", "cuda_available", "data", "eager", "enable_grad", "errors", "from_numpy", "grad",
     "hybrid", "is_grad_enabled", "manual_seed", "nn", "no_grad", "optim", "rand", "randn",
     "set_grad_enabled", "static", "tensor", *_DTYPES, *_FUNCTIONS,

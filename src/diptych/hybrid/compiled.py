@@ -85,10 +85,10 @@ class CompiledFunction:
             results, shape = flatten(self._function(*args, **kwargs))
             results = [graph.lift(r, "compile") if isinstance(r, Operand) else r for r in results]
         outputs = [r for r in results if isinstance(r, Value)]
-        guards = [*reads.values(), *((p, "requires_grad", p.requires_grad) for p in graph.parameters)]
+        flags = [(p, "requires_grad", p.requires_grad) for p in graph.parameters]
         return Entry(
             signature=", ".join(_show(leaf) for leaf in leaves),
-            guards=tuple(guards),
+            guards=(*reads.values(), *flags),
             function=GraphFunction(
                 graph, inputs, outputs, self._name, self._executor, self._passes
             ),

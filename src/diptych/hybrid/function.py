@@ -138,9 +138,7 @@ class GraphFunction:
         else:
             program, cuts = self._program(variant)
             arrays = [node.array_of(value) for value in cuts]
-            gradients = [
-                Tensor(a) for a in program.call([*(g.array for g in given), *arrays])
-            ]
+            gradients = [Tensor(a) for a in program.call([*(g.array for g in given), *arrays])]
         backward = self.backward(variant)
         found = iter(gradients)
         return [

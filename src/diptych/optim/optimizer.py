@@ -115,7 +115,9 @@ class Optimizer:
             When a graph is being built: there are no ``.grad`` in it.
         """
         if dispatch.current() is not dispatch.default():
-            raise TapeError("step: a graph has no .grad, got a call while one is built; use minimize")
+            raise TapeError(
+                "step: a graph has no .grad, got a call while one is built; use minimize"
+            )
         self.apply([None if p.grad is None else p.grad.detach() for p in self.parameters])
 
     def to(self, device: Device | str) -> Optimizer:

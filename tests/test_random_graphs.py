@@ -1,0 +1,146 @@
+"""Random programs: every executor, style and subset of passes gives the bits of `reference`."""
+
+import threading
+
+import numpy as np
+import pytest
+from diptych.compiler import PASSES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import diptych as dt
+
+UNARY = [dt.tanh, dt.sigmoid, dt.relu, dt.negative, dt.abs, dt.cos, dt.softmax, dt.log_softmax]
+BINARY = [dt.add, dt.subtract, dt.multiply, dt.maximum, dt.minimum]
+SHAPES = [(3, 4), (4, 3), (1, 4), (3, 1), (4,), ()]
+
+
+@st.composite
+def programs(draw):
+    """A list of instructions, each on earlier values; the first values are inputs."""
+    inputs = draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3))
+    count = draw(st.integers(1, 12))
+    steps = [
+        (
+            draw(st.sampled_from(["unary", "binary", "matmul", "sum", "view", "where", "index"])),
+            draw(st.integers(0, 7)),
+            draw(st.integers(0, 30)),
+            draw(st.integers(0, 30)),
+        )
+        for _ in range(count)
+    ]
+    return inputs, steps
+
+
+def run(program, values):
+    """Apply a program to operands of any style; everything it made, as a list."""
+    _, steps = program
+    made = list(values)
+    for kind, which, i, j in steps:
+        x, y = made[i % len(made)], made[j % len(made)]
+        made.append(apply(kind, which, x, y))
+    return made[len(values) :]
+
+
+def apply(kind, which, x, y):
+    fits = len(x.shape) and len(y.shape) and x.shape[-1] == y.shape[-2:][0]
+    if kind == "unary":
+        return UNARY[which](x) if x.shape else dt.tanh(x)
+    if kind == "matmul" and fits:
+        return dt.matmul(x, y)
+    if kind == "sum" and x.shape:
+        return dt.sum(x, axis=which % len(x.shape), keepdims=bool(which & 4))
+    if kind == "view" and x.shape:
+        return x.T if which % 2 else x.reshape(-1)
+    if kind == "index" and x.shape:
+        return x[which % 1 :] if which % 2 else x[0]
+    if compatible(x.shape, y.shape):
+        if kind == "where":
+            return dt.where(x > y, x * 0.5, y)
+        return BINARY[which % len(BINARY)](x, y)
+    return dt.multiply(x, 2.0 if which % 2 else 1.0)
+
+
+def compatible(a, b):
+    return all(m == n or 1 in (m, n) for m, n in zip(reversed(a), reversed(b)))
+
+
+def arrays_for(program, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal(shape).astype(np.float32) for shape in program[0]]
+
+
+def build(program):
+    """The graph of a program: its last values, and the gradients of their sum."""
+    with dt.static.Graph() as g:
+        feeds = [g.placeholder(f"x{i}", shape) for i, shape in enumerate(program[0])]
+        made = run(program, feeds)
+        loss = dt.accumulate([dt.sum(v) for v in made[-3:]])
+        gradients = g.grad(loss, feeds, allow_unused=True)
+    return g, [*made[-3:], *(v for v in gradients if v is not None)]
+
+
+def same_bits(found, wanted):
+    assert len(found) == len(wanted)
+    for a, b in zip(found, wanted):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        assert a.tobytes() == b.tobytes()
+
+
+def check(program, passes):
+    arrays = arrays_for(program)
+    graph, fetches = build(program)
+    feeds = {f"x{i}": a for i, a in enumerate(arrays)}
+    wanted = graph.compile(fetches, executor="reference", passes=()).run(feeds)
+    for executor in ("reference", "planned"):
+        compiled = graph.compile(fetches, executor=executor, passes=passes)
+        same_bits(compiled.run(feeds), wanted)
+        same_bits(compiled.run(feeds), wanted)
+
+    tensors = [dt.tensor(a, requires_grad=True) for a in arrays]
+
+    def eager(*operands):
+        made = run(program, operands)
+        return [*made[-3:], dt.accumulate([dt.sum(v) for v in made[-3:]])]
+
+    for function in (eager, dt.compile(eager, passes=passes)):
+        *made, loss = function(*tensors)
+        gradients = dt.grad(loss, tensors, allow_unused=True) if loss.requires_grad else []
+        found = [*made, *(g for g in gradients if g is not None)]
+        same_bits([t.detach().numpy() for t in found], wanted)
+
+
+@given(programs(), st.sets(st.sampled_from(list(PASSES))))
+def test_random_programs_agree_in_every_executor_and_style(program, passes):
+    check(program, tuple(passes))
+
+
+@pytest.mark.full
+@settings(max_examples=2000)
+@given(programs(), st.sets(st.sampled_from(list(PASSES))))
+def test_many_random_programs_agree(program, passes):
+    check(program, tuple(passes))
+
+
+def test_threads_may_run_one_program_at_once():
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (50, 50))
+        y = x
+        for _ in range(20):
+            y = dt.tanh(y @ x) + 1
+    program = g.compile(y)
+    feeds = [np.full((50, 50), i / 100, np.float32) for i in range(8)]
+    wanted = [program.run({"x": f}) for f in feeds]
+    wrong = []
+
+    def work(i):
+        for _ in range(30):
+            if program.run({"x": feeds[i]}).tobytes() != wanted[i].tobytes():
+                wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

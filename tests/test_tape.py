@@ -1,0 +1,299 @@
+"""Eager: tensors, the tape, hooks, views, changes in place, and gradients of any order."""
+
+import threading
+
+import numpy as np
+import pytest
+from diptych.graphs.kernels import Recorder, recording
+
+import diptych as dt
+from diptych.errors import DTypeError, ShapeError, TapeError
+
+
+def leaf(*numbers):
+    return dt.tensor(numbers, requires_grad=True)
+
+
+def test_backward_adds_to_grad():
+    x = leaf(1.0, 2.0)
+    (x * x).sum().backward()
+    (x * 3).sum().backward()
+    assert x.grad.tolist() == [5.0, 7.0]
+
+
+def test_gradients_of_gradients_six_times_over_a_norm():
+    # |x| and its derivatives along the line x = (3 t, 4 t) are known: 5 t, 5, 0, 0, ...
+    # Off the line they are checked against the same in one variable: sqrt(a^2 + t^2).
+    t = dt.tensor(2.0, dtype="float64", requires_grad=True)
+    value = dt.sqrt(9.0 + t * t)
+    found = []
+    for _ in range(6):
+        (value,) = dt.grad(value, t, create_graph=True)
+        found.append(value.item())
+    a, s = 2.0, np.sqrt(13.0)
+    expected = [
+        a / s,
+        9 / s**3,
+        -27 * a / s**5,
+        27 * (4 * a**2 - 9) / s**7,
+        -135 * a * (4 * a**2 - 27) / s**9,
+        405 * (8 * a**4 - 12 * 9 * a**2 + 81) / s**11,
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_grad_takes_only_what_is_asked():
+    x, y = leaf(1.0), leaf(2.0)
+    (gx,) = dt.grad((x * y).sum(), x)
+    assert gx.tolist() == [2.0] and x.grad is None and y.grad is None
+
+
+def test_unwanted_operands_are_neither_saved_nor_differentiated():
+    x, w = dt.ones((2, 3)), dt.tensor(np.ones((3, 4), np.float32), requires_grad=True)
+    with recording(Names()) as seen:
+        (x @ w).sum().backward()
+    assert seen.names.count("matmul") == 2
+
+
+class Names(Recorder):
+    """Remembers which operators were launched."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def note(self, bound, reads, results):
+        self.names.append(bound.op.name)
+        super().note(bound, reads, results)
+
+
+def test_an_intermediate_input_of_grad():
+    x = leaf(3.0)
+    y = x * x
+    (gy,) = dt.grad((y * y).sum(), y)
+    assert gy.tolist() == [18.0]
+
+
+def test_a_chain_of_many_nodes_needs_no_recursion():
+    x = leaf(1.0)
+    y = x
+    for _ in range(5000):
+        y = y + 1.0
+    y.sum().backward()
+    assert x.grad.tolist() == [1.0]
+
+
+def test_backward_twice_is_an_error_unless_retained():
+    x = leaf(2.0)
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    y.backward()
+    with pytest.raises(TapeError, match="multiply: the tape's buffers are freed|sum: the tape"):
+        y.backward()
+
+
+def test_no_grad_and_detach_do_not_record():
+    x = leaf(1.0)
+    with dt.no_grad():
+        assert not (x * 2).requires_grad
+        with dt.enable_grad():
+            assert (x * 2).requires_grad
+    assert not x.detach().requires_grad
+    assert (x.detach() * 2).is_leaf
+
+
+def test_no_grad_is_per_thread():
+    x = leaf(1.0)
+    seen = []
+    with dt.no_grad():
+        thread = threading.Thread(target=lambda: seen.append((x * 2).requires_grad))
+        thread.start()
+        thread.join()
+    assert seen == [True]
+
+
+def test_hooks_see_and_replace_gradients():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    seen = []
+    y.register_hook(lambda g: seen.append(g.tolist()))
+    y.register_hook(lambda g: g * 10)
+    remove = x.register_hook(lambda g: g + 1)
+    y.sum().backward()
+    assert seen == [[1.0, 1.0]] and x.grad.tolist() == [21.0, 21.0]
+    remove()
+    x.grad = None
+    (x * 2).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+
+
+def test_retain_grad_keeps_an_inner_gradient():
+    x = leaf(1.0)
+    y = x * 3
+    y.retain_grad()
+    (y * y).sum().backward()
+    assert y.grad.tolist() == [6.0]
+
+
+def test_grad_fn_and_next_functions_walk_the_tape():
+    x = leaf(1.0)
+    y = (x * 2).sum()
+    assert y.grad_fn.name == "sum"
+    (product, index), *_ = y.grad_fn.next_functions
+    assert product.name == "multiply" and index == 0
+    assert repr(product.next_functions[0][0]) == "<accumulate grad>"
+    assert product.next_functions[1] == (None, 0)
+
+
+def test_leaf_gradients_never_share_memory():
+    x, y = leaf(1.0), leaf(1.0)
+    (x + y).sum().backward()
+    x.grad += 1
+    assert y.grad.tolist() == [1.0]
+
+
+# -- in place --------------------------------------------------------------------------------
+
+
+def test_an_in_place_change_of_a_saved_value_is_found():
+    x = leaf(1.0)
+    y = x * 2
+    z = (y * y).sum()
+    with dt.no_grad():
+        y += 1
+    with pytest.raises(TapeError, match="multiply: a value saved for the gradient must not change"):
+        z.backward()
+
+
+def test_an_in_place_change_of_a_saved_result_is_found():
+    x = leaf(1.0)
+    y = dt.tanh(x)
+    z = y.sum()
+    y *= 2
+    with pytest.raises(TapeError, match="tanh: a value saved"):
+        z.backward()
+
+
+def test_in_place_results_are_recorded():
+    x = leaf(1.0, 2.0)
+    y = x * 1
+    y += x
+    y[0] = 5.0
+    assert y.tolist() == [5.0, 4.0]
+    y.sum().backward()
+    assert x.grad.tolist() == [0.0, 2.0]
+
+
+def test_a_recording_leaf_cannot_change_in_place():
+    x = leaf(1.0)
+    with pytest.raises(TapeError, match="add: a leaf that records"):
+        x += 1
+    with dt.no_grad():
+        x += 1
+    assert x.tolist() == [2.0]
+
+
+def test_a_change_of_a_view_changes_its_base_and_the_saved_check_sees_it():
+    x = dt.tensor([1.0, 2.0, 3.0])
+    view = x[1:]
+    view += 10
+    assert x.tolist() == [1.0, 12.0, 13.0]
+    w = leaf(1.0, 1.0, 1.0)
+    product = (x * w).sum()
+    view *= 0
+    with pytest.raises(TapeError, match="multiply: a value saved"):
+        product.backward()
+
+
+def test_a_view_of_a_changed_base_cannot_record_stale_history():
+    x = leaf(1.0, 2.0)
+    y = x * 1
+    view = y[:1]
+    y += 1
+    with pytest.raises(TapeError, match="view: its base must not change"):
+        view * 2
+
+
+def test_an_in_place_change_of_another_shape_is_refused():
+    x = dt.tensor([1.0, 2.0])
+    with pytest.raises(ShapeError):
+        x += dt.ones((3, 2))
+    assert x.tolist() == [1.0, 2.0]
+
+
+# -- conversion ------------------------------------------------------------------------------
+
+
+def test_numpy_and_back_share_memory():
+    array = np.zeros(3, np.float32)
+    x = dt.from_numpy(array)
+    array[0] = 1
+    assert x.tolist() == [1.0, 0.0, 0.0]
+    assert x.numpy() is array
+    assert dt.asarray(array).numpy() is array
+    assert dt.tensor(array).numpy() is not array
+
+
+def test_numpy_of_a_recording_tensor_is_an_error():
+    with pytest.raises(TapeError, match="numpy: the tensor must not record"):
+        leaf(1.0).numpy()
+
+
+@pytest.mark.parametrize("data", ["a", [[1.0], [1.0, 2.0]], [None], {"a": 1}])
+def test_data_that_are_no_numbers(data):
+    with pytest.raises(DTypeError):
+        dt.tensor(data)
+
+
+def test_requires_grad_of_integers():
+    with pytest.raises(DTypeError, match="only floats have gradients"):
+        dt.tensor([1, 2], requires_grad=True)
+
+
+def test_arrays_on_the_left_give_way_to_tensors():
+    x = leaf(1.0, 2.0)
+    y = np.array([3.0, 4.0], np.float32) * x
+    assert isinstance(y, dt.Tensor) and y.requires_grad
+
+
+@pytest.mark.parametrize(
+    "text, tensor",
+    [
+        ("tensor([1., 2.])", lambda: dt.tensor([1.0, 2.0])),
+        ("tensor(1)", lambda: dt.tensor(1)),
+        ("tensor([], dtype=float64)", lambda: dt.zeros((0,), dtype="float64")),
+        ("tensor([1.], requires_grad=True)", lambda: leaf(1.0)),
+        ("tensor([2.], grad_fn=<multiply backward>)", lambda: leaf(1.0) * 2),
+    ],
+)
+def test_repr(text, tensor):
+    assert repr(tensor()) == text
+
+
+def test_backward_of_what_was_not_recorded():
+    with pytest.raises(TapeError, match="backward: an output must have been recorded"):
+        dt.tensor(1.0).backward()
+    with pytest.raises(TapeError, match="outputs without a cotangent must be scalars"):
+        (leaf(1.0, 2.0) * 2).backward()
+
+
+def test_an_input_that_does_not_reach():
+    x, y = leaf(1.0), leaf(2.0)
+    with pytest.raises(TapeError, match="every input must reach the outputs, got input 1"):
+        dt.grad((x * 2).sum(), [x, y])
+    assert dt.grad((x * 2).sum(), [x, y], allow_unused=True)[1] is None
+
+
+def test_cuda_without_a_device():
+    if dt.cuda_available():
+        pytest.skip("a CUDA device is here")
+    with pytest.raises(dt.errors.DeviceError, match="device: cuda:0 needs"):
+        dt.tensor([1.0]).cuda()
+    with pytest.raises(dt.errors.DeviceError, match="must be 'cpu'"):
+        dt.tensor([1.0]).to("tpu")
+
+
+@pytest.mark.cuda
+def test_cuda_round_trip():
+    x = dt.tensor([1.0, 2.0]).cuda()
+    assert (x * 2).cpu().tolist() == [2.0, 4.0]
