@@ -154,19 +154,22 @@ class Comparison:
             "device": self._options["device"],
             "workload": self.name,
             "title": self.title,
-            "identical": self._identical(),
+            "identical": None if len(self._certificates) < 2 else not self._differ(),
+            "differ": self._differ(),
             "certified_steps": min(self.steps, CERTIFIED_STEPS),
             "break_even_steps": self._break_even(),
             "rows": rows,
             "graph_svg": next((e["graph_svg"] for e in self._ends.values() if e["graph_svg"]), ""),
         }
 
-    def _identical(self) -> bool | None:
-        """Whether all modes have one certificate; None where fewer than two have any."""
-        found = {(c["certificate"], c["numbers"]) for c in self._certificates.values()}
-        if len(self._certificates) < 2:
-            return None
-        return len(found) == 1
+    def _differ(self) -> list[str]:
+        """In what the modes' certificates differ: kernels, numbers, both or nothing."""
+        certificates = self._certificates.values()
+        return [
+            what
+            for what, key in (("kernels", "certificate"), ("numbers", "numbers"))
+            if len({c[key] for c in certificates}) > 1
+        ]
 
     def _row(self, mode: str) -> dict[str, Any]:
         if mode in self._skipped:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .quantities import NONE, count, formatted, seconds, seconds_between, size
+
 
 def render_text(result: dict[str, Any]) -> str:
     """The result of one workload as a table, with its findings below."""
@@ -40,7 +42,8 @@ def findings(result: dict[str, Any]) -> list[str]:
             f"over {steps} steps"
         )
     elif result["identical"] is False:
-        said.append(f"NOT identical: the modes' certificates differ over {steps} steps")
+        what = " and ".join(result["differ"])
+        said.append(f"NOT identical: the modes' {what} differ within {steps} steps")
     for mode, found in result["break_even_steps"].items():
         said.append(f"break-even of {mode} against eager: {_break_even(found)}")
     return said
@@ -60,33 +63,11 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [
         row["mode"],
         row["executor"],
-        seconds(row["build_s"]),
-        seconds(row["compile_s"]),
-        seconds(row["first_step_s"]),
-        f"{seconds(step['median'])} ({seconds(step['low'])} to {seconds(step['high'])})",
-        "" if ratio is None else f"{ratio['median']:.2f}x",
+        *(seconds(row[name]) for name in ("build_s", "compile_s", "first_step_s")),
+        f"{seconds(step['median'])} ({seconds_between(step['low'], step['high'])})",
+        NONE if ratio is None else f"{ratio['median']:.2f}x",
         size(row.get("peak_bytes")),
-        str(row.get("launches", "")),
-        "" if row.get("accuracy") is None else f"{row['accuracy']:.1%}",
-        "" if "loss_last" not in row else f"{row['loss_last']:.4f}",
+        count(row.get("launches")),
+        formatted(row.get("accuracy"), "{:.1%}"),
+        formatted(row.get("loss_last"), "{:.4f}"),
     ]
-
-
-def seconds(value: float | None) -> str:
-    """A duration in the unit that suits it."""
-    if value is None:
-        return ""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if value * factor >= 1 or unit == "us":
-            return f"{value * factor:.3g} {unit}" if value else "-"
-    return ""
-
-
-def size(nbytes: int | None) -> str:
-    """A number of bytes in the unit that suits it."""
-    if nbytes is None:
-        return ""
-    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if nbytes >= factor:
-            return f"{nbytes / factor:.3g} {unit}"
-    return f"{nbytes} B"

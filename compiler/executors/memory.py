@@ -56,6 +56,7 @@ class Counts:
     ----------
     operators, launches, bytes_moved : int
         As `graphs.kernels.Recorder` counts them.
+    arena_bytes : int
     profile : list of int
         Bytes in use after each operator: live buffers, and what will be returned.
     """
@@ -63,6 +64,7 @@ class Counts:
     operators: int = 0
     launches: int = 0
     bytes_moved: int = 0
+    arena_bytes: int = 0
     profile: list[int] = field(default_factory=list)
 
 
@@ -274,6 +276,7 @@ class _Planner:
 
     def _count(self) -> None:
         counts = self.plan.counts
+        counts.arena_bytes = self.plan.arena_bytes
         returned = 0
         for node in self.graph.nodes:
             if node.op.effect or node.is_source:

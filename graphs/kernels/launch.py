@@ -55,19 +55,25 @@ class Recorder:
         Operators applied, kernels that computed (views do not), and arrays allocated.
     bytes_moved : int
         Read and written by the kernels that computed; a repeated element counts once.
-    live_bytes, peak_bytes : int
-        Allocated by kernels and still alive, now and at most.
+    live_bytes : int
+        Allocated by kernels and still alive.
     timeline : list of int
-        `live_bytes` after each operator.
+        Bytes in use after each operator: alive, and live within the arena of a running program.
     """
 
     def __init__(self) -> None:
         self.operators = self.launches = self.allocations = self.bytes_moved = 0
-        self.live_bytes = self.peak_bytes = 0
+        self.live_bytes = self._most_live = 0
+        self._arenas: dict[int, int] = {}
         self.timeline: list[int] = []
         self._calls: list[Launch] = []
         self._written: list[int] = []
         self._maker: dict[int, int] = {}
+
+    @property
+    def peak_bytes(self) -> int:
+        """Most bytes held at once beside storages: alive, and whole arenas of programs that ran."""
+        return self._most_live + sum(self._arenas.values())
 
     def note(self, bound: Bound, reads: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Count one kernel call."""
@@ -83,7 +89,7 @@ class Recorder:
         self._calls.append(call)
         for result in fresh:
             self._allocate(result)
-        self._mark(self.live_bytes)
+        self.timeline.append(self.live_bytes)
 
     def note_program(self, counts: Any, results: list[Any]) -> None:
         """Count a run of a planned program by its plan; it launches its kernels itself.
@@ -91,16 +97,16 @@ class Recorder:
         Parameters
         ----------
         counts : object
-            With `operators`, `launches`, `bytes_moved`, and `profile`: bytes in use after each
-            operator.
+            With `operators`, `launches`, `bytes_moved`, `arena_bytes`, and `profile`: bytes in use
+            after each operator.
         results : list of arrays
             What the run allocated and gave back.
         """
         self.operators += counts.operators
         self.launches += counts.launches
         self.bytes_moved += counts.bytes_moved
-        for in_use in counts.profile:
-            self._mark(self.live_bytes + in_use)
+        self._arenas[id(counts)] = counts.arena_bytes
+        self.timeline.extend(self.live_bytes + in_use for in_use in counts.profile)
         for result in results:
             self._allocate(result)
 
@@ -139,14 +145,11 @@ class Recorder:
     def _allocate(self, array: Any) -> None:
         self.allocations += 1
         self.live_bytes += array.nbytes
+        self._most_live = max(self._most_live, self.live_bytes)
         weakref.finalize(array, self._free, array.nbytes).atexit = False
 
     def _free(self, nbytes: int) -> None:
         self.live_bytes -= nbytes
-
-    def _mark(self, in_use: int) -> None:
-        self.peak_bytes = max(self.peak_bytes, in_use)
-        self.timeline.append(in_use)
 
 
 def recorder() -> Recorder | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from .graphs.errors import DiptychError
@@ -55,10 +56,9 @@ def _compare(options: argparse.Namespace) -> int:
         if path is not None and not path.absolute().parent.is_dir():
             print(f"diptych: output: the folder must exist, got {path}", file=sys.stderr)
             return 2
-    if options.html is not None:
-        from .bench.report import require_plots
-
-        require_plots()
+    if options.html is not None and find_spec("matplotlib") is None:
+        print("diptych: --html: needs plots; pip install 'diptych[report]'", file=sys.stderr)
+        return 2
     report = compare(
         options.workloads or ["digits-mlp"],
         modes=[mode for mode in options.modes.split(",") if mode],

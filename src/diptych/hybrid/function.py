@@ -75,6 +75,9 @@ class GraphFunction:
         }
         self._effects = Update(tuple(graph.effects))
         self._written = {id(e.attrs["storage"]) for e in graph.effects}
+        # What updates its own parameters is a training step: there is nothing left to record.
+        self._trains = any(id(p.storage) in self._written for p in self.parameters)
+        self._state = [v for s, v in graph.variables if id(s) in self._written]
         self.build_s = self.compile_s = 0.0
         self._forward_nodes = len(graph.nodes)
         self._position = {value: i for i, value in enumerate(inputs)}
@@ -89,10 +92,8 @@ class GraphFunction:
         """Run the graph; one tensor per output."""
         arrays = [t.array for t in tensors]
         operands = [*tensors, *self.parameters]
-        edges = tuple(
-            t.edge() if t.requires_grad else None for t in operands
-        ) if is_grad_enabled() else ()  # fmt: skip
-        if not any(edges) or not any(is_float(v.dtype) for v in self.outputs):
+        edges = tuple(t.edge() for t in operands) if self._may_record() else ()
+        if not any(edges):
             if self._plain is None:
                 self._plain = self._compile(self.graph, self.inputs, self.outputs)
             return [Tensor(array) for array in self._plain.call(arrays)]
@@ -105,6 +106,10 @@ class GraphFunction:
             if is_float(value.dtype):
                 result.grad_fn, result.index, result.requires_grad = node, index, True
         return results
+
+    def _may_record(self) -> bool:
+        floats = any(is_float(v.dtype) for v in self.outputs)
+        return is_grad_enabled() and floats and not self._trains
 
     def position(self, value: Value) -> int:
         """Which operand an input is."""
@@ -166,7 +171,8 @@ class GraphFunction:
         present = tuple(is_float(v.dtype) for v in self.outputs)
         full = self.backward((present, needs))
         reads = self._crossing(full.present)
-        self._kept = [v for v in reads if v not in self._position]
+        state = set(self._state)
+        self._kept = [*self._state, *(v for v in reads if v not in self._position and v not in state)]
         self._recorded = self._compile(self.graph, self.inputs, [*self.outputs, *self._kept])
         return self._recorded
 
@@ -186,16 +192,15 @@ class GraphFunction:
         State that the forward pass moved, such as a random offset, is read as it was then.
         """
         backward = self.backward(variant)
-        state = [v for s, v in self.graph.variables if id(s) in self._written]
         if variant not in self._derivatives:
-            inputs = [*self.inputs, *backward.cotangents, *state]
+            inputs = [*self.inputs, *backward.cotangents, *self._state]
             graph = cut(self.graph, inputs, backward.present)
             self._derivatives[variant] = GraphFunction(
                 graph, list(graph.placeholders.values()), list(graph.outputs),
                 f"{self.name} backward", **self._options,
             )  # fmt: skip
         operands = [node.unpack(i) for i in range(len(self.inputs))]
-        moved = [Tensor(node.array_of(v)) for v in state]
+        moved = [Tensor(node.array_of(v)) for v in self._state]
         node.check_parameters()
         return self._derivatives[variant]([*operands, *given, *moved])
 

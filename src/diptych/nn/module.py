@@ -56,6 +56,9 @@ class Module:
             value.name = value.name or name
         elif isinstance(value, Module):
             self._modules[name] = value
+            for path, storage in value._state().items():
+                if storage.name == path:  # not yet named by another parent
+                    storage.name = f"{name}.{path}"
         else:
             object.__setattr__(self, name, value)
 

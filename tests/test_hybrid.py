@@ -1,0 +1,256 @@
+"""The bridge: traces, guards, gradients through it, the off switch, and what it refuses."""
+
+import numpy as np
+import pytest
+
+import diptych as dt
+from diptych.errors import DTypeError, GraphError, StaticValueError, TapeError, UnknownNameError
+from diptych.graphs.kernels import Recorder, recording
+
+
+def leaf(*numbers):
+    return dt.tensor(numbers, requires_grad=True)
+
+
+def test_one_trace_a_signature():
+    calls = []
+
+    @dt.compile
+    def f(x, scale):
+        calls.append(1)
+        return x * scale
+
+    for _ in range(3):
+        assert f(dt.tensor([1.0, 2.0]), 2.0).tolist() == [2.0, 4.0]
+    assert len(calls) == 1
+    f(dt.tensor([1.0]), 2.0)
+    f(dt.tensor([1, 2]), 2.0)
+    f(leaf(1.0, 2.0), 2.0)
+    f(dt.tensor([1.0, 2.0]), 3.0)
+    f(dt.tensor([1.0, 2.0]), scale=2.0)
+    assert len(calls) == 6
+    with dt.no_grad():
+        f(dt.tensor([1.0, 2.0]), 2.0)
+    assert len(calls) == 7
+    assert "f(float32[2], 2.0)" in f.explain()
+
+
+def test_it_is_one_node_on_the_tape():
+    f = dt.compile(lambda x, y: dt.tanh(x * y) + x)
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    z = f(x, y)
+    assert z.grad_fn.name == "<lambda>"
+    assert [n.variable is t for (n, _), t in zip(z.grad_fn.next_functions, (x, y))] == [True, True]
+
+
+def test_eager_before_and_after():
+    f = dt.compile(lambda x: dt.exp(x) * x)
+    x, y = leaf(1.0, 2.0), leaf(1.0, 2.0)
+    (f(x * 2) * 3).sum().backward()
+    (dt.exp(y * 2) * (y * 2) * 3).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), rtol=1e-6)
+
+
+def test_containers_come_in_and_go_out():
+    @dt.compile
+    def f(pair, options):
+        a, b = pair
+        return {"sum": a + b * options["scale"], "rest": [a, 7, None]}
+
+    out = f((dt.tensor([1.0]), dt.tensor([2.0])), {"scale": 10})
+    assert out["sum"].tolist() == [21.0]
+    assert out["rest"][0].tolist() == [1.0] and out["rest"][1:] == [7, None]
+
+
+def test_only_the_outputs_that_are_used_have_cotangents():
+    f = dt.compile(lambda x: (x * x, dt.exp(x)))
+    for pick, slope in ((0, 6.0), (1, np.exp(3.0))):
+        x = leaf(3.0)
+        f(x)[pick].sum().backward()
+        np.testing.assert_allclose(x.grad.numpy(), [slope], rtol=1e-6)
+    x = leaf(3.0)
+    a, b = f(x)
+    (a + b).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), [6 + np.exp(3.0)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_gradients_of_gradients(order):
+    def through(f):
+        x = dt.tensor([0.3, -0.7], dtype="float64", requires_grad=True)
+        g = f(x)
+        for _ in range(order):
+            (g,) = dt.grad(g.sum(), x, create_graph=True)
+        return g.detach().numpy()
+
+    def f(x):
+        return dt.tanh(x) * dt.exp(x * 0.5)
+
+    np.testing.assert_allclose(through(dt.compile(f)), through(f), rtol=1e-12)
+
+
+def test_second_order_through_dropout_draws_the_same_mask():
+    def penalty(f):
+        dt.manual_seed(11)
+        x = dt.tensor(np.linspace(0.1, 1, 20), requires_grad=True)
+        (g,) = dt.grad(f(x), x, create_graph=True)
+        (h,) = dt.grad((g * g).sum(), x)
+        return h.numpy()
+
+    def f(x):
+        return (dt.nn.functional.dropout(x, 0.5) ** 3).sum()
+
+    eager = penalty(f)
+    assert 0 < np.count_nonzero(eager) < 20
+    np.testing.assert_allclose(penalty(dt.compile(f)), eager, rtol=1e-12)
+
+
+def test_no_grad_inside_stops_gradients():
+    def f(x):
+        with dt.no_grad():
+            target = x * 2
+        return ((x - target) ** 2).sum() + (x.detach() * 100).sum()
+
+    for function in (f, dt.compile(f)):
+        x = leaf(3.0)
+        function(x).backward()
+        assert x.grad.tolist() == [-6.0]
+
+
+def test_parameters_are_read_anew_and_checked():
+    w = dt.nn.Parameter([2.0])
+    f = dt.compile(lambda x: (w * w * x).sum())
+    x = dt.tensor([3.0])
+    y = f(x)
+    with dt.no_grad():
+        w += 1
+    with pytest.raises(TapeError, match="a value saved for the gradient must not change in place"):
+        y.backward()
+    assert f(x).item() == 27.0
+    f(x).backward()
+    assert w.grad.tolist() == [18.0]
+
+
+def test_freezing_a_parameter_traces_again():
+    w = dt.nn.Parameter([2.0])
+    f = dt.compile(lambda x: (w * x).sum())
+    x = leaf(3.0)
+    f(x).backward()
+    assert w.grad is not None
+    w.grad = None
+    w.requires_grad_(False)
+    f(x).backward()
+    assert w.grad is None
+
+
+def test_an_argument_changed_in_place_is_found():
+    f = dt.compile(lambda x, y: (x * y).sum())
+    x, y = leaf(1.0), dt.tensor([2.0])
+    z = f(x, y)
+    y += 1
+    with pytest.raises(TapeError, match="argument 1"):
+        z.backward()
+
+
+def test_backward_twice():
+    f = dt.compile(lambda x: (x * x).sum())
+    x = leaf(1.0)
+    y = f(x)
+    y.backward(retain_graph=True)
+    y.backward()
+    with pytest.raises(TapeError, match="buffers are freed"):
+        y.backward()
+
+
+def test_passes_and_executor_are_chosen_by_name():
+    f = dt.compile(lambda x: dt.exp(x) + dt.exp(x), executor="reference", passes=["cse"])
+    with recording(Recorder()) as seen:
+        f(dt.tensor([1.0]))
+    assert seen.launches == 2
+    with pytest.raises(UnknownNameError, match="executor: must be one of"):
+        dt.compile(lambda x: x, executor="magic")
+    with pytest.raises(UnknownNameError, match="pass: must be one of"):
+        dt.compile(lambda x: x, passes=["magic"])
+
+
+# -- the switch ------------------------------------------------------------------------------
+
+
+def test_the_switch_runs_python(monkeypatch):
+    calls = []
+
+    @dt.compile
+    def f(x):
+        calls.append(type(x))
+        return x * 2
+
+    x = dt.tensor([1.0])
+    with dt.hybrid.disabled():
+        assert f(x).tolist() == [2.0]
+    assert calls == [dt.Tensor]
+    monkeypatch.setenv("DIPTYCH_DISABLE_COMPILE", "1")
+    f(x)
+    assert calls == [dt.Tensor, dt.Tensor]
+    monkeypatch.setenv("DIPTYCH_DISABLE_COMPILE", "0")
+    f(x)
+    assert calls[2] is not dt.Tensor
+
+
+def test_inside_a_graph_it_is_part_of_the_graph():
+    f = dt.compile(lambda x: dt.exp(x))
+    with dt.static.Graph() as g:
+        y = f(g.placeholder("x", (2,)))
+    assert [n.op.name for n in g.nodes] == ["placeholder", "exp"]
+    assert g.compile(y).run({"x": [0.0, 0.0]}).tolist() == [1.0, 1.0]
+
+
+def test_compiled_functions_nest():
+    inner = dt.compile(lambda x: x * x)
+    outer = dt.compile(lambda x: inner(x) + 1)
+    x = leaf(3.0)
+    outer(x).sum().backward()
+    assert x.grad.tolist() == [6.0]
+
+
+# -- what it refuses -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda v: v if v.sum() > 0 else -v, print, lambda v: v.item(), lambda v: f"{v}",
+            lambda v: np.asarray(v)],
+)  # fmt: skip
+def test_python_control_flow_on_a_traced_value_names_the_line(ask):
+    with pytest.raises(StaticValueError, match="has no number until its graph runs") as caught:
+        dt.compile(lambda x: ask(x))(dt.tensor([1.0, 2.0]))
+    assert any(n.startswith("asked at") and "test_hybrid.py" in n for n in caught.value.__notes__)
+    assert isinstance(dt.zeros((1,)), dt.Tensor)
+
+
+def test_a_captured_tensor_is_refused():
+    outside = dt.tensor([1.0])
+    with pytest.raises(GraphError, match="add: a graph takes .* pass it to the compiled function"):
+        dt.compile(lambda x: x + outside)(dt.tensor([1.0]))
+    with pytest.raises(GraphError, match="compile: a graph takes"):
+        dt.compile(lambda x: outside)(dt.tensor([1.0]))
+
+
+def test_arguments_that_cannot_be_guarded():
+    with pytest.raises(DTypeError, match="compile: arguments must be tensors"):
+        dt.compile(lambda x, y: x)(dt.tensor([1.0]), {1, 2})
+    with pytest.raises(DTypeError, match="compile: must be callable"):
+        dt.compile(3)
+
+
+def test_a_failed_trace_leaves_nothing_behind():
+    fail = [True]
+
+    @dt.compile
+    def f(x):
+        if fail:
+            raise KeyError("once")
+        return x * 2
+
+    with pytest.raises(KeyError):
+        f(dt.tensor([1.0]))
+    fail.clear()
+    assert f(dt.tensor([1.0])).tolist() == [2.0]
