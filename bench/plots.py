@@ -203,7 +203,9 @@ def _memory(result: Row, lines: list[_Line], salt: str) -> Plot | None:
     axes.set_ylim(bottom=0)
     _label_ends(axes, ends, height=0.16)
     _name_axes(axes, "part of the step, %" if relative else "operators so far", f"live, {unit}")
-    caption = "Bytes in use that the step allocated; a dot marks the most. The figure is what is held."
+    caption = (
+        "Bytes in use that the step allocated; a dot marks the most. The figure is what is held."
+    )
     return Plot("Memory over a step", caption, _svg(figure, "Live memory over one step"))
 
 

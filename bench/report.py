@@ -96,8 +96,8 @@ _COLUMNS = {
     "statistics, which assumes no distribution. Modes take turns in short blocks, each in a "
     "process of its own with pinned threads, and the others sleep. The bar is in proportion.",
     "Step ÷ eager's": "This mode's step over eager's, turn by turn: below 1 is faster.",
-    "Peak memory": "Most bytes held at once beside weights and inputs: arrays that kernels allocated, "
-    "and the whole arenas of the programs that ran. Counted, not sampled.",
+    "Peak memory": "Most bytes held at once beside weights and inputs: arrays that kernels "
+    "allocated, and the whole arenas of the programs that ran. Counted, not sampled.",
     "Operators": "Operators applied in one step, views among them. An exact count.",
     "Launches": "Kernels that computed something in one step. An exact count.",
     "Accuracy": "On held-out data, after training.",

@@ -1,14 +1,14 @@
 """Whole training steps: workload by mode."""
 
 import numpy as np
-
-import diptych as dt
 from diptych.bench import WORKLOADS, modes
 from diptych.graphs.kernels import Recorder, recording
 
+import diptych as dt
 
-class Step:
-    """A steady training step, its exact counters, and what comes before it."""
+
+class _Step:
+    """A mode that has taken its first steps."""
 
     params = (list(WORKLOADS), list(modes.MODES), ["reference", "planned"])
     param_names = ("workload", "mode", "executor")
@@ -24,41 +24,53 @@ class Step:
         for _ in range(3):
             self.mode.step(self.batch)
 
+    def _recorded(self):
+        with recording(Recorder()) as recorder:
+            self.mode.step(self.batch)
+        return recorder
+
+
+class Time(_Step):
+    """A steady step, and what comes before the first."""
+
     def time_step(self, workload, mode, executor):
         self.mode.step(self.batch)
 
     def time_prepare(self, workload, mode, executor):
         modes.find(mode)(self.task, executor).prepare(self.batch)
 
-    def _record(self):
-        with recording(Recorder()) as recorder:
-            self.mode.step(self.batch)
-        return recorder
+
+class Counts(_Step):
+    """Exact counters of a step."""
+
+    unit = "a step"
 
     def track_operators(self, workload, mode, executor):
-        return self._record().operators
+        return self._recorded().operators
 
     def track_launches(self, workload, mode, executor):
-        return self._record().launches
+        return self._recorded().launches
 
     def track_allocations(self, workload, mode, executor):
-        return self._record().allocations
+        return self._recorded().allocations
+
+
+class Bytes(_Step):
+    """Exact bytes of a step."""
+
+    unit = "bytes"
 
     def track_bytes_moved(self, workload, mode, executor):
-        return self._record().bytes_moved
+        return self._recorded().bytes_moved
 
     def track_peak_bytes(self, workload, mode, executor):
-        return self._record().peak_bytes
-
-
-Step.track_bytes_moved.unit = "bytes"
-Step.track_peak_bytes.unit = "bytes"
+        return self._recorded().peak_bytes
 
 
 class Compile:
     """Building and compiling a graph against its size."""
 
-    params = [10, 100, 1000]
+    params = (10, 100, 1000)
     param_names = ("operators",)
 
     def setup(self, operators):

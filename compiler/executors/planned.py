@@ -124,8 +124,8 @@ class _Writer:
     """Prints a plan as the function ``step(*feeds)``.
 
     Names say what a value is: ``f`` a feed, ``b`` a buffer, variable, constant or a view of one,
-    ``r`` what a run makes anew, ``k`` a kernel; the number is the node's. ``o`` is an output that is
-    copied out, ``c`` an assigned value that is.
+    ``r`` what a run makes anew, ``k`` a kernel; the number is the node's. ``o`` is an output that
+    is copied out, ``c`` an assigned value that is.
     """
 
     def __init__(self, graph: Graph, memory: MemoryPlan) -> None:

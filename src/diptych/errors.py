@@ -1,8 +1,17 @@
 """The errors that Diptych raises, for ``except`` clauses; see `diptych.graphs.errors`."""
 
 from .graphs.errors import (
-    DeviceError, DiptychError, DTypeError, FeedError, FetchError, GraphError, RangeError,
-    ShapeError, StaticValueError, TapeError, UnknownNameError,
+    DeviceError,
+    DiptychError,
+    DTypeError,
+    FeedError,
+    FetchError,
+    GraphError,
+    RangeError,
+    ShapeError,
+    StaticValueError,
+    TapeError,
+    UnknownNameError,
 )  # fmt: skip
 
 __all__ = [

@@ -172,7 +172,10 @@ class GraphFunction:
         full = self.backward((present, needs))
         reads = self._crossing(full.present)
         state = set(self._state)
-        self._kept = [*self._state, *(v for v in reads if v not in self._position and v not in state)]
+        self._kept = [
+            *self._state,
+            *(v for v in reads if v not in self._position and v not in state),
+        ]
         self._recorded = self._compile(self.graph, self.inputs, [*self.outputs, *self._kept])
         return self._recorded
 
