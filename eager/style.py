@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..graphs.dtypes import is_float
 from ..graphs.kernels import launch
 from ..graphs.modes import mode
 from ..graphs.operand import Operand
@@ -46,7 +47,7 @@ class Eager:
         results = [tensor(array) for array in launch(bound, arrays)]
         if op.view and results[0].array.base is not None:
             self._link(tensors[0], results[0])
-        if mode.enabled and op.vjp:
+        if mode.enabled and op.vjp and is_float(bound.outs[0].dtype):
             edges = [t.edge() if isinstance(t, tensor) else None for t in tensors]
             if any(edges):
                 self._record(bound, tensors, results, tuple(edges))

@@ -67,8 +67,12 @@ def as_shape(shape: Any) -> Shape:
     ShapeError
         When a size is negative or no whole number.
     """
-    sizes = (shape,) if isinstance(shape, int | np.integer | Dim) else tuple(shape)
-    return tuple(_size(s) for s in sizes)
+    return tuple(_size(s) for s in sizes_of(shape))
+
+
+def sizes_of(shape: Any) -> tuple[Any, ...]:
+    """The entries of a shape that is given as a tuple, a list or a single size."""
+    return tuple(shape) if isinstance(shape, tuple | list) else (shape,)
 
 
 def show(shape: Shape) -> str:

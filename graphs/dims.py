@@ -142,10 +142,10 @@ def divide_exactly(a: Size, b: Size) -> Size:
     ShapeError
         When `b` does not divide `a`, or is a sum of several monomials other than `a` itself.
     """
-    if a == b:
-        return 1
     top, bottom = _terms(a), _terms(b)
-    if top is not None and bottom is not None and len(bottom) == 1:
+    if b != 0 and (a == 0 or a == b):
+        return 0 if a == 0 else 1
+    if top is not None and bottom is not None and len(bottom) == 1 and b != 0:
         [(divisor, scale)] = bottom.items()
         inverse = tuple((name, -power) for name, power in divisor)
         terms = {_times(m, inverse): c // scale for m, c in top.items() if c % scale == 0}

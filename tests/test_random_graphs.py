@@ -115,13 +115,6 @@ def test_random_programs_agree_in_every_executor_and_style(program, passes):
     check(program, tuple(passes))
 
 
-@pytest.mark.full
-@settings(max_examples=2000)
-@given(programs(), st.sets(st.sampled_from(list(PASSES))))
-def test_many_random_programs_agree(program, passes):
-    check(program, tuple(passes))
-
-
 def test_threads_may_run_one_program_at_once():
     with dt.static.Graph() as g:
         x = g.placeholder("x", (50, 50))

@@ -2,6 +2,10 @@
 
 A kernel is called as ``kernel(xp, *arrays, out=None, **attrs)`` with `xp` NumPy or CuPy. It gives
 a new array, or fills `out` and returns it; a view kernel gives a view and takes no `out`.
+
+A new array is C-contiguous whatever the operands' strides. NumPy's loops and the order of its sums
+depend on the strides of the result, too, so this rule is what makes an executor that brings its own
+buffers give the bits that eager code gives.
 """
 
 from .launch import Recorder, copied, launch, recorder, recording, touched_bytes

@@ -32,7 +32,7 @@ def alias(xp: Any, x: Any) -> Any:
 
 
 def concat(xp: Any, *xs: Any, axis: int, out: Any = None) -> Any:
-    return xp.concatenate(xs, axis=axis, out=out)
+    return xp.ascontiguousarray(xp.concatenate(xs, axis=axis, out=out))
 
 
 def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
@@ -49,8 +49,10 @@ def scatter_slice(
 
 
 def setitem(xp: Any, x: Any, value: Any, *, index: tuple[Any, ...], out: Any = None) -> Any:
-    out = x.copy() if out is None else out
-    if out is not x:
+    if out is None:
+        out = x.copy(order="C")
+    else:
+        value = value.copy() if xp.may_share_memory(out, value) else value
         xp.copyto(out, x)
     out[_slices(index)] = value
     return out

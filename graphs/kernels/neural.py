@@ -26,7 +26,11 @@ def cross_entropy(xp: Any, logits: Any, labels: Any, *, out: Any = None) -> Any:
     shifted = logits - logits.max(axis=-1, keepdims=True)
     picked = xp.take_along_axis(shifted, labels[..., None], axis=-1)[..., 0]
     total = xp.exp(shifted, out=shifted).sum(axis=-1)
-    return xp.mean(xp.log(total, out=total) - picked, out=out)
+    loss = xp.mean(xp.log(total) - picked)
+    if out is None:
+        return loss
+    xp.copyto(out, loss)
+    return out
 
 
 def cross_entropy_grad(xp: Any, logits: Any, labels: Any, g: Any, *, out: Any = None) -> Any:

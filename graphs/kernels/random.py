@@ -14,7 +14,10 @@ import numpy as np
 def random_uniform(
     xp: Any, key: Any, offset: Any, *, shape: tuple[int, ...], dtype: Any, out: Any = None
 ) -> Any:
-    return _give(xp, _generator(key, offset).random(shape, dtype=_drawn(dtype)), dtype, out)
+    drawn = _generator(key, offset).random(shape, dtype=_drawn(dtype))
+    if dtype == np.float16:
+        drawn = np.floor(drawn * 2048) / 2048  # eleven bits, or rounding would give 1
+    return _give(xp, drawn, dtype, out)
 
 
 def random_normal(

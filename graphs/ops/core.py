@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 from ..avals import Aval
 from ..dims import Size
-from ..errors import DeviceError, DiptychError, DTypeError
+from ..dtypes import as_dtype
+from ..errors import DeviceError, DiptychError, DTypeError, ShapeError
 from . import dispatch, promotion
 
 REQUIRED: Any = object()
@@ -64,10 +65,18 @@ class Op:
         DiptychError
             ``name: rule, got values``.
         """
+        # 1, 1.0 and True are one key, but not one attribute.
+        key = (signature, attrs, _types(attrs)) if attrs else signature
         try:
-            return self.bounds[signature, attrs]
+            return self.bounds[key]
         except (KeyError, TypeError):
-            return self._bind(signature, attrs)
+            pass
+        bound = self._bind(signature, attrs)
+        if len(self.bounds) >= _MOST_BOUNDS:
+            self.bounds.clear()
+        with suppress(TypeError):  # a list among the attributes: right, but not worth a key
+            self.bounds[key] = bound
+        return bound
 
     def rule(self, position: int) -> Callable[..., Any]:
         """The gradient rule of the operand at `position`."""
@@ -85,7 +94,9 @@ class Op:
         specs = [s if isinstance(s, type) else Aval(*s) for s in signature]
         named = dict(zip(self.attrs, attrs))
         try:
-            _check_one_device(specs)
+            if self.variadic and not specs:
+                raise ShapeError("at least one operand is needed, got none")
+            _check_operands(specs)
             ins = tuple(self.promote(*specs))
             if self.normalise is not None:
                 named = self.normalise(*ins, **named)
@@ -99,12 +110,7 @@ class Op:
             for i, spec in enumerate(specs)
             if isinstance(spec, type) or spec.dtype != ins[i].dtype
         )
-        bound = Bound(self, named, ins, outs, casts)
-        if len(self.bounds) >= _MOST_BOUNDS:
-            self.bounds.clear()
-        with suppress(TypeError):  # a list among the attributes: right, but not worth a key
-            self.bounds[signature, attrs] = bound
-        return bound
+        return Bound(self, named, ins, outs, casts)
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"
@@ -140,7 +146,8 @@ class Bound:
         device = next((a.device for a in (*ins, *outs) if a.ndim), outs[0].device)
         self.kernel: Any = None
         if isinstance(op.kernel, str):
-            self.kernel = getattr(device.xp, op.kernel)
+            ufunc = getattr(device.xp, op.kernel)
+            self.kernel = partial(ufunc, order="C") if device.kind == "cpu" else ufunc
         elif op.kernel is not None:
             self.kernel = partial(op.kernel, device.xp, **attrs)
 
@@ -297,8 +304,16 @@ def _function(op: Op) -> Operator:
     return function
 
 
-def _check_one_device(specs: list[Any]) -> None:
-    devices = {s.device for s in specs if isinstance(s, Aval) and s.ndim}
+def _types(attrs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(_types(a) if type(a) is tuple else type(a) for a in attrs)
+
+
+def _check_operands(specs: list[Any]) -> None:
+    """Raises unless all dtypes are ours, and all operands but numbers are on one device."""
+    avals = [s for s in specs if isinstance(s, Aval)]
+    for aval in avals:
+        as_dtype(aval.dtype)
+    devices = {a.device for a in avals if a.ndim}
     if len(devices) > 1:
         raise DeviceError(
             f"operands must be on one device, got {' and '.join(sorted(map(str, devices)))}"

@@ -10,17 +10,25 @@ import numpy as np
 from ..avals import Aval, as_shape
 from ..devices import CPU, Device
 from ..dims import Dim
-from ..dtypes import as_dtype, promote
-from ..errors import ShapeError
+from ..dtypes import DEFAULT_FLOAT, as_dtype, promote
+from ..errors import DTypeError, ShapeError
 from ..kernels import creation as kernels
 from .core import REQUIRED, Operator, defop
 
 
 def _full_attrs(shape: Any, value: Any, dtype: Any, device: Any) -> dict[str, Any]:
+    dtype = as_dtype(dtype)
+    if not isinstance(value, Dim):
+        try:
+            np.array(value).astype(dtype) if isinstance(value, np.generic) else np.array(
+                value, dtype
+            )
+        except (OverflowError, ValueError, TypeError):
+            raise DTypeError(f"a number must fit the dtype {dtype}, got {value}") from None
     return {
         "shape": as_shape(shape),
         "value": value,
-        "dtype": as_dtype(dtype),
+        "dtype": dtype,
         "device": CPU if device is None else Device.of(device),
     }
 
@@ -66,14 +74,16 @@ def full(
     >>> dt.full((2,), 7.0)
     tensor([7., 7.])
     """
-    if dtype is None:
+    if dtype is None and isinstance(fill_value, np.generic):
+        dtype = fill_value.dtype
+    elif dtype is None:
         dtype = promote([int if isinstance(fill_value, Dim) else type(fill_value)])
     if not isinstance(fill_value, Dim) and fill_value == 0 and math.copysign(1, fill_value) < 0:
         return -_full(shape, 0, dtype, device)  # -0.0 and 0.0 are one key of the table of bounds
     return _full(shape, fill_value, dtype, device)
 
 
-def zeros(shape: Any, *, dtype: Any = "float32", device: Device | str | None = None) -> Any:
+def zeros(shape: Any, *, dtype: Any = None, device: Device | str | None = None) -> Any:
     """An array of zeros; see `full`.
 
     Examples
@@ -81,10 +91,10 @@ def zeros(shape: Any, *, dtype: Any = "float32", device: Device | str | None = N
     >>> dt.zeros((2,))
     tensor([0., 0.])
     """
-    return _full(shape, 0, dtype, device)
+    return _full(shape, 0, DEFAULT_FLOAT if dtype is None else dtype, device)
 
 
-def ones(shape: Any, *, dtype: Any = "float32", device: Device | str | None = None) -> Any:
+def ones(shape: Any, *, dtype: Any = None, device: Device | str | None = None) -> Any:
     """An array of ones; see `full`.
 
     Examples
@@ -92,11 +102,11 @@ def ones(shape: Any, *, dtype: Any = "float32", device: Device | str | None = No
     >>> dt.ones((2,))
     tensor([1., 1.])
     """
-    return _full(shape, 1, dtype, device)
+    return _full(shape, 1, DEFAULT_FLOAT if dtype is None else dtype, device)
 
 
 def zeros_like(x: Any, *, dtype: Any = None) -> Any:
-    """Zeros of the shape, dtype and device of `x`.
+    """Zeros of the shape, dtype and device of `x`; see `full`.
 
     Examples
     --------
@@ -107,7 +117,7 @@ def zeros_like(x: Any, *, dtype: Any = None) -> Any:
 
 
 def ones_like(x: Any, *, dtype: Any = None) -> Any:
-    """Ones of the shape, dtype and device of `x`.
+    """Ones of the shape, dtype and device of `x`; see `full`.
 
     Examples
     --------

@@ -9,7 +9,7 @@ from ..dtypes import BOOL, as_dtype
 from ..errors import DTypeError
 from ..kernels import elementwise as kernels
 from . import promotion
-from .core import Operator, defop, functions_of
+from .core import REQUIRED, Operator, defop, functions_of
 from .rules import broadcast, numeric, one_device, predicate, same, unbroadcast
 
 _X = """
@@ -132,7 +132,8 @@ divide: Operator = _binary(
 power: Operator = _binary(
     "power",
     vjp=(
-        lambda c, g: unbroadcast(g * (c.y * c.x ** (c.y - 1)), c.ins[0]),
+        # The exponent 0 is kept off y - 1: at x = 0 that would give 0 * infinity.
+        lambda c, g: unbroadcast(g * (c.y * c.x ** where(c.y == 0, 1.0, c.y - 1)), c.ins[0]),
         lambda c, g: unbroadcast(g * where(c.z == 0, 0.0, c.z * log(c.x)), c.ins[1]),
     ),
     saves=("x y", "x z"),
@@ -187,7 +188,7 @@ sign: Operator = _unary(
     "sign",
     vjp=lambda c, g: g * 0.0,
     floats=False,
-    expr="({x} > 0) - ({x} < 0)",
+    expr="{x} != {x} ? {x} : ({x} > 0) - ({x} < 0)",
     says="Element-wise sign: -1, 0 or 1; NaN for NaN.",
     example="dt.sign(dt.tensor([3.0, -2.0])) -> tensor([ 1., -1.])",
 )
@@ -401,7 +402,7 @@ astype: Operator = defop(
     "x -> y",
     infer=_astype,
     kernel=kernels.astype,
-    attrs={"dtype": None},
+    attrs={"dtype": REQUIRED},
     normalise=_named_dtype,
     vjp=(lambda c, g: astype(g, c.ins[0].dtype),),
     saves=("",),

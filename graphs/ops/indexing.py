@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ..avals import Aval, as_shape, show
 from ..dims import Dim, Shape, Size
@@ -27,17 +30,23 @@ def _entry(entry: Any, size: Size, axis: int) -> Any:
         entry = (entry.start, entry.stop, entry.step)
     if isinstance(entry, tuple):
         return _slice(entry, size)
-    if isinstance(entry, bool) or not hasattr(entry, "__index__"):
-        raise ShapeError(
-            "an index must be whole numbers, slices, None and one ellipsis, "
-            f"got {type(entry).__name__}"
-        )
-    number = entry.__index__()
+    if isinstance(entry, bool | np.bool_) or getattr(entry, "shape", ()) != ():
+        raise _no_index(entry)
+    try:
+        number = operator.index(entry)
+    except TypeError:
+        raise _no_index(entry) from None
     if isinstance(size, Dim):
         return number
     if not -size <= number < size:
         raise ShapeError(f"an index must be in -{size}..{size - 1} on axis {axis}, got {number}")
     return number % size
+
+
+def _no_index(entry: Any) -> ShapeError:
+    return ShapeError(
+        f"an index must be whole numbers, slices, None and one ellipsis, got {type(entry).__name__}"
+    )
 
 
 def _slice(entry: tuple[Any, ...], size: Size) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..avals import Aval, as_shape, show
+from ..avals import Aval, as_shape, show, sizes_of
 from ..dims import Shape, Size, divide_exactly, product
 from ..errors import ShapeError
 from ..kernels import manipulation as kernels
@@ -21,14 +21,14 @@ def _free(ins: Any, outs: Any, attrs: Any) -> int:
 
 def _fill_in(x: Aval, shape: Any) -> dict[str, Any]:
     """A shape with its -1 replaced by the size that keeps the number of elements."""
-    given = (shape,) if isinstance(shape, int) else tuple(shape)
-    if -1 not in given:
+    given = sizes_of(shape)
+    at = next((i for i, s in enumerate(given) if isinstance(s, int) and s == -1), None)
+    if at is None:
         return {"shape": as_shape(given)}
-    at = given.index(-1)
     known = as_shape(given[:at] + given[at + 1 :])
     try:
         size = divide_exactly(x.size, product(known))
-    except (ShapeError, ZeroDivisionError):
+    except ShapeError:
         raise ShapeError(
             f"sizes must keep the number of elements, got {show(x.shape)} to {show(given)}"
         ) from None
@@ -80,9 +80,12 @@ reshape: Operator = defop(
 
 
 def _permutation(x: Aval, axes: Any) -> dict[str, Any]:
-    axes = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
-    order = tuple(normal_axis(a, x.ndim) for a in axes)
-    if sorted(order) != list(range(x.ndim)):
+    if axes is None:
+        axes = tuple(reversed(range(x.ndim)))
+    order = None
+    if isinstance(axes, tuple | list):
+        order = tuple(normal_axis(a, x.ndim) for a in axes)
+    if order is None or sorted(order) != list(range(x.ndim)):
         raise ShapeError(f"axes must be a permutation of {x.ndim} axes, got {axes}")
     return {"axes": order}
 
@@ -270,8 +273,6 @@ def _concat(*xs: Aval, axis: int) -> Aval:
 
 
 def _concat_axis(*xs: Aval, axis: Any) -> dict[str, Any]:
-    if not xs:
-        raise ShapeError("at least one operand is needed, got none")
     return {"axis": normal_axis(axis, xs[0].ndim)}
 
 

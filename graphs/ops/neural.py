@@ -162,6 +162,11 @@ cross_entropy: Operator = defop(
 )
 
 
+def _cotangent_as_logits(logits: Any, labels: Any, g: Any) -> list[Aval]:
+    logits, labels, g = promotion.as_given(logits, labels, g)
+    return [logits, labels, replace(g, dtype=logits.dtype)]
+
+
 def _cross_entropy_grad(logits: Aval, labels: Aval, g: Aval) -> Aval:
     _check(logits, labels)
     if g.ndim:
@@ -180,6 +185,7 @@ cross_entropy_grad: Operator = defop(
     "logits, labels, g -> x",
     infer=_cross_entropy_grad,
     kernel=kernels.cross_entropy_grad,
+    promote=_cotangent_as_logits,
     vjp=(
         _grad_vjp_logits,
         lambda c, h: None,

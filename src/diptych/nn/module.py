@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..graphs.devices import Device
 from ..graphs.errors import DTypeError
 from ..graphs.guards import note_read
 from ..graphs.parameter import Parameter
@@ -138,6 +139,22 @@ class Module:
         """Say for all parameters whether a gradient is wanted."""
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
+        return self
+
+    def to(self, device: Device | str) -> Module:
+        """Move all parameters and storages to a device, in place.
+
+        Raises
+        ------
+        DeviceError
+            When the device is unknown or not here. Nothing has moved then.
+        """
+        target = Device.of(device)
+        target.xp  # noqa: B018 - raises before anything moves
+        for parameter in self.parameters():
+            parameter.move(target)
+        for _, storage in self.named_storages():
+            storage.move(target)
         return self
 
     def zero_grad(self) -> None:

@@ -1,0 +1,46 @@
+"""Seeds, hypothesis profiles, and the skip of what needs a CUDA device."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+import diptych as dt
+
+_PLAIN = hypothesis.settings(deadline=None, derandomize=True, max_examples=100, database=None)
+hypothesis.settings.register_profile("plain", _PLAIN)
+hypothesis.settings.register_profile("full", _PLAIN, max_examples=2000)
+
+
+def _is_full(config: pytest.Config) -> bool:
+    return config.getoption("markexpr") == "full"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("full" if _is_full(config) else "plain")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        # Drawn tests run in both modes; only how much they draw differs.
+        if _is_full(config) and getattr(item.obj, "is_hypothesis_test", False):  # type: ignore[attr-defined]
+            item.add_marker("full")
+        if item.get_closest_marker("cuda") and not dt.cuda_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device and CuPy"))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    random.seed(0)
+    np.random.seed(0)
+    dt.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
+    doctest_namespace.update(dt=dt, np=np)
