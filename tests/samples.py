@@ -15,6 +15,7 @@ from itertools import permutations, product
 from typing import Any
 
 import numpy as np
+
 from diptych.graphs.errors import DTypeError, RangeError, ShapeError
 
 FLOATS = ("float16", "float32", "float64")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from diptych.graphs.dims import Dim, divide_exactly, product, substitute, symbols
-from diptych.graphs.errors import ShapeError, StaticValueError
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+from diptych.graphs.dims import Dim, divide_exactly, product, substitute, symbols
+from diptych.graphs.errors import ShapeError, StaticValueError
 
 NAMES = ("a", "b", "c")
 A, B, C = map(Dim.symbol, NAMES)

@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from diptych.graphs.drawing import node_kind, to_dot, to_svg
-from diptych.graphs.ir import Graph
 
 import diptych as dt
 from diptych import nn
+from diptych.graphs.drawing import node_kind, to_dot, to_svg
+from diptych.graphs.ir import Graph
 
 SVG = "{http://www.w3.org/2000/svg}"
 HOSTILE = "<&\">'\\ \x00\n]]>"

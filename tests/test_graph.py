@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from diptych.graphs.storage import Storage
 
 import diptych as dt
 from diptych.errors import (
@@ -14,6 +13,7 @@ from diptych.errors import (
     StaticValueError,
     UnknownNameError,
 )
+from diptych.graphs.storage import Storage
 
 
 def small():

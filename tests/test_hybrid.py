@@ -228,7 +228,7 @@ def test_python_control_flow_on_a_traced_value_names_the_line(ask):
 
 def test_a_captured_tensor_is_refused():
     outside = dt.tensor([1.0])
-    with pytest.raises(GraphError, match="add: a graph takes .* pass it to the compiled function"):
+    with pytest.raises(GraphError, match=r"add: a graph takes .* pass it to the compiled function"):
         dt.compile(lambda x: x + outside)(dt.tensor([1.0]))
     with pytest.raises(GraphError, match="compile: a graph takes"):
         dt.compile(lambda x: outside)(dt.tensor([1.0]))

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from samples import SAMPLES, SPECIAL, ErrorSample, Sample
+
+import diptych as dt
 from diptych.graphs import ops
 from diptych.graphs.avals import aval_of
 from diptych.graphs.kernels import Recorder, launch, recording
 from diptych.graphs.ops import FUNCTIONS, REGISTRY, Bound, Op, dispatch
 from diptych.graphs.ops.plain import as_plain, materialise, spec_of
-from samples import SAMPLES, SPECIAL, ErrorSample, Sample
-
-import diptych as dt
 
 # What only stands in a graph has no samples: sources have no kernel, an effect is never launched.
 KERNELS = {name: op for name, op in REGISTRY.items() if op.kernel is not None and not op.effect}

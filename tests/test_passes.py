@@ -1,11 +1,13 @@
 """Each pass by what it prints before and after, and the memory plan by its own figures."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from diptych.compiler import PASSES
-from diptych.compiler.executors.memory import plan_memory
 
 import diptych as dt
+from diptych.compiler import PASSES
+from diptych.compiler.executors.memory import plan_memory
 
 
 def after(name, build, *, effects=False):
@@ -176,7 +178,7 @@ def test_buffers_that_live_together_do_not_overlap():
     def build(g):
         x = g.placeholder("x", (7, 5))
         parts = [dt.softmax(x * float(i)) for i in range(6)]
-        parts += [p.T @ q for p, q in zip(parts, parts[1:])]
+        parts += [p.T @ q for p, q in pairwise(parts)]
         return dt.accumulate([p.sum() for p in parts])
 
     found = plan(build)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diptych.graphs.dtypes import DTYPES, as_dtype, promote
 from hypothesis import given
 from hypothesis import strategies as st
 
 import diptych as dt
 from diptych import errors
+from diptych.graphs.dtypes import DTYPES, as_dtype, promote
 
 FLOATS = ("float16", "float32", "float64")
 SIGNED = ("int8", "int16", "int32", "int64")

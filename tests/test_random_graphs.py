@@ -3,12 +3,11 @@
 import threading
 
 import numpy as np
-import pytest
-from diptych.compiler import PASSES
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import diptych as dt
+from diptych.compiler import PASSES
 
 UNARY = [dt.tanh, dt.sigmoid, dt.relu, dt.negative, dt.abs, dt.cos, dt.softmax, dt.log_softmax]
 BINARY = [dt.add, dt.subtract, dt.multiply, dt.maximum, dt.minimum]

@@ -9,6 +9,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
+
 from diptych.bench import plots, quantities
 from diptych.bench.report import render_html
 

@@ -4,10 +4,10 @@ import threading
 
 import numpy as np
 import pytest
-from diptych.graphs.kernels import Recorder, recording
 
 import diptych as dt
 from diptych.errors import DTypeError, ShapeError, TapeError
+from diptych.graphs.kernels import Recorder, recording
 
 
 def leaf(*numbers):
@@ -88,7 +88,7 @@ def test_backward_twice_is_an_error_unless_retained():
     y = (x * x).sum()
     y.backward(retain_graph=True)
     y.backward()
-    with pytest.raises(TapeError, match="multiply: the tape's buffers are freed|sum: the tape"):
+    with pytest.raises(TapeError, match="sum: the tape's buffers are freed"):
         y.backward()
 
 

@@ -1,10 +1,10 @@
 """Whole training steps: workload by mode."""
 
 import numpy as np
-from diptych.bench import WORKLOADS, modes
-from diptych.graphs.kernels import Recorder, recording
 
 import diptych as dt
+from diptych.bench import WORKLOADS, modes
+from diptych.graphs.kernels import Recorder, recording
 
 
 class _Step:

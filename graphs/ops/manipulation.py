@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..avals import Aval, as_shape, show, sizes_of
 from ..dims import Shape, Size, divide_exactly, product
 from ..errors import ShapeError
@@ -22,7 +24,7 @@ def _free(ins: Any, outs: Any, attrs: Any) -> int:
 def _fill_in(x: Aval, shape: Any) -> dict[str, Any]:
     """A shape with its -1 replaced by the size that keeps the number of elements."""
     given = sizes_of(shape)
-    at = next((i for i, s in enumerate(given) if isinstance(s, int) and s == -1), None)
+    at = next((i for i, s in enumerate(given) if isinstance(s, int | np.integer) and s == -1), None)
     if at is None:
         return {"shape": as_shape(given)}
     known = as_shape(given[:at] + given[at + 1 :])
