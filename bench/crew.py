@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -64,6 +67,9 @@ class Handle:
 
     def close(self) -> None:
         """Let the worker end."""
+        # Hanging up would not do: processes forked later hold copies of this end of the pipe.
+        with suppress(OSError):
+            self._connection.send_bytes(json.dumps({"do": "end"}).encode())
         self._connection.close()
         self._stop()
 
@@ -104,13 +110,10 @@ def _fork(
             os._exit(code)  # neither the parent's buffers nor its exit handlers are this process's
 
     def stop() -> None:
-        import signal
-        import time
-
-        for _ in range(50):
+        for _ in range(500):
             if os.waitpid(pid, os.WNOHANG)[0]:
                 return
-            time.sleep(0.1)
+            time.sleep(0.01)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 

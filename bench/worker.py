@@ -27,7 +27,7 @@ from .workloads import find
 
 
 def serve(connection: Connection, build: Callable[[], Task], options: dict[str, Any]) -> None:
-    """Answer the parent's requests until it hangs up.
+    """Answer the parent's requests until it says "end" or hangs up.
 
     An error is an answer, too: ``{"error": text}``; the worker ends after it.
     """
@@ -38,6 +38,8 @@ def serve(connection: Connection, build: Callable[[], Task], options: dict[str, 
             try:
                 request = json.loads(connection.recv_bytes())
             except EOFError:
+                return
+            if request["do"] == "end":
                 return
             try:
                 answer = getattr(worker, request["do"])(**request.get("with", {}))
