@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..graphs.dtypes import is_float
-from ..graphs.kernels import launch
+from ..graphs.kernels import launch, shares
 from ..graphs.modes import mode
 from ..graphs.operand import Operand
 from ..graphs.ops import astype
@@ -45,7 +45,7 @@ class Eager:
                 arrays[i] = materialise(arrays[i], bound.ins[i], op.name)
         tensor = self.tensor_type
         results = [tensor(array) for array in launch(bound, arrays)]
-        if op.view and results[0].array.base is not None:
+        if op.view and shares(results[0].array, arrays[0]):
             self._link(tensors[0], results[0])
         if mode.enabled and op.vjp and is_float(bound.outs[0].dtype):
             edges = [t.edge() if isinstance(t, tensor) else None for t in tensors]
@@ -80,10 +80,8 @@ class Eager:
             view._view_version = base.storage.version
 
     def read(self, storage: Any) -> Any:
-        if not isinstance(storage, Storage):
-            return storage
-        held = self.tensor_type(storage.array)
-        held._storage = storage
+        held = self.tensor_type(storage.storage.array)
+        held._storage = storage.storage
         return held
 
     def assign(self, storage: Any, value: Any, when: Any = None) -> None:

@@ -19,7 +19,7 @@ from ..graphs.ops.plain import array_of
 from ..graphs.parameter import Parameter
 from ..graphs.storage import Storage
 from .style import EAGER
-from .tape import AccumulateGrad, Node
+from .tape import Node
 
 
 class Tensor(Operand):
@@ -278,11 +278,6 @@ class Tensor(Operand):
             replaced = hook(gradient)
             gradient = gradient if replaced is None else replaced
         return gradient
-
-    @property
-    def accumulator(self) -> AccumulateGrad:
-        """The node that stands for this leaf at the end of the tape."""
-        return AccumulateGrad(self)
 
     def edge(self) -> tuple[Any, int] | None:
         """Where its gradient flows: its maker, or itself if it is a leaf."""

@@ -78,7 +78,7 @@ class Recorder:
     def note(self, bound: Bound, reads: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Count one kernel call."""
         self.operators += 1
-        fresh = [r for r in results if not any(_shares(r, a) for a in reads)]
+        fresh = [r for r in results if not any(shares(r, a) for a in reads)]
         if fresh:
             self.launches += 1
             self.bytes_moved += sum(map(touched_bytes, (*reads, *results)))
@@ -176,7 +176,8 @@ def recording(recorder: Recorder) -> Iterator[Recorder]:
         _recorder = before
 
 
-def _shares(result: Any, read: Any) -> bool:
+def shares(result: Any, read: Any) -> bool:
+    """Whether a kernel's result is a view of what it read, or the very array."""
     return result is read or (result.base is not None and result.base is _owner(read))
 
 
