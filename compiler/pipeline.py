@@ -67,7 +67,9 @@ def compile_graph(
     """
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
-    chosen = list(PASSES) if passes is None else list(passes)
+    chosen = (
+        list(PASSES) if passes is None else [passes] if isinstance(passes, str) else list(passes)
+    )
     for name in chosen:
         if name not in PASSES:
             raise unknown("pass", name, PASSES)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..graphs.autodiff import as_list, seeds_for, total, unreached
 from ..graphs.errors import TapeError
-from ..graphs.modes import set_grad_enabled
+from ..graphs.modes import GradMode
 from .tape import Node
 from .tensor import Tensor
 
@@ -21,7 +21,7 @@ def backward(
 ) -> None:
     """Add the gradient of the outputs' sum to ``.grad`` of every leaf; see `Tensor.backward`."""
     outputs = _recorded(outputs)
-    with set_grad_enabled(create_graph):
+    with GradMode(create_graph):
         found = _sweep(outputs, seeds_for(outputs, gradients), None)
         given: set[int] = set()
         for leaf, gradient in found.values():
@@ -75,7 +75,7 @@ def grad(
         if not (isinstance(x, Tensor) and x.requires_grad) and not allow_unused:
             raise unreached(position)
     keys = [_key(x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs]
-    with set_grad_enabled(create_graph):
+    with GradMode(create_graph):
         found = _sweep(outputs, seeds_for(outputs, grad_outputs), {k for k in keys if k})
     results = []
     for position, key in enumerate(keys):

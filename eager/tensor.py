@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..graphs import ops
+from ..graphs.avals import show
 from ..graphs.devices import CPU, Device, device_of, put
 from ..graphs.dtypes import as_dtype, is_float
 from ..graphs.errors import DTypeError, TapeError
@@ -189,7 +190,8 @@ class Tensor(Operand):
 
     def __repr__(self) -> str:
         numbers = np.array2string(put(self.array, CPU), separator=", ", prefix="tensor(")
-        extra = "" if self.dtype in _PLAIN else f", dtype={self.dtype}"
+        extra = f", shape={show(self.shape)}" if not self.size and self.ndim > 1 else ""
+        extra += "" if self.dtype in _PLAIN else f", dtype={self.dtype}"
         if self.device != CPU:
             extra += f", device='{self.device}'"
         if self.grad_fn is not None:
@@ -248,13 +250,13 @@ class Tensor(Operand):
             self._retains = True
             self.register_hook(lambda g: setattr(self, "grad", g.detach()))
 
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call `hook` with this tensor's gradient; what it returns replaces the gradient.
 
         Returns
         -------
-        callable
-            Removes the hook.
+        HookHandle
+            Its `remove` takes the hook away.
 
         Raises
         ------
@@ -270,7 +272,7 @@ class Tensor(Operand):
                 self._hooks = []
             hooks = self._hooks
         hooks.append(hook)
-        return lambda: hooks.remove(hook) if hook in hooks else None
+        return HookHandle(hooks, hook)
 
     def apply_hooks(self, gradient: Tensor) -> Tensor:
         """The gradient after the hooks of a leaf."""
@@ -345,6 +347,18 @@ class Tensor(Operand):
         return self
 
 
+class HookHandle:
+    """A registered hook, and the way to take it away."""
+
+    def __init__(self, hooks: list[Any], hook: Any) -> None:
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second time does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+
 _PLAIN = {np.dtype("float32"), np.dtype("int64"), np.dtype("bool")}
 
 
@@ -366,13 +380,18 @@ class TensorParameter(Tensor, Parameter):
     def name(self) -> str | None:
         return self.storage.name
 
+    def __reduce__(self) -> Any:
+        # A copy is a parameter over a copy of the storage; its gradient does not come along.
+        return (type(self), (self.storage, self.requires_grad))
+
     def move(self, device: Device) -> None:
         """Put the parameter on another device, in place; its gradient is forgotten."""
         self.storage.move(device)
         self.array, self.grad = self.storage.array, None
 
     def __repr__(self) -> str:
-        return f"parameter {self.name or ''}".rstrip() + "\n" + super().__repr__()
+        name = f" {self.name}" if self.name else ""
+        return f"<parameter{name}: {super().__repr__()}>"
 
 
 EAGER.tensor_type, EAGER.parameter_type = Tensor, TensorParameter

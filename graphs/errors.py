@@ -18,6 +18,10 @@ class RangeError(DiptychError, IndexError):
     """An index in the data points outside its axis."""
 
 
+class ArgumentError(DiptychError, ValueError):
+    """An argument that is no shape and no dtype is out of its range."""
+
+
 class DTypeError(DiptychError, TypeError):
     """Dtypes do not promote, or an operator does not take them."""
 

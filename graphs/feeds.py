@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
+
 from .avals import show
 from .devices import device_of
 from .dims import Dim
@@ -32,6 +34,8 @@ def bind_feeds(
     ShapeError, DTypeError
         When a feed does not fit its placeholder, or two disagree about a dimension.
     """
+    if not isinstance(feeds, Mapping):
+        raise FeedError(f"feed: must map placeholders to arrays, got {type(feeds).__name__}")
     by_name: dict[str, Any] = {}
     for key, data in feeds.items():
         by_name[_name(declared, key)] = data
@@ -44,7 +48,7 @@ def bind_feeds(
     binding: dict[str, int] = {}
     source: dict[str, str] = {}
     for name, value in graph.placeholders.items():
-        array = _array(by_name[name], value)
+        array = _array(name, by_name[name], value)
         _match(name, value, array, binding, source)
         arrays.append(array)
     return arrays, binding
@@ -58,11 +62,12 @@ def _name(declared: Collection[str], key: Any) -> str:
     return name
 
 
-def _array(data: Any, value: Value) -> Any:
+def _array(name: str, data: Any, value: Value) -> Any:
     data = getattr(data, "array", data)
     if not hasattr(data, "strides"):
-        data = array_of(data, "feed")
-        if data.dtype != value.dtype and data.dtype.kind == value.dtype.kind:
+        data = array_of(data, f"feed {name!r}")
+        # Numbers written in Python have no width, and whole ones are floats, too.
+        if np.can_cast(data.dtype, value.dtype, "same_kind"):
             data = data.astype(value.dtype)
     return data
 
@@ -72,7 +77,7 @@ def _match(
 ) -> None:
     expected = f"feed {name!r}: must be {value.aval}, got {array.dtype}{list(array.shape)}"
     if array.dtype != value.dtype:
-        raise DTypeError(expected)
+        raise DTypeError(f"{expected}; cast it with .astype({str(value.dtype)!r})")
     if device_of(array).kind != value.device.kind:
         raise FeedError(f"{expected} on {device_of(array)}")
     if len(array.shape) != len(value.shape):

@@ -20,20 +20,8 @@ def is_grad_enabled() -> bool:
     return mode.enabled
 
 
-class set_grad_enabled:
-    """Context manager and decorator that turns recording on or off on this thread.
-
-    Parameters
-    ----------
-    enabled : bool
-
-    Examples
-    --------
-    >>> x = dt.tensor([1.0], requires_grad=True)
-    >>> with set_grad_enabled(False):
-    ...     (x * 2).requires_grad
-    False
-    """
+class GradMode:
+    """Context manager and decorator: recording on or off on this thread within it."""
 
     def __init__(self, enabled: bool) -> None:
         self.enabled = enabled
@@ -49,14 +37,38 @@ class set_grad_enabled:
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with set_grad_enabled(self.enabled):
+            with GradMode(self.enabled):
                 return function(*args, **kwargs)
 
         return wrapped
 
 
-def no_grad() -> set_grad_enabled:
-    """Operators within do not record: ``with dt.no_grad():`` or ``@dt.no_grad()``.
+class set_grad_enabled(GradMode):
+    """Turn recording on or off on this thread, at once; as a context manager, until its end.
+
+    Parameters
+    ----------
+    enabled : bool
+
+    Examples
+    --------
+    >>> x = dt.tensor([1.0], requires_grad=True)
+    >>> with set_grad_enabled(False):
+    ...     (x * 2).requires_grad
+    False
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        super().__init__(enabled)
+        self._before.append(mode.enabled)
+        mode.enabled = enabled
+
+    def __enter__(self) -> None:
+        mode.enabled = self.enabled
+
+
+def no_grad(function: Callable[..., Any] | None = None) -> Any:
+    """Operators within do not record: ``with dt.no_grad():``, or ``@dt.no_grad`` on a function.
 
     Examples
     --------
@@ -65,10 +77,10 @@ def no_grad() -> set_grad_enabled:
     ...     (x * 2).requires_grad
     False
     """
-    return set_grad_enabled(False)
+    return GradMode(False) if function is None else GradMode(False)(function)
 
 
-def enable_grad() -> set_grad_enabled:
+def enable_grad(function: Callable[..., Any] | None = None) -> Any:
     """Operators within record, also inside `no_grad`.
 
     Examples
@@ -78,4 +90,4 @@ def enable_grad() -> set_grad_enabled:
     ...     (x * 2).requires_grad
     True
     """
-    return set_grad_enabled(True)
+    return GradMode(True) if function is None else GradMode(True)(function)

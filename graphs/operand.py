@@ -13,7 +13,7 @@ from .ops.dispatch import Style
 from .ops.indexing import hashable
 
 
-def _axes(given: tuple[Any, ...]) -> Any:
+def sizes_given(given: tuple[Any, ...]) -> Any:
     """``f(2, 3)`` and ``f((2, 3))`` mean the same."""
     return given[0] if len(given) == 1 and isinstance(given[0], tuple | list) else given
 
@@ -177,14 +177,14 @@ class Operand:
     def min(self, axis: Any = None, keepdims: bool = False) -> Any:
         return ops.min(self, axis, keepdims)
 
-    def argmax(self, axis: int = -1, keepdims: bool = False) -> Any:
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Any:
         return ops.argmax(self, axis, keepdims)
 
     def reshape(self, *shape: Any) -> Any:
-        return ops.reshape(self, tuple(_axes(shape)))
+        return ops.reshape(self, tuple(sizes_given(shape)))
 
     def transpose(self, *axes: Any) -> Any:
-        return ops.permute_dims(self, tuple(_axes(axes)) if axes else None)
+        return ops.permute_dims(self, tuple(sizes_given(axes)) if axes else None)
 
     def astype(self, dtype: Any) -> Any:
         return ops.astype(self, dtype)

@@ -109,7 +109,28 @@ class Graph(ir.Graph):
     def compile(
         self, fetches: Any, *, executor: str = "planned", passes: Iterable[str] | None = None
     ) -> Program:
-        """A program that computes the fetches and nothing else; see `compile_graph`."""
+        """A program that computes the fetches and nothing else.
+
+        Parameters
+        ----------
+        fetches : Value, Update, or nested lists, tuples and dicts of them
+            A run gives the same containers, with arrays for values and None for updates.
+        executor : {"planned", "reference"}
+        passes : iterable of str, optional
+            Of "prune", "fold", "simplify" and "cse", which run in this order. All by default;
+            ``()`` for none.
+
+        Returns
+        -------
+        Program
+
+        Raises
+        ------
+        FetchError
+            When a fetch is none of this graph.
+        UnknownNameError
+            When an executor or a pass is not known.
+        """
         return compile_graph(self, fetches, executor=executor, passes=passes)
 
 

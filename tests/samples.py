@@ -485,18 +485,20 @@ for _name, _reduce, _of_nothing, _errors in (
         *_errors,
     ])
 
-def _argmax(x: Any, axis: int, keepdims: bool) -> np.ndarray:
+def _argmax(x: Any, axis: int | None, keepdims: bool) -> np.ndarray:
+    if axis is None:
+        return _argmax(x.reshape(-1), 0, False).reshape((1,) * x.ndim if keepdims else ())
     rows = np.moveaxis(x, axis, -1)
     first = [list(rows[at]).index(max(rows[at])) for at in np.ndindex(rows.shape[:-1])]
     found = np.array(first, np.int64).reshape(rows.shape[:-1])
     return np.expand_dims(found, axis) if keepdims else found
-_ARGMAX = (((3,), 0, False), ((2, 3), 1, True), ((0, 3), -1, False), ((2, 3, 2), 1, False))
+_ARGMAX = (((3,), 0, False), ((2, 3), 1, True), ((0, 3), -1, False), ((2, 3, 2), 1, False),
+           ((2, 3), None, False), ((2, 3), None, True))
 entry("argmax", _argmax, [
     *(good(draw(shape), axis=axis, keepdims=k) for shape, axis, k in _ARGMAX),
     *kinds((3, 4), axis=0), *kinds((3, 4), axis=1),
 ], [
-    *_AXIS_ERRORS, bad_shape("axis must be a whole number, got None", draw((2, 3)), axis=None),
-    _NO_EMPTY,
+    *_AXIS_ERRORS, _NO_EMPTY,
 ])
 _moved("sum_to", "shape",
     (((2, 3, 4), (3, 1)), ((2, 3), ()), ((2, 3), (2, 3)), ((2, 3), (1, 1)), ((0, 3), (1, 3)),

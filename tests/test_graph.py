@@ -177,13 +177,32 @@ ONES = np.ones((3, 2), np.float32)
         ({"x": ONES[0], "y": ONES[:, 0]}, ShapeError, r"feed 'x': must be float32\[n, 2\]"),
         ({"x": ONES, "y": ONES[:2, 0]}, ShapeError, "dimension 'n' must be one size, got 2 here"),
         ({"x": ONES.astype("float64"), "y": ONES[:, 0]}, DTypeError, "feed 'x': must be float32"),
-        ({"x": "no", "y": ONES[:, 0]}, DTypeError, "feed: data must be numbers"),
+        ({"x": "no", "y": ONES[:, 0]}, DTypeError, "feed 'x': data must be numbers"),
         ({3: ONES}, FeedError, "keys must be placeholders"),
+        ([ONES, ONES[:, 0]], FeedError, "must map placeholders to arrays, got list"),
     ],
 )
 def test_bad_feeds_run_nothing(feeds, error, text):
     with pytest.raises(error, match=text):
         program_of_two().run(feeds)
+
+
+def test_numbers_written_in_python_fit():
+    result = program_of_two().run({"x": [[1, 2], [3, 4]], "y": (0, 0.5)})
+    assert result.tolist() == [3.0, 7.5]
+
+
+def test_a_graph_keeps_the_array_that_it_read():
+    scale = np.array([1.0, 2.0], np.float32)
+    with dt.static.Graph() as g:
+        program = g.compile(g.placeholder("x", (2,)) * scale)
+    scale[:] = 100
+    assert program.run({"x": [1.0, 1.0]}).tolist() == [1.0, 2.0]
+
+
+def test_a_value_of_a_built_graph_can_be_printed():
+    _, x, _ = small()
+    assert str(x) == "<placeholder %0: float32[n, 2]>" == f"{x}"
 
 
 def test_bad_fetches():
@@ -210,11 +229,16 @@ def test_a_tensor_that_is_no_parameter_does_not_enter_a_graph():
     _, x, _ = small()
     with pytest.raises(GraphError, match=r"multiply: a graph takes values, .* got Tensor \(2,\)"):
         x * dt.tensor([1.0, 2.0])
+    with x.graph, pytest.raises(GraphError, match="feed it to a placeholder"):
+        x * dt.tensor([1.0, 2.0])
+    with pytest.raises(GraphError, match="outside the graph's with block"):
+        dt.nn.Linear(2, 2)(x)
 
 
 @pytest.mark.parametrize(
-    "ask", [bool, int, float, str, np.asarray, list, lambda v: v.item(), lambda v: f"{v}",
-            lambda v: v.numpy(), lambda v: v.tolist(), lambda v: v.backward()],
+    "ask",
+    [bool, int, float, np.asarray, list, lambda v: v.item(), lambda v: v.numpy(),
+     lambda v: v.tolist(), lambda v: v.backward()],
 )  # fmt: skip
 def test_a_static_value_has_no_number(ask):
     _, x, _ = small()

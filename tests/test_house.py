@@ -28,7 +28,7 @@ LAYERS = [
     {"kernels"},
     {"ops"},
     {"operand", "storage", "parameter", "generator"},
-    {"ir", "text", "drawing"},
+    {"nodes", "ir", "text", "drawing"},
     {"autodiff", "interpreter", "feeds"},
 ]
 # Called upwards at run time only, by a method that offers what a higher layer computes.

@@ -1,12 +1,14 @@
 """nn, optim and data: trees of parameters, saved state, optimisers against closed forms."""
 
+import copy
+
 import numpy as np
 import pytest
 
 import diptych as dt
 from diptych import nn
 from diptych.data import DataLoader
-from diptych.errors import DTypeError, ShapeError, TapeError, UnknownNameError
+from diptych.errors import ArgumentError, DTypeError, ShapeError, TapeError, UnknownNameError
 from diptych.graphs.storage import Storage
 
 
@@ -103,7 +105,7 @@ def test_dropout_scales_what_it_keeps():
     assert set(np.unique(kept)) == {np.float32(0), np.float32(1 / 0.75)}
     assert abs((kept == 0).mean() - 0.25) < 5e-3
     for p in (-0.1, 1.0):
-        with pytest.raises(ShapeError, match="dropout: p must be in"):
+        with pytest.raises(ArgumentError, match="dropout: p must be in"):
             nn.Dropout(p)
 
 
@@ -159,9 +161,9 @@ def test_what_optimizers_refuse():
         dt.optim.SGD([dt.tensor([1.0])], lr=0.1)
     with pytest.raises(DTypeError, match="optimizer: needs a list of parameters"):
         dt.optim.SGD([], lr=0.1)
-    with pytest.raises(ShapeError, match="lr must be at least 0, got -1"):
+    with pytest.raises(ArgumentError, match="lr must be at least 0, got -1"):
         dt.optim.SGD([w], lr=-1)
-    with pytest.raises(ShapeError, match="momentum must be in"):
+    with pytest.raises(ArgumentError, match="momentum must be in"):
         dt.optim.SGD([w], lr=1, momentum=1.5)
     with pytest.raises(TapeError, match="minimize: a parameter must reach the loss"):
         other = nn.Parameter([1.0])
@@ -192,5 +194,63 @@ def test_a_loader_gives_every_row_once_in_an_order_of_its_epoch():
 def test_what_a_loader_refuses():
     with pytest.raises(ShapeError, match="equal first axes"):
         DataLoader(np.zeros(3), np.zeros(4))
-    with pytest.raises(ShapeError, match="batch_size must be at least 1"):
+    with pytest.raises(ArgumentError, match="batch_size must be at least 1"):
         DataLoader(np.zeros(3), batch_size=0)
+
+
+# -- what would otherwise be lost without a word ---------------------------------------------
+
+
+def test_sequential_takes_modules_alone():
+    for wrong in (dt.tanh, [nn.Linear(2, 3)]):
+        with pytest.raises(DTypeError, match="Sequential: takes modules"):
+            nn.Sequential(nn.Linear(2, 2), wrong)
+
+
+def test_a_parameter_stays_a_parameter():
+    layer = nn.Linear(2, 2)
+    with pytest.raises(DTypeError, match="Linear: parameter 'weight' must stay a Parameter"):
+        layer.weight = np.zeros((2, 2), np.float32)
+    layer.weight.storage.write(np.zeros((2, 2), np.float32))
+    layer.bias = None
+    assert [n for n, _ in layer.named_parameters()] == ["weight"]
+
+
+def test_a_parameter_twice_is_refused():
+    w = nn.Parameter([1.0])
+    with pytest.raises(ArgumentError, match="parameters must differ"):
+        dt.optim.SGD([w, w], lr=0.1)
+    with pytest.raises(DTypeError, match="a module gives its own by parameters"):
+        dt.optim.SGD(Net(), lr=0.1)
+
+
+def test_models_and_optimizers_can_be_copied():
+    net = Net()
+    optimizer = dt.optim.Adam(net.parameters(), lr=0.1)
+    twin, twin_optimizer = copy.deepcopy((net, optimizer))
+    x = dt.ones((2, 3))
+    assert (twin(x).detach().numpy() == net(x).detach().numpy()).all()
+    twin_optimizer.minimize(twin(x).sum())
+    assert (twin(x).detach().numpy() != net(x).detach().numpy()).any()
+    assert optimizer.state_dict()["steps"] == 0 and twin_optimizer.state_dict()["steps"] == 1
+
+
+def test_buffers_are_state_in_every_style():
+    class Shift(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", [1.0, 2.0])
+
+        def forward(self, x):
+            return x - self.mean
+
+    module = Shift()
+    assert list(module.state_dict()) == ["mean"]
+    x = dt.tensor([1.0, 1.0])
+    assert module(x).tolist() == dt.compile(module)(x).tolist() == [0.0, -1.0]
+    module.mean.write(np.zeros(2, np.float32))
+    assert dt.compile(module)(x).tolist() == [1.0, 1.0]
+
+
+def test_names_of_parameters_are_paths():
+    assert [p.name for p in Net().parameters()] == NAMES

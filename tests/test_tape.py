@@ -118,10 +118,11 @@ def test_hooks_see_and_replace_gradients():
     seen = []
     y.register_hook(lambda g: seen.append(g.tolist()))
     y.register_hook(lambda g: g * 10)
-    remove = x.register_hook(lambda g: g + 1)
+    handle = x.register_hook(lambda g: g + 1)
     y.sum().backward()
     assert seen == [[1.0, 1.0]] and x.grad.tolist() == [21.0, 21.0]
-    remove()
+    handle.remove()
+    handle.remove()
     x.grad = None
     (x * 2).sum().backward()
     assert x.grad.tolist() == [2.0, 2.0]

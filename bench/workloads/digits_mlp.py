@@ -38,7 +38,7 @@ def build() -> Task:
     def accuracy() -> float:
         model.eval()
         with no_grad():
-            found = argmax(model(from_numpy(split.test_x))).numpy()
+            found = argmax(model(from_numpy(split.test_x)), axis=-1).numpy()
         model.train()
         return float(np.mean(found == split.test_y))
 

@@ -29,8 +29,9 @@ def min(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = No
     return xp.min(x, axis=axis, keepdims=keepdims, out=out)
 
 
-def argmax(xp: Any, x: Any, *, axis: int, keepdims: bool, out: Any = None) -> Any:
-    out = _result(xp, x, (axis,), keepdims, xp.int64) if out is None else out
+def argmax(xp: Any, x: Any, *, axis: int | None, keepdims: bool, out: Any = None) -> Any:
+    axes = tuple(range(x.ndim)) if axis is None else (axis,)
+    out = _result(xp, x, axes, keepdims, xp.int64) if out is None else out
     return xp.argmax(x, axis=axis, keepdims=keepdims, out=out)
 
 

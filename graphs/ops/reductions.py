@@ -157,26 +157,33 @@ min: Operator = defop(
 
 
 def _one_axis(x: Aval, axis: Any, keepdims: bool) -> dict[str, Any]:
-    return {"axis": normal_axis(axis, x.ndim), "keepdims": bool(keepdims)}
+    one = axis if axis is None else normal_axis(axis, x.ndim)
+    return {"axis": one, "keepdims": bool(keepdims)}
+
+
+def _argmax(x: Aval, axis: int | None, keepdims: bool) -> Aval:
+    axes = tuple(range(x.ndim)) if axis is None else (axis,)
+    return replace(_not_empty(x, axes, keepdims), dtype=DEFAULT_INT)
 
 
 argmax: Operator = defop(
     "argmax",
     "x -> y",
-    attrs={"axis": -1, "keepdims": False},
+    attrs={"axis": None, "keepdims": False},
     normalise=_one_axis,
-    infer=lambda x, axis, keepdims: replace(_not_empty(x, (axis,), keepdims), dtype=DEFAULT_INT),
+    infer=_argmax,
     kernel=kernels.argmax,
     vjp=None,
     cost=_reads_all,
-    doc="""Index of the first largest element along an axis.
+    doc="""Index of the first largest element, along an axis or of all.
 
     Parameters
     ----------
     x : array
-    axis : int
+    axis : int, optional
+        By default the index is into the elements of all axes in row-major order.
     keepdims : bool
-        Keep the axis with size 1.
+        Keep the reduced axes with size 1.
 
     Returns
     -------

@@ -7,8 +7,9 @@
 `nn`, `optim`, `data` and the functions below serve all three; `compare` measures them.
 """
 
+import builtins as _builtins
 from importlib import import_module as _import_module
-from typing import Any
+from typing import Any as _Any
 
 from . import data, eager, errors, hybrid, nn, optim, static
 from .eager import Node, Tensor, asarray, from_numpy, tensor
@@ -32,14 +33,20 @@ __all__ = [
     "Device", "Dim", "Generator", "Node", "Parameter", "Storage", "Tensor", "asarray",
     "compile", "cuda_available", "data", "eager", "enable_grad", "errors", "from_numpy", "grad",
     "hybrid", "is_grad_enabled", "manual_seed", "nn", "no_grad", "optim", "rand", "randn",
-    "set_grad_enabled", "static", "tensor", *_DTYPES, *_FUNCTIONS,
+    "set_grad_enabled", "static", "tensor",
+    # What a star would bring in must not hide Python's own.
+    *(name for name in (*_DTYPES, *_FUNCTIONS) if not hasattr(_builtins, name)),
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     """`bench` and `compare` are loaded when they are first asked for."""
     if name == "compare":
         return _import_module("diptych.bench").compare
     if name == "bench":
         return _import_module("diptych.bench")
     raise AttributeError(f"module 'diptych' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "bench", "compare"})

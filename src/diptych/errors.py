@@ -1,6 +1,7 @@
 """The errors that Diptych raises, for ``except`` clauses; see `diptych.graphs.errors`."""
 
 from .graphs.errors import (
+    ArgumentError,
     DeviceError,
     DiptychError,
     DTypeError,
@@ -15,6 +16,7 @@ from .graphs.errors import (
 )  # fmt: skip
 
 __all__ = [
-    "DTypeError", "DeviceError", "DiptychError", "FeedError", "FetchError", "GraphError",
-    "RangeError", "ShapeError", "StaticValueError", "TapeError", "UnknownNameError",
+    "ArgumentError", "DTypeError", "DeviceError", "DiptychError", "FeedError", "FetchError",
+    "GraphError", "RangeError", "ShapeError", "StaticValueError", "TapeError",
+    "UnknownNameError",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .graphs.generator import default_generator
+from .graphs.operand import sizes_given
 
 
 def rand(*shape: int, dtype: Any = "float32") -> Any:
@@ -12,7 +13,7 @@ def rand(*shape: int, dtype: Any = "float32") -> Any:
 
     Parameters
     ----------
-    *shape : int
+    *shape : int, or one tuple of int
     dtype : float dtype
 
     Returns
@@ -24,7 +25,7 @@ def rand(*shape: int, dtype: Any = "float32") -> Any:
     >>> dt.rand(2, 3).shape
     (2, 3)
     """
-    return default_generator.uniform(shape, dtype=dtype)
+    return default_generator.uniform(sizes_given(shape), dtype=dtype)
 
 
 def randn(*shape: int, dtype: Any = "float32") -> Any:
@@ -35,4 +36,4 @@ def randn(*shape: int, dtype: Any = "float32") -> Any:
     >>> dt.randn(2, 3).shape
     (2, 3)
     """
-    return default_generator.normal(shape, dtype=dtype)
+    return default_generator.normal(sizes_given(shape), dtype=dtype)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..graphs.errors import ShapeError
+from ..graphs.errors import ArgumentError, ShapeError
 
 
 class DataLoader:
@@ -33,7 +33,9 @@ class DataLoader:
     Raises
     ------
     ShapeError
-        When there is no array, first axes differ or are missing, or `batch_size` is below 1.
+        When there is no array, or first axes differ or are missing.
+    ArgumentError
+        When `batch_size` is below 1.
 
     Examples
     --------
@@ -54,7 +56,7 @@ class DataLoader:
         if not arrays or len(set(lengths)) != 1 or lengths[0] is None:
             raise ShapeError(f"DataLoader: arrays must have equal first axes, got {lengths}")
         if batch_size < 1:
-            raise ShapeError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
+            raise ArgumentError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
         self.arrays, self.batch_size, self.shuffle = arrays, batch_size, shuffle
         self.seed, self.drop_last = seed, drop_last
         self.epoch = 0

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import update_wrapper
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,19 @@ class CompiledFunction:
             entry.structure, [next(results) if c is _COMPUTED else c for c in entry.constants]
         )
 
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """As a method: bound to its instance, one of the values that a trace is kept for."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __getattr__(self, name: str) -> Any:
+        """What a compiled module has beside its call: `parameters`, `train`, `state_dict`, ..."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._function, name)
+
     def _trace(self, leaves: list[Any], structure: Any) -> Entry:
         graph = Graph()
+        graph.is_trace = True
         inputs: list[Value] = []
         traced = []
         for leaf in leaves:
@@ -111,7 +123,8 @@ class CompiledFunction:
 
     @property
     def _name(self) -> str:
-        return getattr(self._function, "__name__", type(self._function).__name__)
+        name = getattr(self._function, "__name__", type(self._function).__name__)
+        return name.strip("<>")
 
     def explain(self) -> str:
         """What was traced for which signature, and what each pass and executor did."""
@@ -120,6 +133,11 @@ class CompiledFunction:
             lines.append(f"{self._name}({entry.signature})")
             lines += [f"  {line}" for line in entry.function.explain()]
         return "\n".join(lines) or f"{self._name}: not called yet"
+
+    @property
+    def source(self) -> str:
+        """The code that was generated for each trace."""
+        return "\n\n".join(s for f in self._functions() for s in f.sources())
 
     def __repr__(self) -> str:
         traces = sum(map(len, self._entries.values()))

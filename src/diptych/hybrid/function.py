@@ -154,17 +154,20 @@ class GraphFunction:
 
     def explain(self) -> list[str]:
         """Lines on each program that was compiled."""
-        programs = {
-            "forward": self._plain,
-            "forward, recorded": self._recorded,
-            **{f"backward {i}": p for i, (p, _) in enumerate(self._programs.values())},
-        }
         return [
             f"{title}: {line}"
-            for title, program in programs.items()
-            if program is not None
+            for title, program in self._compiled_so_far()
             for line in program.explain().splitlines()
         ]
+
+    def sources(self) -> list[str]:
+        """The generated code of each program that was compiled."""
+        return [f"# {title}\n{program.source}" for title, program in self._compiled_so_far()]
+
+    def _compiled_so_far(self) -> list[tuple[str, Program]]:
+        found = [("forward", self._plain), ("forward, recorded", self._recorded)]
+        found += [(f"backward {i}", p) for i, (p, _) in enumerate(self._programs.values())]
+        return [(title, program) for title, program in found if program is not None]
 
     def _prepare(self, needs: tuple[bool, ...]) -> Program:
         """Compile the forward pass that keeps what a full backward pass reads."""

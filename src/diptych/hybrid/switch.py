@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_OFF = ("", "0", "false", "no", "off")
+
 
 class _Switch(threading.local):
     depth = 0
@@ -19,9 +21,9 @@ def is_disabled() -> bool:
     """Whether compiled functions run their Python code instead.
 
     True within `disabled` on this thread, and where the environment variable
-    ``DIPTYCH_DISABLE_COMPILE`` is set to anything but the empty string or 0.
+    ``DIPTYCH_DISABLE_COMPILE`` is set to anything but the empty string, 0, false, no or off.
     """
-    return _switch.depth > 0 or os.environ.get("DIPTYCH_DISABLE_COMPILE", "") not in ("", "0")
+    return _switch.depth > 0 or os.environ.get("DIPTYCH_DISABLE_COMPILE", "").lower() not in _OFF
 
 
 @contextmanager

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ..graphs import ops
-from ..graphs.errors import ShapeError
+from ..graphs.errors import ArgumentError
 from ..graphs.generator import Generator, default_generator
 from ..graphs.ops import cross_entropy, log_softmax, relu, sigmoid, softmax, tanh
 from ..graphs.ops.dispatch import style_of
 
 __all__ = [
-    "cross_entropy", "dropout", "linear", "log_softmax", "relu", "sigmoid", "softmax", "tanh",
+    "cross_entropy", "dropout", "linear", "log_softmax", "mse_loss", "relu", "sigmoid",
+    "softmax", "tanh",
 ]  # fmt: skip
 
 
@@ -63,7 +64,7 @@ def dropout(
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         When `p` is out of range.
 
     Examples
@@ -72,8 +73,34 @@ def dropout(
     tensor([1., 2.])
     """
     if not 0 <= p < 1:
-        raise ShapeError(f"dropout: p must be in 0 <= p < 1, got {p}")
+        raise ArgumentError(f"dropout: p must be in 0 <= p < 1, got {p}")
     if not training or p == 0:
         return x
     drawn = (generator or default_generator).uniform(x.shape, style=style_of(x))
     return ops.where(drawn >= p, x * (1 / (1 - p)), 0.0)
+
+
+def mse_loss(x: Any, target: Any) -> Any:
+    """Mean of the squared differences of two arrays.
+
+    Parameters
+    ----------
+    x, target : array, floats
+        Of one shape, or broadcast.
+
+    Returns
+    -------
+    array, shape ()
+
+    Raises
+    ------
+    ShapeError, DTypeError
+        As `subtract` does.
+
+    Examples
+    --------
+    >>> dt.nn.functional.mse_loss(dt.tensor([1.0, 3.0]), dt.tensor([1.0, 1.0]))
+    tensor(2.)
+    """
+    difference = ops.subtract(x, target)
+    return ops.mean(ops.multiply(difference, difference))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..graphs import ops
-from ..graphs.errors import ShapeError
+from ..graphs.errors import ArgumentError, DTypeError
 from ..graphs.generator import Generator
 from ..graphs.parameter import Parameter
 from . import functional, init
@@ -68,14 +68,14 @@ class Dropout(Module):
 
     Raises
     ------
-    ShapeError
+    ArgumentError
         When `p` is out of range.
     """
 
     def __init__(self, p: float = 0.5, generator: Generator | None = None) -> None:
         super().__init__()
         if not 0 <= p < 1:
-            raise ShapeError(f"dropout: p must be in 0 <= p < 1, got {p}")
+            raise ArgumentError(f"dropout: p must be in 0 <= p < 1, got {p}")
         self.p, self.generator = p, generator
 
     def forward(self, x: Any) -> Any:
@@ -114,11 +114,18 @@ class Sequential(Module):
     >>> model = dt.nn.Sequential(dt.nn.Linear(3, 4), dt.nn.ReLU(), dt.nn.Linear(4, 2))
     >>> model(dt.ones((5, 3))).shape
     (5, 2)
+
+    Raises
+    ------
+    DTypeError
+        When something else is among the modules.
     """
 
     def __init__(self, *modules: Module) -> None:
         super().__init__()
         for position, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise DTypeError(f"Sequential: takes modules, got {type(module).__name__}")
             setattr(self, str(position), module)
 
     def forward(self, x: Any) -> Any:

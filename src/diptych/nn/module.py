@@ -46,6 +46,12 @@ class Module:
                 f"{type(self).__name__}: super().__init__() must run before attributes are "
                 f"assigned, got {name!r}"
             )
+        if name in self._parameters and not (value is None or isinstance(value, Parameter)):
+            raise DTypeError(
+                f"{type(self).__name__}: parameter {name!r} must stay a Parameter or become None, "
+                f"got {type(value).__name__}; to write numbers use "
+                f"{name}.storage.write(numbers)"
+            )
         for table in ("_parameters", "_storages", "_modules"):
             tables[table].pop(name, None)
         tables.pop(name, None)
@@ -62,6 +68,17 @@ class Module:
                     storage.name = f"{name}.{path}"
         else:
             object.__setattr__(self, name, value)
+
+    def register_buffer(self, name: str, data: Any) -> None:
+        """Hold numbers that are saved and used but not trained, as a `Storage`.
+
+        Parameters
+        ----------
+        name : str
+            Of the attribute.
+        data : array, Tensor or nested lists of numbers
+        """
+        setattr(self, name, Storage(data, name))
 
     def __getattr__(self, name: str) -> Any:
         for table in ("_parameters", "_storages", "_modules"):

@@ -31,7 +31,7 @@ class Adam(Optimizer):
 
     Raises
     ------
-    DTypeError, ShapeError
+    DTypeError, ArgumentError
         As `Optimizer` does.
 
     Notes
@@ -55,8 +55,8 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(parameters, lr)
         for beta in betas:
-            require("betas", beta, 0 <= beta < 1, "in 0 <= beta < 1")
-        require("eps", eps, eps > 0, "above 0")
+            require("betas", beta, "in 0 <= beta < 1", lambda v: 0 <= v < 1)
+        require("eps", eps, "above 0", lambda v: v > 0)
         self.betas, self.eps = betas, eps
         self._steps = self._state["steps"] = Storage(np.zeros((), np.float32), "steps")
         self._first, self._second = self.slots("first"), self.slots("second")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..graphs.devices import Device
-from ..graphs.errors import DTypeError, ShapeError, TapeError
+from ..graphs.errors import ArgumentError, DTypeError, ShapeError, TapeError
 from ..graphs.ops import dispatch
 from ..graphs.parameter import Parameter
 from ..graphs.storage import Storage, load_storages
@@ -30,27 +30,34 @@ class Optimizer:
     ------
     DTypeError
         When there is no parameter, or something else among them.
-    ShapeError
-        When a hyperparameter is out of range.
+    ArgumentError
+        When a hyperparameter is out of range, or a parameter is given twice.
     """
 
     def __init__(self, parameters: Iterable[Any], lr: float) -> None:
+        if not isinstance(parameters, Iterable):
+            raise DTypeError(
+                "optimizer: needs a list of parameters, got "
+                f"{type(parameters).__name__}; a module gives its own by parameters()"
+            )
         self.parameters = list(parameters)
+        if len(set(map(id, self.parameters))) < len(self.parameters):
+            raise ArgumentError("optimizer: parameters must differ, got one twice")
         if not self.parameters or not all(isinstance(p, Parameter) for p in self.parameters):
             kinds = sorted({type(p).__name__ for p in self.parameters}) or "none"
             raise DTypeError(f"optimizer: needs a list of parameters, got {kinds}")
-        require("lr", lr, lr >= 0, "at least 0")
+        require("lr", lr, "at least 0", lambda v: v >= 0)
         self._lr = Storage(np.array(lr, np.float32), "lr")
         self._state: dict[str, Storage] = {"lr": self._lr}
 
     @property
     def lr(self) -> float:
         """The learning rate; assigning it takes effect in every style at the next step."""
-        return float(self._lr.array)
+        return float(str(self._lr.array))  # the number as it was given, not float32's nearest
 
     @lr.setter
     def lr(self, value: float) -> None:
-        require("lr", value, value >= 0, "at least 0")
+        require("lr", value, "at least 0", lambda v: v >= 0)
         self._lr.write(np.array(value, np.float32))
 
     def slots(self, name: str) -> list[Storage]:
@@ -177,7 +184,7 @@ class Optimizer:
         load_storages("load_state_dict", self._state, state)
 
 
-def require(name: str, value: float, holds: bool, rule: str) -> None:
-    """Raises ShapeError unless a hyperparameter keeps its rule."""
-    if not holds:
-        raise ShapeError(f"optimizer: {name} must be {rule}, got {value}")
+def require(name: str, value: Any, rule: str, holds: Callable[[float], bool]) -> None:
+    """Raises ArgumentError unless a hyperparameter is a number that keeps its rule."""
+    if not isinstance(value, int | float | np.number) or not holds(float(value)):
+        raise ArgumentError(f"optimizer: {name} must be {rule}, got {value!r}")

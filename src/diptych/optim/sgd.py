@@ -22,7 +22,7 @@ class SGD(Optimizer):
 
     Raises
     ------
-    DTypeError, ShapeError
+    DTypeError, ArgumentError
         As `Optimizer` does.
 
     Examples
@@ -35,7 +35,7 @@ class SGD(Optimizer):
 
     def __init__(self, parameters: Iterable[Any], lr: float, momentum: float = 0.0) -> None:
         super().__init__(parameters, lr)
-        require("momentum", momentum, 0 <= momentum < 1, "in 0 <= momentum < 1")
+        require("momentum", momentum, "in 0 <= momentum < 1", lambda v: 0 <= v < 1)
         self.momentum = momentum
         self._velocity = self.slots("velocity") if momentum else [None] * len(self.parameters)
 
