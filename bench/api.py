@@ -10,9 +10,9 @@ from typing import Any
 
 from ..compiler import EXECUTORS
 from ..graphs.devices import Device
-from ..graphs.errors import DTypeError, ShapeError, unknown
+from ..graphs.errors import ArgumentError, DTypeError, unknown
+from . import machine, workloads
 from . import modes as _modes
-from . import workloads
 from .comparison import WARMUP_STEPS, Comparison
 from .progress import Progress, on_terminal
 from .table import render_text
@@ -91,8 +91,10 @@ def compare(
     ------
     UnknownNameError
         When a workload, mode or executor is not known.
-    ShapeError
-        When there are too few steps, or no thread.
+    ArgumentError
+        When there are too few steps, no mode, or not a core for each thread.
+    DTypeError
+        When `what` is none of the above.
     DeviceError
         When the device is not here.
 
@@ -109,14 +111,19 @@ def compare(
     >>> dt.compare(build, modes=["eager", "static"], steps=20).results[0]["identical"]
     True
     """
+    modes = [modes] if isinstance(modes, str) else list(dict.fromkeys(modes))
     for mode in modes:
         _modes.find(mode)
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
-    if threads < 1 or not modes:
-        raise ShapeError(f"compare: needs a thread and a mode, got {threads} and {list(modes)}")
+    if not modes:
+        raise ArgumentError("compare: needs at least one mode, got none")
+    if not 1 <= threads <= machine.cores():
+        raise ArgumentError(
+            f"compare: threads must be in 1..{machine.cores()}, a core each, got {threads}"
+        )
     if steps is not None and steps < LEAST_STEPS:
-        raise ShapeError(f"compare: steps must be at least {LEAST_STEPS}, got {steps}")
+        raise ArgumentError(f"compare: steps must be at least {LEAST_STEPS}, got {steps}")
     Device.of(device).xp  # noqa: B018 - raises before anything runs
     sources = _sources(what, name)
     options = {"modes": modes, "executor": executor, "threads": threads, "device": device}
@@ -127,12 +134,12 @@ def compare(
 def _sources(what: Any, name: str) -> list[tuple[Any, str, str, int]]:
     """What to build, its name, its title and its number of steps, for each."""
     if callable(what):
-        title = (getattr(what, "__doc__", None) or name).strip().splitlines()[0]
+        title = (getattr(what, "__doc__", None) or "a model of one's own").strip().splitlines()[0]
         return [(what, name, title, 200)]
-    names = [what] if isinstance(what, str) else list(what)
-    if not all(isinstance(n, str) for n in names):
+    names = [what] if isinstance(what, str) else what
+    if not isinstance(names, Sequence) or not all(isinstance(n, str) for n in names):
         raise DTypeError(f"compare: must be names or a function that builds a Task, got {what!r}")
-    found = [workloads.find(n) for n in names]
+    found = [workloads.find(n) for n in dict.fromkeys(names)]
     return [(w.name, w.name, w.title, w.steps) for w in found]
 
 

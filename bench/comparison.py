@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ import numpy as np
 from . import machine
 from .crew import Handle, WorkerError
 from .progress import Progress, silent
-from .statistics import Interval, break_even, median, median_interval
+from .quantities import start_cost
+from .statistics import break_even, difference, median, median_interval
 from .task import Task
 
 SCHEMA = 1
@@ -26,6 +26,7 @@ CERTIFIED_STEPS = 50
 COLD_STARTS = 5
 WARMUP_STEPS = 10
 BLOCKS = 30
+STARTS = ("build_s", "compile_s", "first_step_s")
 
 
 class Comparison:
@@ -68,12 +69,14 @@ class Comparison:
         self._blocks: dict[str, list[list[float]]] = {mode: [] for mode in self.modes}
         self._ends: dict[str, dict[str, Any]] = {}
         self._weights: dict[str, list[np.ndarray]] = {}
+        self._complete = False
 
     def run(self) -> dict[str, Any]:
         """Measure everything; the result."""
         self._each("certificate", self._certify, self.modes)
         self._each("cold start", self._cold_start, self.modes * COLD_STARTS)
         self._time()
+        self._complete = True
         return self.result()
 
     # -- measuring ---------------------------------------------------------------------------
@@ -156,8 +159,9 @@ class Comparison:
             "title": self.title,
             "identical": None if len(self._certificates) < 2 else not self._differ(),
             "differ": self._differ(),
+            "interrupted": not self._complete,
             "certified_steps": min(self.steps, CERTIFIED_STEPS),
-            "break_even_steps": self._break_even(),
+            "break_even_steps": self._break_even(rows),
             "rows": rows,
             "graph_svg": next((e["graph_svg"] for e in self._ends.values() if e["graph_svg"]), ""),
         }
@@ -182,7 +186,7 @@ class Comparison:
             row["skipped"] = "interrupted before its steps were timed"
             return row
         starts = self._starts[mode]
-        for name in ("build_s", "compile_s", "first_step_s"):
+        for name in STARTS:
             row[name] = median([s[name] for s in starts]) if starts else None
         row["executor"] = starts[0]["executor"] if starts else self._options["executor"]
         row["steps"] = 1 + WARMUP_STEPS + sum(map(len, self._blocks[mode]))
@@ -213,24 +217,26 @@ class Comparison:
         ]
         return max(float(np.max(np.abs(np.subtract(a, b)), initial=0)) for a, b in pairs)
 
-    def _break_even(self) -> dict[str, Any]:
-        """Per graph mode, the steps after which building it has paid against eager."""
+    def _break_even(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Per graph mode, the steps after which building it has paid against eager.
+
+        Points are differences of the figures in the rows; intervals come from pairs of turns.
+        """
+        by_mode = {row["mode"]: row for row in rows if "skipped" not in row}
+        eager = by_mode.pop("eager", None)
         found: dict[str, Any] = {}
-        for mode in self.modes:
-            if mode == "eager" or not self._blocks[mode] or not self._blocks.get("eager"):
-                continue
-            with suppress(ValueError):
-                gain = median_interval([eager - mine for eager, mine in self._pairs(mode)])
-                found[mode] = break_even(self._extra(mode), gain)
+        for mode, row in by_mode.items():
+            if eager is not None and self._starts["eager"] and self._starts[mode]:
+                extra = start_cost(row) - start_cost(eager)
+                gain = eager["step_s"]["median"] - row["step_s"]["median"]
+                found[mode] = break_even(
+                    difference(extra, self._start_costs(mode), self._start_costs("eager")),
+                    difference(gain, self._medians("eager"), self._medians(mode)),
+                )
         return found
 
-    def _extra(self, mode: str) -> Interval:
-        """Seconds that a cold start of this mode costs more than one of eager, pair by pair."""
-        totals = [
-            [s["build_s"] + s["compile_s"] + s["first_step_s"] for s in self._starts[name]]
-            for name in (mode, "eager")
-        ]
-        return median_interval([mine - eager for mine, eager in zip(*totals)])
+    def _start_costs(self, mode: str) -> list[float]:
+        return [start_cost(start) for start in self._starts[mode]]
 
 
 def _warm_up(handle: Handle) -> None:

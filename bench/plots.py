@@ -197,14 +197,15 @@ def _memory(result: Row, lines: list[_Line], salt: str) -> Plot | None:
         top = max(heights)
         place = places[heights.index(top)]
         axes.plot([place], [top], "o", color=line.colour, markersize=3 + width)
-        peak = size(number(line.row.get("peak_bytes")) or max(values))
+        peak = size(max(values))
         ends.append((heights[-1], f"{line.label}\n{peak}", line.colour))
     axes.set_xlim(0, 100 if relative else longest)
     axes.set_ylim(bottom=0)
     _label_ends(axes, ends, height=0.16)
     _name_axes(axes, "part of the step, %" if relative else "operators so far", f"live, {unit}")
     caption = (
-        "Bytes in use that the step allocated; a dot marks the most. The figure is what is held."
+        "Bytes in use that the step allocated. A dot and its figure mark the most; "
+        "the table has what is held, arenas whole."
     )
     return Plot("Memory over a step", caption, _svg(figure, "Live memory over one step"))
 

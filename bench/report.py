@@ -107,7 +107,8 @@ _COLUMNS = {
     "said by the certificate alone, which runs the same kernels without any pass.",
     "Bytes moved": "Read and written by the kernels of one step; repeated elements count once.",
     "Allocations": "Arrays that one step allocated.",
-    "Certificate": "A hash of every kernel that reaches a result, with shapes, dtypes and strides.",
+    "Certificate": "A hash of every kernel that reaches a result, with shapes, dtypes and strides. "
+    "The bits of losses, gradients and weights are hashed beside it.",
 }
 
 
@@ -186,7 +187,7 @@ def _section(index: int, result: Row, positions: dict[str, int], graph: str) -> 
         _plots(index, result, positions),
     ]
     if graph:
-        parts.append(f"<details><summary>The graph</summary>{graph}</details>")
+        parts.append(f"<details><summary>The graph of the static mode</summary>{graph}</details>")
     counters = _counters(rows, positions)
     if counters:
         parts.append(f"<details><summary>Counters and certificates</summary>{counters}</details>")

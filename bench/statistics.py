@@ -71,6 +71,20 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     return Interval(median(ordered), ordered[k - 1], ordered[n - k], max(0.0, 1 - tail))
 
 
+def difference(point: float, a: Sequence[float], b: Sequence[float]) -> Interval:
+    """A difference that is reported, with the interval of the median of paired differences.
+
+    The interval is widened to hold the reported difference where the two disagree.
+
+    Examples
+    --------
+    >>> difference(3.0, [3.0, 4.0, 5.0], [1.0, 1.0, 1.0]).median
+    3.0
+    """
+    paired = median_interval([x - y for x, y in zip(a, b)])
+    return Interval(point, min(paired.low, point), max(paired.high, point), paired.level)
+
+
 def break_even(extra: Interval, gain: Interval) -> dict[str, Any]:
     """After how many steps a fixed extra cost has been paid by a gain a step.
 

@@ -10,7 +10,7 @@ from .quantities import NONE, count, formatted, seconds, seconds_between, size
 def render_text(result: dict[str, Any]) -> str:
     """The result of one workload as a table, with its findings below."""
     head = [
-        "mode", "executor", "build", "compile", "first step", "step (median)", "vs eager",
+        "mode", "executor", "build", "compile", "first step", "step (median)", "of eager's",
         "peak memory", "launches", "accuracy", "last loss",
     ]  # fmt: skip
     lines = [head]
@@ -34,7 +34,7 @@ def render_text(result: dict[str, Any]) -> str:
 
 def findings(result: dict[str, Any]) -> list[str]:
     """What the numbers say, a sentence each."""
-    said = []
+    said = ["interrupted: what had been measured by then"] if result["interrupted"] else []
     steps = result["certified_steps"]
     if result["identical"]:
         said.append(
@@ -52,8 +52,10 @@ def findings(result: dict[str, Any]) -> list[str]:
 def _break_even(found: dict[str, Any]) -> str:
     if found["verdict"] == "never":
         return "never"
-    high = found["high"] if found["high"] is not None else "never"
-    text = f"{found['steps']} steps ({found['low']} to {high})"
+    steps, low, high = (
+        "never" if found[name] is None else found[name] for name in ("steps", "low", "high")
+    )
+    text = f"{steps} steps ({low} to {high})"
     return text if found["verdict"] == "pays" else f"open, {text}"
 
 
@@ -65,7 +67,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["executor"],
         *(seconds(row[name]) for name in ("build_s", "compile_s", "first_step_s")),
         f"{seconds(step['median'])} ({seconds_between(step['low'], step['high'])})",
-        NONE if ratio is None else f"{ratio['median']:.2f}x",
+        NONE if ratio is None else f"{ratio['median']:.2f}",
         size(row.get("peak_bytes")),
         count(row.get("launches")),
         formatted(row.get("accuracy"), "{:.1%}"),

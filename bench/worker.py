@@ -10,14 +10,17 @@ import json
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import threadpoolctl
 
 from ..graphs.devices import CPU, Device, put
+from ..graphs.errors import DTypeError
 from ..graphs.kernels import Recorder, recording
 from . import modes
 from .modes import Mode
@@ -44,11 +47,15 @@ def serve(connection: Connection, build: Callable[[], Task], options: dict[str, 
             try:
                 answer = getattr(worker, request["do"])(**request.get("with", {}))
             except Exception as error:
-                notes = "; ".join(getattr(error, "__notes__", ()))
-                text = f"{type(error).__name__}: {error}" + (f" ({notes})" if notes else "")
-                connection.send_bytes(json.dumps({"error": text}).encode())
+                reply, ended = {"error": _described(error)}, True
+            else:
+                reply, ended = {"answer": answer}, False
+            try:
+                connection.send_bytes(json.dumps(reply).encode())
+            except OSError:  # the parent was interrupted and no longer listens
                 return
-            connection.send_bytes(json.dumps({"answer": answer}).encode())
+            if ended:
+                return
 
 
 class Worker:
@@ -163,12 +170,28 @@ class Worker:
 
     def _task(self) -> Task:
         task = self._build()
+        if not isinstance(task, Task):
+            raise DTypeError(f"compare: build must give a Task, got {type(task).__name__}")
         if self._device != CPU:
             task.optimizer.to(self._device)
         return task
 
     def _batch(self, task: Task, step: int) -> tuple[Any, ...]:
         return tuple(put(array, self._device) for array in task.batch(step))
+
+
+def _described(error: Exception) -> str:
+    """An error in one line, with its notes and the line of the user's program that raised it."""
+    notes = list(getattr(error, "__notes__", ()))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_ours(f.filename)]
+    if frames:
+        notes.append(f"at {frames[-1].filename}:{frames[-1].lineno}")
+    text = f"{type(error).__name__}: {error}"
+    return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def _is_ours(file: str) -> bool:
+    return Path(file).parent == Path(__file__).parent
 
 
 def _synchronise(array: Any) -> None:

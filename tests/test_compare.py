@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -184,9 +185,15 @@ def test_a_mode_that_fails_is_a_row_that_says_why():
     [result] = dt.compare(small(broken_in="graphs"), steps=20).results
     eager, static, hybrid = result["rows"]
     assert eager["steps"] == 20
-    assert static["skipped"] == hybrid["skipped"] == "ValueError: not here"
+    assert static["skipped"] == hybrid["skipped"]
+    assert re.fullmatch(r"ValueError: not here \(at .*test_compare.py:\d+\)", static["skipped"])
     assert result["identical"] is None
     assert "static: skipped, ValueError: not here" in str(dt.bench.Report([result]))
+
+
+def test_what_is_no_task_is_said():
+    [result] = dt.compare(lambda: None, modes=["eager"], steps=20).results
+    assert "compare: build must give a Task, got NoneType" in result["rows"][0]["skipped"]
 
 
 def test_a_worker_that_dies_is_a_row_that_says_so():
@@ -216,8 +223,10 @@ def test_different_numbers_are_not_called_identical():
         ({"what": "nothing"}, dt.errors.UnknownNameError, "workload: must be one of digits-mlp"),
         ({"modes": ["fast"]}, dt.errors.UnknownNameError, "mode: must be one of eager"),
         ({"executor": "x"}, dt.errors.UnknownNameError, "executor: must be one of"),
-        ({"steps": 1}, dt.errors.ShapeError, "steps must be at least"),
-        ({"threads": 0}, dt.errors.ShapeError, "needs a thread and a mode"),
+        ({"steps": 1}, dt.errors.ArgumentError, "steps must be at least"),
+        ({"threads": 0}, dt.errors.ArgumentError, "threads must be in 1"),
+        ({"threads": 10**6}, dt.errors.ArgumentError, "threads must be in 1"),
+        ({"modes": []}, dt.errors.ArgumentError, "needs at least one mode"),
         ({"device": "tpu"}, dt.errors.DeviceError, "device: must be 'cpu'"),
         ({"what": [1]}, dt.errors.DTypeError, "compare: must be names or a function"),
     ],
@@ -265,7 +274,8 @@ def test_the_command_compares_and_writes(tmp_path, capsys):
         (["compare", "nothing"], "diptych: workload: must be one of"),
         (["compare", "--modes", "fast"], "diptych: mode: must be one of"),
         (["compare", "--device", "tpu"], "diptych: device: must be"),
-        (["compare", "--html", "/nowhere/at/all.html"], "output: the folder must exist"),
+        (["compare", "--html", "/nowhere/at/all.html"], "output: must be a file in a folder"),
+        (["compare", "--html", "."], "output: must be a file in a folder"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments, text, capsys):
@@ -292,7 +302,7 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch):
     original = comparison.Comparison._block
     monkeypatch.setattr(comparison.Comparison, "_block", block)
     report = dt.compare(small(), steps=60)
-    assert report.interrupted
+    assert report.interrupted and "interrupted" in str(report)
     [result] = report.results
     assert result["identical"] is True
     assert all(row["step_s"]["median"] > 0 for row in result["rows"])

@@ -53,15 +53,15 @@ def _compare(options: argparse.Namespace) -> int:
     from .bench import compare
 
     for path in (options.html, options.json):
-        if path is not None and not path.absolute().parent.is_dir():
-            print(f"diptych: output: the folder must exist, got {path}", file=sys.stderr)
+        if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            print(f"diptych: output: must be a file in a folder, got {path}", file=sys.stderr)
             return 2
     if options.html is not None and find_spec("matplotlib") is None:
         print("diptych: --html: needs plots; pip install 'diptych[report]'", file=sys.stderr)
         return 2
     report = compare(
         options.workloads or ["digits-mlp"],
-        modes=[mode for mode in options.modes.split(",") if mode],
+        modes=[mode.strip() for mode in options.modes.split(",") if mode.strip()],
         executor=options.executor,
         steps=options.steps,
         threads=options.threads,
