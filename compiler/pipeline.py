@@ -87,7 +87,7 @@ def compile_graph(
         executor=EXECUTORS[executor](selected),
         structure=structure,
         is_value=[isinstance(leaf, Value) for leaf in leaves],
-        declared=graph.placeholders.keys(),
+        declared=graph.placeholders,
         reports=reports,
     )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..graphs.feeds import bind_feeds
-from ..graphs.ir import Graph
+from ..graphs.ir import Graph, Value
 from ..graphs.trees import unflatten
 
 
@@ -37,13 +37,16 @@ class Program:
         executor: Any,
         structure: Any,
         is_value: list[bool],
-        declared: Collection[str],
+        declared: Mapping[str, Value],
         reports: list[Any],
     ) -> None:
         self.graph, self.executor, self.reports = graph, executor, reports
         self._structure, self._is_value = structure, is_value
-        self._declared = tuple(declared)
-        self._kept = [self._declared.index(name) for name in graph.placeholders]
+        self._declared = dict(declared)
+        positions = {name: i for i, name in enumerate(declared)}
+        self._needed = tuple(graph.placeholders)
+        self._symbols = tuple(sorted(graph.symbols))
+        self._kept = [positions[name] for name in graph.placeholders]
 
     def run(self, feeds: Mapping[Any, Any] | None = None) -> Any:
         """Run once.
@@ -62,7 +65,9 @@ class Program:
         FeedError, ShapeError, DTypeError
             When the feeds do not fit. Nothing has run then.
         """
-        arrays, binding = bind_feeds(self.graph, feeds or {}, self._declared)
+        arrays, binding = bind_feeds(
+            self._needed, self._symbols, {} if feeds is None else feeds, self._declared
+        )
         results = iter(self.executor.run(arrays, binding))
         return unflatten(
             self._structure, [next(results) if value else None for value in self._is_value]

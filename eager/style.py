@@ -79,6 +79,9 @@ class Eager:
             view._storage, view._base = base.storage, base
             view._view_version = base.storage.version
 
+    def constant(self, array: Any) -> Any:
+        return self.tensor_type(array)
+
     def read(self, storage: Any) -> Any:
         held = self.tensor_type(storage.storage.array)
         held._storage = storage.storage
@@ -94,10 +97,6 @@ class Eager:
         from .grad import grad
 
         return grad(outputs, inputs, **options)
-
-    def parameter(self, storage: Storage, requires_grad: bool) -> Any:
-        """The parameter of this style over a storage."""
-        return self.parameter_type(storage, requires_grad)
 
 
 EAGER = Eager()

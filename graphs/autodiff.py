@@ -13,10 +13,12 @@ from typing import Any
 from .avals import Aval, show
 from .dtypes import is_float
 from .errors import DTypeError, GraphError, ShapeError, TapeError
-from .ir import Graph, Value
+from .ir import VARIABLE, Graph, Value, storage_of
 from .modes import enable_grad
+from .operand import Operand
 from .ops import accumulate, ones, zeros
 from .ops.core import Bound, Context
+from .ops.plain import array_of, as_plain
 
 
 def pull(
@@ -85,13 +87,23 @@ def seeds_for(outputs: Sequence[Any], given: Any) -> list[Any]:
                     f"{show(output.shape)}"
                 )
             seed = ones((), dtype=output.dtype, device=output.device)
-        elif seed.shape != output.shape:
+        else:
+            seed = _as_seed(seed, output)
+        if seed.shape != output.shape:
             raise ShapeError(
                 f"grad: a cotangent must have its output's shape, got {show(seed.shape)} for "
                 f"{show(output.shape)}"
             )
         seeds.append(seed)
     return seeds
+
+
+def _as_seed(seed: Any, output: Any) -> Any:
+    """A given cotangent as an operand of the output's style and dtype."""
+    if not isinstance(seed, Operand):
+        array = array_of(seed, "grad") if isinstance(seed, list | tuple | int | float) else seed
+        seed = output.style.constant(as_plain(array, "grad"))
+    return seed if seed.dtype == output.dtype else seed.astype(output.dtype)
 
 
 def zeros_of(aval: Aval) -> Any:
@@ -116,8 +128,9 @@ def gradients(
     inputs: Any,
     grad_outputs: Any = None,
     *,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
     allow_unused: bool = False,
-    **eager_only: Any,
 ) -> tuple[Any, ...]:
     """Append the gradient of the sum of `outputs` to a graph.
 
@@ -127,6 +140,8 @@ def gradients(
         Inputs may be parameters and storages: their variables are meant.
     grad_outputs : value or sequence, optional
         Cotangents of the outputs; 1 for scalars by default.
+    retain_graph, create_graph : bool
+        As on the tape, and without effect: a graph stays, and its gradients are part of it.
     allow_unused : bool
         Give None for an input that does not reach the outputs, in place of an error.
 
@@ -142,25 +157,25 @@ def gradients(
     with graph.building(), enable_grad():
         seeds = seeds_for(outputs, grad_outputs)
         wanted = [_wanted(graph, x) for x in inputs]
-        reached = _reached(nodes, [v for candidates in wanted for v in candidates])
-        found = _sweep(nodes, outputs, seeds, reached, {v for c in wanted for v in c})
-    results = []
-    for position, candidates in enumerate(wanted):
-        gradient = next((found[v] for v in candidates if v in found), None)
-        if gradient is None and not allow_unused:
-            raise unreached(position)
-        results.append(gradient)
+        reached = depending(nodes, [v for reads in wanted for v in reads])
+        found = _sweep(nodes, outputs, seeds, reached, {v for reads in wanted for v in reads})
+        results = []
+        for position, reads in enumerate(wanted):
+            parts = [found[v] for v in reversed(reads) if v in found]
+            if not parts and not allow_unused:
+                raise unreached(position)
+            results.append(total(parts) if parts else None)
     return tuple(results)
 
 
 def _wanted(graph: Graph, x: Any) -> list[Value]:
-    """The value that an input means; for state, its start and what has been assigned since."""
+    """The values that an input means; of state, every read of it, for each is a leaf."""
     if isinstance(x, Value):
-        return [x]
-    return [graph.variable_of(x.storage), graph.read(x)]
+        x = x.node.attrs["storage"] if x.node.op is VARIABLE else x
+    return [x] if isinstance(x, Value) else graph.reads_of(storage_of(x, "grad"))
 
 
-def _reached(nodes: list[Any], inputs: list[Value]) -> set[Value]:
+def depending(nodes: list[Any], inputs: list[Value]) -> set[Value]:
     """Every float value that depends on the inputs, they included."""
     reached = set(inputs)
     for node in nodes:
@@ -187,7 +202,7 @@ def _sweep(
         totals = [None if m is None else total(m) for m in met]
         found.update((v, g) for v, g in zip(node.outputs, totals) if v in wanted and g is not None)
         needs = [v in reached for v in node.inputs]
-        if not any(needs):
+        if not any(needs) or not (node.recorded and node.op.vjp):
             continue
         full = [zeros_of(v.aval) if g is None else g for v, g in zip(node.outputs, totals)]
         named = {

@@ -11,21 +11,27 @@ from .avals import show
 from .devices import device_of
 from .dims import Dim
 from .errors import DTypeError, FeedError, ShapeError
-from .ir import Graph, Value
+from .ir import Value
 from .ops.plain import array_of
 
 
 def bind_feeds(
-    graph: Graph, feeds: Mapping[Any, Any], declared: Collection[str]
+    needed: Collection[str],
+    symbols: Collection[str],
+    feeds: Mapping[Any, Any],
+    declared: Mapping[str, Value],
 ) -> tuple[list[Any], dict[str, int]]:
     """Arrays in the order of the placeholders, and the size of every symbolic dimension.
 
     Parameters
     ----------
+    needed, symbols : collection of str
+        Names of the placeholders and of the dimensions of what runs, after pruning.
     feeds : mapping
         From placeholders or their names to arrays, tensors or nested lists.
-    declared : collection of str
-        Names of the placeholders before pruning: their feeds are allowed, if not needed.
+    declared : mapping
+        The placeholders before pruning, by name. The feeds of those that were pruned are optional,
+        unless a dimension is found in no other.
 
     Raises
     ------
@@ -36,29 +42,34 @@ def bind_feeds(
     """
     if not isinstance(feeds, Mapping):
         raise FeedError(f"feed: must map placeholders to arrays, got {type(feeds).__name__}")
-    by_name: dict[str, Any] = {}
-    for key, data in feeds.items():
-        by_name[_name(declared, key)] = data
-    missing = [name for name in graph.placeholders if name not in by_name]
+    by_name = {_name(declared, key): data for key, data in feeds.items()}
+    missing = [name for name in needed if name not in by_name]
     if missing:
         raise FeedError(
             f"feed: every placeholder must be fed, got none for {', '.join(map(repr, missing))}"
         )
-    arrays: list[Any] = []
+    arrays: dict[str, Any] = {}
     binding: dict[str, int] = {}
     source: dict[str, str] = {}
-    for name, value in graph.placeholders.items():
-        array = _array(name, by_name[name], value)
-        _match(name, value, array, binding, source)
-        arrays.append(array)
-    return arrays, binding
+    for name, value in declared.items():
+        if name in by_name:
+            arrays[name] = _array(name, by_name[name], value)
+            _match(name, value, arrays[name], binding, source)
+    unknown = [name for name in symbols if name not in binding]
+    if unknown:
+        raise FeedError(
+            "feed: every dimension must be known, got none for "
+            f"{', '.join(map(repr, unknown))}; feed a placeholder that has it"
+        )
+    return [arrays[name] for name in needed], {s: binding[s] for s in symbols}
 
 
-def _name(declared: Collection[str], key: Any) -> str:
+def _name(declared: Mapping[str, Value], key: Any) -> str:
     name = key.node.attrs.get("name") if isinstance(key, Value) else key
-    if not isinstance(name, str) or name not in declared:
-        known = ", ".join(map(repr, declared)) or "none"
-        raise FeedError(f"feed: keys must be placeholders ({known}), got {key!r}")
+    held = declared.get(name) if isinstance(name, str) else None
+    if not isinstance(name, str) or held is None or (isinstance(key, Value) and held is not key):
+        names = ", ".join(map(repr, declared)) or "none"
+        raise FeedError(f"feed: keys must be placeholders of the graph ({names}), got {key!r}")
     return name
 
 

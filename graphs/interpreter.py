@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from .avals import show
 from .dims import substitute
-from .errors import DiptychError
+from .errors import DiptychError, ShapeError
 from .ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from .kernels import copied, launch
 from .ops.core import Bound
+
+# How many combinations of sizes a program keeps ready; the oldest goes first.
+MOST_SIZES = 64
 
 
 class Interpreter:
@@ -83,6 +87,8 @@ class Interpreter:
     def _resolve(self, binding: dict[str, int]) -> list[Bound]:
         key = tuple(sorted(binding.items()))
         if key not in self._resolved:
+            if len(self._resolved) >= MOST_SIZES:
+                self._resolved.pop(next(iter(self._resolved)))
             self._resolved[key] = [resolve(node, binding) for node in self.graph.nodes]
         return self._resolved[key]
 
@@ -98,7 +104,15 @@ def resolve(node: Node, binding: dict[str, int]) -> Bound:
     specs = tuple(
         (a.shape, a.dtype, a.device) for a in (aval.substitute(binding) for aval in node.bound.ins)
     )
-    return node.op.bind(specs, tuple(substitute(v, binding) for v in node.attrs.values()))
+    bound = node.op.bind(specs, tuple(substitute(v, binding) for v in node.attrs.values()))
+    for found, aval in zip(bound.outs, node.bound.outs):
+        if found.shape != substitute(aval.shape, binding):
+            sizes = ", ".join(f"{name}={size}" for name, size in binding.items())
+            raise ShapeError(
+                f"{node.op.name}: result must have shape {show(aval.shape)} where {sizes}, got "
+                f"{show(found.shape)}"
+            )
+    return bound
 
 
 def source_array(node: Node, binding: dict[str, int]) -> Any:

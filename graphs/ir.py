@@ -14,7 +14,7 @@ from typing import Any
 from .avals import Aval, aval_of, show
 from .devices import CPU
 from .dims import Dim, symbols
-from .dtypes import DTYPES
+from .dtypes import DTYPES, as_dtype
 from .errors import GraphError
 from .nodes import (
     ASSIGN,
@@ -31,7 +31,8 @@ from .nodes import (
 from .operand import Operand
 from .ops import dispatch
 from .ops.core import Bound, Op
-from .ops.plain import as_plain, materialise, spec_of
+from .ops.manipulation import stop_gradient
+from .ops.plain import array_of, as_plain, materialise, spec_of
 from .parameter import Parameter
 from .storage import Storage
 
@@ -39,6 +40,8 @@ __all__ = [
     "ASSIGN", "CONSTANT", "PLACEHOLDER", "SIZE", "VARIABLE", "Graph", "Location", "Node", "Update",
     "Value",
 ]  # fmt: skip
+
+STOP_GRADIENT = stop_gradient.op
 
 
 class Graph:
@@ -55,6 +58,7 @@ class Graph:
     """
 
     rank = 2
+    parameter_type: Any = None
 
     def __init__(self) -> None:
         self.is_trace = False
@@ -62,8 +66,10 @@ class Graph:
         self.outputs: tuple[Value, ...] = ()
         self._placeholders: dict[str, Value] = {}
         self._variables: dict[int, tuple[Storage, Value]] = {}
-        self._current: dict[int, Value] = {}
-        self._parameters: list[Any] = []
+        self._assigned: dict[int, Value] = {}
+        self._reads: dict[int, list[Value]] = {}
+        self._parameters: dict[int, Any] = {}
+        self._location: Location | None = None
 
     # -- building ----------------------------------------------------------------------------
 
@@ -90,7 +96,7 @@ class Graph:
         location: Location | None = None,
     ) -> Node:
         """Append a node whose operands are values of this graph already."""
-        node = Node(self, bound, inputs, location or user_location(), when)
+        node = Node(self, bound, inputs, location or self._location or user_location(), when)
         self.nodes.append(node)
         return node
 
@@ -110,21 +116,44 @@ class Graph:
         self._placeholders[name] = value
         return value
 
+    def constant(self, data: Any) -> Value:
+        """A value that is the same in every run; the data are copied.
+
+        Parameters
+        ----------
+        data : array or nested lists of numbers
+
+        Raises
+        ------
+        DTypeError
+            When the data are no numbers.
+        """
+        array = array_of(data, "constant") if not hasattr(data, "strides") else data.copy(order="K")
+        as_dtype(array.dtype)
+        return self.add_constant(array)
+
     def add_constant(self, array: Any) -> Value:
         """An array that is the same in every run. It is held and must not be changed."""
         return self._source(CONSTANT, aval_of(array), array=array)
 
     def read(self, storage: Any) -> Value:
-        """The value of a storage or parameter at this point of the program."""
-        held = storage.storage
-        current = self._current.get(id(held))
-        if current is not None:
-            return current
-        value = self.variable_of(held)
-        self._current[id(held)] = value
+        """The value of a storage or parameter at this point of the program.
+
+        After an assignment it is a new leaf: no gradient flows into what was assigned, as none
+        flows into the update of a parameter in eager code.
+        """
+        held: Storage = storage.storage
         if isinstance(storage, Parameter):
-            self._parameters.append(storage)
-        return value
+            self._parameters.setdefault(id(held), storage)
+        assigned = self._assigned.pop(id(held), None)
+        if assigned is not None:
+            [again] = self.append(STOP_GRADIENT.bind((_spec(assigned),), ()), (assigned,)).outputs
+            self._reads.setdefault(id(held), [self.variable_of(held)]).append(again)
+        return self.reads_of(held)[-1]
+
+    def reads_of(self, storage: Storage) -> list[Value]:
+        """The start of a storage, and what it was read as after each assignment."""
+        return self._reads.get(id(storage)) or [self.variable_of(storage)]
 
     def variable_of(self, storage: Storage) -> Value:
         """What a storage held at the start of the run."""
@@ -160,7 +189,7 @@ class Graph:
             if storage.node.op is not VARIABLE:
                 raise GraphError(f"assign: target must be a variable, got {storage!r}")
             storage = storage.node.attrs["storage"]
-        held: Storage = storage.storage
+        held = storage_of(storage, "assign")
         if not isinstance(value, Value):
             value = self._bring_in(as_plain(value, "assign"), held.aval, "assign")
         held.check(value.shape, value.dtype)
@@ -168,18 +197,18 @@ class Graph:
             value = value.astype(held.dtype)
         target = self.variable_of(held)
         bound = Bound(ASSIGN, {"storage": held}, (target.aval, value.aval), (value.aval,))
-        self._current[id(held)] = value
+        self._assigned[id(held)] = value
         return Update((self.append(bound, (target, value), when),))
 
     def together(self, updates: Iterable[Update]) -> Update:
         """One update of several."""
         return Update(tuple(node for update in updates for node in update.nodes))
 
-    def grad(self, outputs: Any, inputs: Any, **options: Any) -> Any:
+    def grad(self, outputs: Any, inputs: Any, *args: Any, **options: Any) -> Any:
         """Gradients as values of this graph; see `autodiff.gradients`."""
         from .autodiff import gradients
 
-        return gradients(self, outputs, inputs, **options)
+        return gradients(self, outputs, inputs, *args, **options)
 
     @contextmanager
     def building(self) -> Iterator[Graph]:
@@ -246,7 +275,7 @@ class Graph:
     @property
     def parameters(self) -> list[Any]:
         """Parameters that the graph read, in order of first use."""
-        return list(self._parameters)
+        return list(self._parameters.values())
 
     @property
     def effects(self) -> list[Node]:
@@ -255,8 +284,12 @@ class Graph:
 
     @property
     def symbols(self) -> frozenset[str]:
-        """Names of the symbolic dimensions of its placeholders."""
-        return frozenset().union(*(symbols(v.shape) for v in self._placeholders.values()))
+        """Names of the symbolic dimensions that its nodes depend on."""
+        found: frozenset[str] = frozenset()
+        for node in self.nodes:
+            shapes = tuple(aval.shape for aval in node.bound.outs)
+            found |= symbols((*shapes, *node.attrs.values()))
+        return found
 
     def rebuild(
         self,
@@ -279,11 +312,13 @@ class Graph:
         with new.building():
             for node in self.nodes if nodes is None else nodes:
                 inputs = tuple(env[v] for v in node.inputs)
+                new._location = node.location  # what replaces a node stands for the same line
                 if node.op.effect:
                     when = None if node.when is None else env[node.when]
                     new.append(node.bound, inputs, when, node.location)
                 else:
                     env.update(zip(node.outputs, visit(new, node, inputs), strict=True))
+        new._location = None
         new.outputs = tuple(env[v] for v in self.outputs)
         return new
 
@@ -300,7 +335,9 @@ class Graph:
 
     def adopt_parameters(self, graph: Graph) -> None:
         """Take over, from the graph that this one was copied from, the parameters it reads."""
-        self._parameters = [p for p in graph.parameters if id(p.storage) in self._variables]
+        self._parameters = {
+            id(p.storage): p for p in graph.parameters if id(p.storage) in self._variables
+        }
 
     def verify(self) -> Graph:
         """Check the graph's own rules, and give it back.
@@ -369,6 +406,21 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<graph of {len(self.nodes)} nodes>"
+
+
+def storage_of(operand: Any, where: str) -> Storage:
+    """The storage of a parameter, or the operand if it is one.
+
+    Raises
+    ------
+    GraphError
+        When it has none.
+    """
+    if not isinstance(operand, Storage | Parameter):
+        raise GraphError(
+            f"{where}: must be a variable, a parameter or a storage, got {type(operand).__name__}"
+        )
+    return operand.storage
 
 
 def _spec(operand: Any) -> Any:

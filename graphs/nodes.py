@@ -40,10 +40,10 @@ VARIABLE = _source("variable", {"aval": None, "storage": None}, "What a storage 
 SIZE = _source("size", {"aval": None, "dim": None}, "A symbolic dimension as a number.")
 ASSIGN = defop(
     "assign",
-    "variable, value -> nothing",
+    "variable, value -> written",
     attrs={"storage": None},
     infer=lambda variable, value, storage: value,
-    kernel="positive",
+    kernel=None,
     vjp=None,
     structural=True,
     effect=True,
@@ -133,9 +133,25 @@ class Value(Operand):
         raise self._no_number("a NumPy array")
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise GraphError(
-            f"setitem: a static value cannot change in place, got {self.name}; "
-            "use x = dt.setitem(x, value, index)"
+        raise self._fixed("setitem", "use x = dt.setitem(x, value, index)")
+
+    # Rebinding the name, as Python would, leaves other names of the value as they were, where
+    # eager code changes what all of them see.
+    def __iadd__(self, other: Any) -> Any:
+        raise self._fixed("add", "write x = x + y")
+
+    def __isub__(self, other: Any) -> Any:
+        raise self._fixed("subtract", "write x = x - y")
+
+    def __imul__(self, other: Any) -> Any:
+        raise self._fixed("multiply", "write x = x * y")
+
+    def __itruediv__(self, other: Any) -> Any:
+        raise self._fixed("divide", "write x = x / y")
+
+    def _fixed(self, operator: str, remedy: str) -> GraphError:
+        return GraphError(
+            f"{operator}: a static value cannot change in place, got {self.name}; {remedy}"
         )
 
     def numpy(self) -> Any:

@@ -51,9 +51,8 @@ class Parameter(Operand):
         raise NotImplementedError
 
     def __new__(cls, data: Any, requires_grad: bool = True, name: str | None = None) -> Any:
-        if cls is Parameter:
-            return dispatch.default().parameter(Storage(data, name), requires_grad)  # type: ignore[attr-defined]
-        return super().__new__(cls)
+        made = dispatch.default().parameter_type if cls is Parameter else cls
+        return object.__new__(made)
 
     @property
     def style(self) -> dispatch.Style:

@@ -16,7 +16,6 @@ from ..graphs.dims import Dim, Shape
 from ..graphs.dtypes import as_dtype
 from ..graphs.errors import ShapeError
 from ..graphs.ops import dispatch
-from ..graphs.ops.plain import array_of
 from ..graphs.storage import Storage
 
 
@@ -84,17 +83,6 @@ class Graph(ir.Graph):
         aval = Aval(_named(shape), as_dtype(dtype), Device.of(device))
         return self.add_placeholder(name, aval)
 
-    def constant(self, data: Any, dtype: Any = None) -> ir.Value:
-        """A value that is the same in every run; the data are copied.
-
-        Raises
-        ------
-        DTypeError
-            When the data are no numbers.
-        """
-        array = array_of(data, "constant")
-        return self.add_constant(array if dtype is None else array.astype(as_dtype(dtype)))
-
     def variable(self, initial: Any, name: str | None = None) -> ir.Value:
         """A value that is kept from run to run, over a storage; `assign` changes it.
 
@@ -140,7 +128,7 @@ def _named(shape: Any) -> Shape:
     for size in sizes:
         if isinstance(size, str) and size.isidentifier():
             dims.append(Dim.symbol(size))
-        elif isinstance(size, Dim):
+        elif isinstance(size, Dim) and size == Dim.symbol(next(iter(size.symbols))):
             dims.append(size)
         elif isinstance(size, int | np.integer) and not isinstance(size, bool) and size >= 0:
             dims.append(int(size))

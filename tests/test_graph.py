@@ -168,7 +168,11 @@ ONES = np.ones((3, 2), np.float32)
     "feeds, error, text",
     [
         ({"x": ONES}, FeedError, "every placeholder must be fed, got none for 'y'"),
-        ({"x": ONES, "z": ONES}, FeedError, r"keys must be placeholders \('x', 'y'\), got 'z'"),
+        (
+            {"x": ONES, "z": ONES},
+            FeedError,
+            r"keys must be placeholders of the graph \('x', 'y'\), got 'z'",
+        ),
         (
             {"x": ONES[:, :1], "y": ONES[:, 0]},
             ShapeError,

@@ -218,8 +218,8 @@ def test_the_generated_code_is_straight_and_shown():
         "def step(f0):",
         "    k1(f0, f0, out=b1)  # matmul float32[2, 2]",
         "    k2(b1, out=b2)  # exp float32[2, 2]",
-        "    r3 = k3(b2)  # sum float32[]",
-        "    return [asarray(r3)]",
+        "    r3 = asarray(k3(b2))  # sum float32[]",
+        "    return [r3]",
     ]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...graphs.interpreter import resolve, source_array, viewed
 from ...graphs.ir import PLACEHOLDER, VARIABLE, Graph, Node, Value
-from ...graphs.kernels import touched_bytes
+from ...graphs.kernels import owner, touched_bytes
 from ...graphs.ops.core import Bound
 from ...graphs.storage import Storage
 
@@ -127,6 +127,7 @@ class _Planner:
             node.inputs[1]: node for node in reversed(graph.effects)
         }  # the first assignment of a value wins its memory
         self._roots()
+        self._shared = self._overlapping()
         self._place()
         self._commit()
         self._offsets()
@@ -137,17 +138,21 @@ class _Planner:
         self.root: dict[Value, Value] = {}
         self.last: dict[Value, int] = {}
         for node, bound in zip(self.graph.nodes, self.plan.bounds):
-            for value in node.inputs:
-                if not node.op.effect:
-                    self.last[self.root[value]] = node.id
+            # What is assigned is read when the run commits, after every node.
             if node.op.effect:
-                self.last[self.root[node.inputs[1]]] = len(self.graph.nodes)
+                self._read(node.inputs[1], len(self.graph.nodes))
                 continue
+            for value in node.inputs:
+                self._read(value, node.id)
             for value, aval in zip(node.outputs, bound.outs):
                 self.root[value] = self._root_of(value, node, bound, aval)
                 self.last.setdefault(self.root[value], node.id)
         for value in self.outputs:
-            self.last[self.root[value]] = len(self.graph.nodes)
+            self._read(value, len(self.graph.nodes))
+
+    def _read(self, value: Value, when: int) -> None:
+        root = self.root[value]
+        self.last[root] = max(self.last.get(root, 0), when)
 
     def _root_of(self, value: Value, node: Node, bound: Bound, aval: Any) -> Value:
         if node.is_source and node.op is not PLACEHOLDER:
@@ -227,6 +232,13 @@ class _Planner:
         )
         return home if free else None
 
+    def _overlapping(self) -> set[int]:
+        """Ids of storages whose memory another storage of the graph shares."""
+        owners: dict[int, list[int]] = {}
+        for storage, _ in self.graph.variables:
+            owners.setdefault(id(owner(storage.array)), []).append(id(storage))
+        return {s for sharers in owners.values() if len(sharers) > 1 for s in sharers}
+
     def _may_overwrite(self, node: Node, target: Node) -> bool:
         """Whether a node may compute straight into the variable that its result is assigned to."""
         variable = target.inputs[0]
@@ -238,9 +250,13 @@ class _Planner:
         stored = [e for e in self.graph.effects if self._source_of(e) is variable]
         written = [e for e in self.graph.effects if e.attrs["storage"] is storage]
         own = [v for v in node.inputs if self.root[v] is variable]
+        # A kernel that may refuse its data must find every variable as it was.
+        safe = not any(other.op.may_raise for other in self.graph.nodes[node.id + 1 :])
         return (
             len(written) == 1
             and not stored
+            and safe
+            and id(storage) not in self._shared
             and all(user.id <= node.id for user in used)
             and (not own or (node.op.in_place and all(v is variable for v in own)))
             and self.layouts[variable].flags.c_contiguous

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...graphs.errors import DiptychError
-from ...graphs.interpreter import owns_memory
+from ...graphs.interpreter import MOST_SIZES, owns_memory
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
-from ...graphs.kernels import recorder
+from ...graphs.kernels import owner, recorder
 from .memory import ALIGNMENT, MemoryPlan, plan_memory
 
 _FILE = "<diptych planned>"
@@ -51,6 +51,8 @@ class Planned:
     def _plan(self, binding: dict[str, int]) -> _Plan:
         with self._lock:
             plan = _Plan(self._graph, binding)
+            if len(self._plans) >= MOST_SIZES:
+                self._plans.pop(next(iter(self._plans)))
             self._plans[tuple(sorted(binding.items()))] = plan
             return plan
 
@@ -73,6 +75,7 @@ class _Plan:
         self._storages = [storage for storage, _ in graph.variables]
         self._arrays = [storage.array for storage in self._storages]
         self._written = {id(e.attrs["storage"]): e.attrs["storage"] for e in graph.effects}.values()
+        self._owners = {id(owner(storage.array)) for storage in self._written}
         self._free: list[Callable[..., list[Any]]] = [self._instance()]
 
     def is_current(self) -> bool:
@@ -84,6 +87,8 @@ class _Plan:
             step = self._free.pop()
         except IndexError:
             step = self._instance()
+        # A feed over a variable's memory must keep its numbers while the variable changes.
+        feeds = [f.copy() if id(owner(f)) in self._owners else f for f in feeds]
         try:
             results = step(*feeds)
         except DiptychError as error:
@@ -91,8 +96,8 @@ class _Plan:
             raise
         finally:
             self._free.append(step)
-        for storage in self._written:
-            storage.version += 1
+            for storage in self._written:
+                storage.version += 1
         observer = recorder()
         if observer is not None:
             observer.note_program(self.memory.counts, results)
@@ -180,24 +185,24 @@ class _Writer:
             line = f"{kernel}({operands}{', ' if operands else ''}out={results[0]})"
         elif node.outputs[0] in self.memory.homes:
             line = f"copyto({results[0]}, {kernel}({operands}))"
-        else:
+        elif node.outputs[0].shape or len(results) > 1:
             line = f"{', '.join(results)} = {kernel}({operands})"
+        else:  # NumPy gives scalars where it should give 0-d arrays
+            line = f"{results[0]} = asarray({kernel}({operands}))"
         self._add(node, f"{line}  # {node.op.name} {self.memory.bounds[node.id].outs[0]}")
 
     def _write_commits(self) -> None:
-        """Copy what is assigned; through a temporary where a variable's own memory is read."""
-        late: list[tuple[Node, str]] = []
+        """Copy what is assigned; all of a variable's old numbers are read before any is written."""
+        copies: list[tuple[Node, str]] = []
         for storage, value in self.memory.committed:
             target = self.names[self.graph.variable_of(storage)]
             home = self.memory.homes.get(value)
             source = self.names[value]
             if home is None or home.storage is not None:
-                self._add(value.node, f"c{len(late)} = {source}.copy()")
-                source = f"c{len(late)}"
-                late.append((value.node, f"copyto({target}, {source})"))
-            else:
-                self._add(value.node, f"copyto({target}, {source})")
-        for node, line in late:
+                self._add(value.node, f"c{len(copies)} = {source}.copy()")
+                source = f"c{len(copies)}"
+            copies.append((value.node, f"copyto({target}, {source})"))
+        for node, line in copies:
             self._add(node, line)
 
     def _write_results(self) -> list[str]:
@@ -208,7 +213,7 @@ class _Writer:
             if not self._owned[position]:
                 self._add(value.node, f"o{position} = {name}.copy()")
                 name = f"o{position}"
-            names.append(name if value.shape else f"asarray({name})")
+            names.append(name)
         return names
 
     def _add(self, node: Node, line: str) -> None:

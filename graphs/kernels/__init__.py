@@ -8,6 +8,15 @@ depend on the strides of the result, too, so this rule is what makes an executor
 buffers give the bits that eager code gives.
 """
 
-from .launch import Recorder, copied, launch, recorder, recording, shares, touched_bytes
+from .launch import Recorder, copied, launch, owner, recorder, recording, shares, touched_bytes
 
-__all__ = ["Recorder", "copied", "launch", "recorder", "recording", "shares", "touched_bytes"]
+__all__ = [
+    "Recorder",
+    "copied",
+    "launch",
+    "owner",
+    "recorder",
+    "recording",
+    "shares",
+    "touched_bytes",
+]

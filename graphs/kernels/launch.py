@@ -178,7 +178,7 @@ def recording(recorder: Recorder) -> Iterator[Recorder]:
 
 def shares(result: Any, read: Any) -> bool:
     """Whether a kernel's result is a view of what it read, or the very array."""
-    return result is read or (result.base is not None and result.base is _owner(read))
+    return result is read or (result.base is not None and result.base is owner(read))
 
 
 def touched_bytes(array: Any) -> int:
@@ -193,5 +193,6 @@ def _digest(bound: Bound, arrays: tuple[Any, ...]) -> bytes:
     return hashlib.sha256((what + repr(layouts)).encode()).digest()
 
 
-def _owner(array: Any) -> Any:
+def owner(array: Any) -> Any:
+    """The array whose memory this one shows; itself if it is no view."""
     return array if array.base is None else array.base

@@ -52,6 +52,7 @@ class Op:
     structural: bool
     view: bool
     in_place: bool
+    may_raise: bool
     effect: bool
     module: str
     doc: str
@@ -201,6 +202,7 @@ def defop(
     structural: bool = False,
     view: bool = False,
     in_place: bool = False,
+    may_raise: bool = False,
     effect: bool = False,
     doc: str = "",
 ) -> Operator:
@@ -237,6 +239,8 @@ def defop(
         The result may be a view of the first operand.
     in_place : bool
         `out` may be the memory of an operand of the same shape and dtype.
+    may_raise : bool
+        The kernel checks its data, such as indices, and may refuse them.
     effect : bool
         Kept even where no fetch needs its results.
     doc : str
@@ -263,6 +267,7 @@ def defop(
         structural=structural,
         view=view,
         in_place=in_place,
+        may_raise=may_raise,
         effect=effect,
         module=sys._getframe(1).f_globals["__name__"],
         doc=inspect.cleandoc(doc),

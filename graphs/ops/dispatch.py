@@ -23,6 +23,10 @@ class Style(Protocol):
     """What eager code, graphs and plain arrays each provide."""
 
     rank: int
+    parameter_type: Any
+
+    def constant(self, array: Any) -> Any:
+        """A plain array as an operand of this style."""
 
     def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
         """Apply an operator."""

@@ -268,6 +268,7 @@ take: Operator = defop(
     normalise=_axis_of,
     infer=_take,
     kernel=kernels.take,
+    may_raise=True,
     vjp=(
         lambda c, g: scatter_add(g, c.indices, c.axis, c.ins[0].shape),
         lambda c, g: None,
@@ -325,6 +326,7 @@ scatter_add: Operator = defop(
     },
     infer=_gathered,
     kernel=kernels.scatter_add,
+    may_raise=True,
     vjp=(lambda c, g: take(g, c.indices, c.axis), lambda c, g: None),
     saves=("indices", ""),
     doc="""Zeros of a shape to which slices are added at integer indices along an axis.

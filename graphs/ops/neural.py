@@ -131,6 +131,7 @@ cross_entropy: Operator = defop(
     "logits, labels -> loss",
     infer=_cross_entropy,
     kernel=kernels.cross_entropy,
+    may_raise=True,
     vjp=(lambda c, g: cross_entropy_grad(c.logits, c.labels, g), lambda c, g: None),
     saves=("logits labels", ""),
     cost=_five_flop,
@@ -185,6 +186,7 @@ cross_entropy_grad: Operator = defop(
     "logits, labels, g -> x",
     infer=_cross_entropy_grad,
     kernel=kernels.cross_entropy_grad,
+    may_raise=True,
     promote=_cotangent_as_logits,
     vjp=(
         _grad_vjp_logits,

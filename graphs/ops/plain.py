@@ -97,6 +97,10 @@ class Plain:
     """The style of plain arrays: the kernel runs, the result is a plain array."""
 
     rank = 0
+    parameter_type: Any = None  # there are no parameters without the eager package
+
+    def constant(self, array: Any) -> Any:
+        return array
 
     def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
         operands = tuple(as_plain(x, op.name) for x in operands)
