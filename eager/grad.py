@@ -22,12 +22,14 @@ def backward(
     """Add the gradient of the outputs' sum to ``.grad`` of every leaf; see `Tensor.backward`."""
     outputs = _recorded(outputs)
     with GradMode(create_graph):
-        found = _sweep(outputs, seeds_for(outputs, gradients), None)
-        given: set[int] = set()
-        for leaf, gradient in found.values():
-            _accumulate(leaf, gradient, given)
+        seeds = seeds_for(outputs, gradients)
+        found, ran = _sweep(outputs, seeds, None)
+        # Memory that somebody else holds is not handed to a leaf.
+        given = {id(seed.array) for seed in seeds}
+        for tensor, gradient in found.values():
+            _accumulate(tensor, gradient, given)
     if not (retain_graph or create_graph):
-        _free(outputs)
+        _free(ran)
 
 
 def grad(
@@ -76,7 +78,7 @@ def grad(
             raise unreached(position)
     keys = [_key(x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs]
     with GradMode(create_graph):
-        found = _sweep(outputs, seeds_for(outputs, grad_outputs), {k for k in keys if k})
+        found, ran = _sweep(outputs, seeds_for(outputs, grad_outputs), {k for k in keys if k})
     results = []
     for position, key in enumerate(keys):
         gradient = found[key][1] if key in found else None
@@ -84,7 +86,7 @@ def grad(
             raise unreached(position)
         results.append(gradient)
     if not (create_graph if retain_graph is None else retain_graph):
-        _free(outputs)
+        _free(ran)
     return tuple(results)
 
 
@@ -105,8 +107,10 @@ def _key(tensor: Tensor) -> tuple[int, int]:
 
 def _sweep(
     outputs: list[Tensor], seeds: list[Any], wanted: set[tuple[int, int]] | None
-) -> dict[tuple[int, int], tuple[Any, Tensor]]:
-    """Cotangents of the wanted tensors, or of every leaf when `wanted` is None.
+) -> tuple[dict[tuple[int, int], tuple[Any, Tensor]], list[Node]]:
+    """Cotangents of the wanted tensors, or of every leaf and retaining tensor when it is None.
+
+    Also the nodes whose rules ran.
 
     Nodes are taken from a heap in descending order of creation, so a cotangent is complete when
     its node is reached; there is no recursion, so a chain may be of any length.
@@ -126,6 +130,7 @@ def _sweep(
         source, index = output.edge() or (output, 0)
         give(source, index, seed)
     found: dict[tuple[int, int], tuple[Any, Tensor]] = {}
+    ran: list[Node] = []
     while heap:
         _, node = heapq.heappop(heap)
         totals: list[Any] = []
@@ -134,8 +139,11 @@ def _sweep(
             gradient = None
             if key in met:
                 gradient = node.apply_hooks(index, total(met.pop(key)[1]))
-                if wanted is not None and key in wanted:
-                    found[key] = (node, gradient)
+                if wanted is not None:
+                    if key in wanted:
+                        found[key] = (node, gradient)
+                elif node.retained and index in node.retained:
+                    found[key] = (node.retained[index](), gradient)
             totals.append(gradient)
         needs = [
             edge is not None and (useful is None or id(edge[0]) in useful) for edge in node.edges
@@ -143,13 +151,14 @@ def _sweep(
         if not any(needs):
             continue
         node.check_alive()
+        ran.append(node)
         for position, cotangent in node.pull(totals, needs):
             source, index = node.edges[position]
             give(source, index, cotangent)
     for key, (leaf, cotangents) in met.items():
         if wanted is None or key in wanted:
             found[key] = (leaf, leaf.apply_hooks(total(cotangents)))
-    return found
+    return found, ran
 
 
 def _nodes(outputs: list[Tensor]) -> list[Node]:
@@ -173,16 +182,18 @@ def _useful(outputs: list[Tensor], wanted: set[tuple[int, int]]) -> set[int]:
     return useful
 
 
-def _free(outputs: list[Tensor]) -> None:
-    for node in _nodes(outputs):
+def _free(nodes: list[Node]) -> None:
+    for node in nodes:
         node.free()
 
 
-def _accumulate(leaf: Tensor, gradient: Tensor, given: set[int]) -> None:
-    """Add to a leaf's gradient; the first one is taken over if nothing else can hold its memory."""
-    if leaf.grad is not None:
-        leaf.grad = total([leaf.grad, gradient])
+def _accumulate(tensor: Tensor | None, gradient: Tensor, given: set[int]) -> None:
+    """Add to a tensor's gradient; take the first over if nothing else can hold its memory."""
+    if tensor is None:  # it retained its gradient and is gone
+        return
+    if tensor.grad is not None:
+        tensor.grad = total([tensor.grad, gradient])
         return
     shared = id(gradient.array) in given or gradient.array.base is not None
-    leaf.grad = gradient.clone() if shared else gradient
+    tensor.grad = gradient.clone() if shared else gradient
     given.add(id(gradient.array))

@@ -76,7 +76,8 @@ class Eager:
     def _link(self, base: Any, view: Any) -> None:
         """Let a view share its base's storage, so that a change of either shows in the version."""
         if isinstance(base, self.tensor_type):
-            view._storage, view._base = base.storage, base
+            view._storage = base.storage
+            view._base = base if base._base is None else base._base
             view._view_version = base.storage.version
 
     def constant(self, array: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,6 @@ from ..graphs.autodiff import pull, zeros_of
 from ..graphs.avals import Aval
 from ..graphs.errors import TapeError
 from ..graphs.ops.core import Bound
-from ..graphs.storage import Storage
 
 _count = itertools.count()
 
@@ -22,11 +22,10 @@ class Saved:
     tensor would tie a knot with the node that the tensor holds.
     """
 
-    __slots__ = ("index", "name", "storage", "tensor", "version")
+    __slots__ = ("index", "name", "tensor", "version")
 
     def __init__(self, name: str, tensor: Any, index: int | None) -> None:
         self.name = name
-        self.storage: Storage | None = tensor.storage
         self.version = tensor.storage.version
         self.tensor = tensor if index is None else tensor.detach()
         self.index = index
@@ -57,7 +56,7 @@ class Node:
     outputs : tuple of Aval
     """
 
-    __slots__ = ("_hooks", "edges", "name", "outputs", "saved", "seq")
+    __slots__ = ("_hooks", "edges", "name", "outputs", "retained", "saved", "seq")
 
     def __init__(
         self,
@@ -70,6 +69,7 @@ class Node:
         self.saved: dict[Any, Saved] | None = saved
         self.seq = next(_count)
         self._hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+        self.retained: dict[int, weakref.ref[Any]] | None = None
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -87,10 +87,19 @@ class Node:
         return self._hooks.setdefault(index, [])
 
     def apply_hooks(self, index: int, cotangent: Any) -> Any:
-        for hook in self._hooks.get(index, ()) if self._hooks else ():
+        for hook in tuple(self._hooks.get(index, ())) if self._hooks else ():
             replaced = hook(cotangent)
             cotangent = cotangent if replaced is None else replaced
         return cotangent
+
+    def retain(self, index: int, tensor: Any) -> None:
+        """Let a backward add the cotangent of one result to ``tensor.grad``.
+
+        The tensor is held weakly: it holds this node.
+        """
+        if self.retained is None:
+            self.retained = {}
+        self.retained[index] = weakref.ref(tensor)
 
     def pull(self, cotangents: list[Any], needs: list[bool]) -> list[tuple[int, Any]]:
         """Cotangents of the operands, as (position, cotangent).

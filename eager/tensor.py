@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ from ..graphs import ops
 from ..graphs.avals import show
 from ..graphs.devices import CPU, Device, device_of, put
 from ..graphs.dtypes import as_dtype, is_float
-from ..graphs.errors import DTypeError, TapeError
+from ..graphs.errors import DTypeError, ShapeError, TapeError
+from ..graphs.kernels import recorder
 from ..graphs.modes import mode
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
@@ -48,7 +50,7 @@ class Tensor(Operand):
     """
 
     __slots__ = (
-        "__weakref__", "_base", "_hooks", "_retains", "_storage", "_view_version", "array", "grad",
+        "__weakref__", "_base", "_hooks", "_storage", "_view_version", "array", "grad",
         "grad_fn", "index", "requires_grad",
     )  # fmt: skip
 
@@ -64,7 +66,6 @@ class Tensor(Operand):
         self._base: Tensor | None = None
         self._view_version = 0
         self._hooks: list[Callable[[Any], Any]] | None = None
-        self._retains = False
 
     # -- what it is --------------------------------------------------------------------------
 
@@ -122,11 +123,11 @@ class Tensor(Operand):
 
         Raises
         ------
-        DTypeError
+        ShapeError
             When it has another number of elements.
         """
         if self.array.size != 1:
-            raise DTypeError(f"item: must have one element, got shape {self.shape}")
+            raise ShapeError(f"item: must have one element, got shape {show(self.shape)}")
         return self.array.item()
 
     def tolist(self) -> Any:
@@ -175,7 +176,7 @@ class Tensor(Operand):
         return float(self.item())
 
     def __index__(self) -> int:
-        return self.item().__index__()
+        return operator.index(self.item())
 
     def __len__(self) -> int:
         if not self.shape:
@@ -246,9 +247,8 @@ class Tensor(Operand):
 
     def retain_grad(self) -> None:
         """Keep ``.grad`` of a tensor that is no leaf, too."""
-        if not self.is_leaf and not self._retains:
-            self._retains = True
-            self.register_hook(lambda g: setattr(self, "grad", g.detach()))
+        if self.grad_fn is not None:
+            self.grad_fn.retain(self.index, self)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call `hook` with this tensor's gradient; what it returns replaces the gradient.
@@ -276,20 +276,21 @@ class Tensor(Operand):
 
     def apply_hooks(self, gradient: Tensor) -> Tensor:
         """The gradient after the hooks of a leaf."""
-        for hook in self._hooks or ():
+        for hook in tuple(self._hooks or ()):
             replaced = hook(gradient)
             gradient = gradient if replaced is None else replaced
         return gradient
 
     def edge(self) -> tuple[Any, int] | None:
         """Where its gradient flows: its maker, or itself if it is a leaf."""
-        if not self.requires_grad:
-            return None
-        if self._base is not None and self._view_version != self.storage.version:
+        stale = self._base is not None and self._view_version != self.storage.version
+        if stale and (self.requires_grad or self._base.requires_grad):  # type: ignore[union-attr]
             raise TapeError(
                 "view: its base must not change in place after it was taken, got version "
                 f"{self.storage.version} in place of {self._view_version}; take the view again"
             )
+        if not self.requires_grad:
+            return None
         return (self if self.grad_fn is None else self.grad_fn, self.index)
 
     def rejoin(self, node: Node, index: int) -> Tensor:
@@ -340,6 +341,9 @@ class Tensor(Operand):
             ops.broadcast_to(result, self.shape)  # raises the error of the operator
         # A result may be saved by its own node, so it keeps its memory and this tensor gets a copy.
         self.array[...] = result.array
+        observer = recorder()
+        if observer is not None:
+            observer.note_copy(result.array, self.array)
         self.storage.version += 1
         self._view_version = self.storage.version
         if recorded:

@@ -7,28 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+# A table, a key in it, and the very object that stood there.
+Read = tuple[dict[str, Any], str, Any]
+
 
 class _Watch(threading.local):
     def __init__(self) -> None:
-        self.readers: list[dict[tuple[int, str], tuple[Any, str, Any]]] = []
+        self.readers: list[list[Read]] = []
 
 
 _watch = _Watch()
 
 
-def note_read(owner: Any, name: str, value: Any) -> Any:
-    """Say that ``owner.name`` was read and had this value; gives the value."""
+def note_read(table: dict[str, Any], key: str) -> Any:
+    """Read ``table[key]``, and say so to whoever watches on this thread."""
+    value = table[key]
     for reads in _watch.readers:
-        reads.setdefault((id(owner), name), (owner, name, value))
+        reads.append((table, key, value))
     return value
 
 
 @contextmanager
-def watching() -> Iterator[dict[tuple[int, str], tuple[Any, str, Any]]]:
+def watching() -> Iterator[list[Read]]:
     """Collect the reads of this thread within the block."""
-    reads: dict[tuple[int, str], tuple[Any, str, Any]] = {}
+    reads: list[Read] = []
     _watch.readers.append(reads)
     try:
         yield reads
     finally:
-        _watch.readers.remove(reads)
+        _watch.readers.pop()

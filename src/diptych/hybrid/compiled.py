@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -30,14 +31,17 @@ class Entry:
     """One trace: what it read, what it computes, and how its results are put together."""
 
     signature: str
-    guards: tuple[tuple[Any, str, Any], ...]
+    guards: tuple[tuple[Any, Any, Any], ...]
+    flags: tuple[tuple[Any, bool], ...]
     function: GraphFunction
     structure: Any
     constants: tuple[Any, ...]
 
     def holds(self) -> bool:
         """Whether everything that the trace read is as it was."""
-        return all(getattr(owner, name) == value for owner, name, value in self.guards)
+        return all(table.get(name) is value for table, name, value in self.guards) and all(
+            parameter.requires_grad is flag for parameter, flag in self.flags
+        )
 
 
 class CompiledFunction:
@@ -46,31 +50,43 @@ class CompiledFunction:
     def __init__(
         self, function: Callable[..., Any], executor: str, passes: tuple[str, ...] | None
     ) -> None:
-        self._function = function
+        self.function = function
         self._executor, self._passes = executor, passes
         self._entries: dict[Any, list[Entry]] = {}
         self._trace_s = 0.0
+        self._lock = threading.RLock()
         if hasattr(function, "__name__"):
-            update_wrapper(self, function)
+            update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         leaves, structure = flatten((args, kwargs))
         building = dispatch.current() is not dispatch.default()
         if building or is_disabled() or any(isinstance(x, Value) for x in leaves):
-            return self._function(*args, **kwargs)
+            return self.function(*args, **kwargs)
         key = (structure, is_grad_enabled(), *map(_key, leaves))
         tensors = [asarray(x) for x in leaves if _is_array(x)]
-        entries = self._entries.setdefault(key, [])
-        entry = next((e for e in entries if e.holds()), None)
-        if entry is None:
+        entry = self._entry(key, leaves, structure)
+        results = iter(entry.function(tensors))
+        return unflatten(
+            entry.structure,
+            [next(results) if c is _COMPUTED else _fresh(c) for c in entry.constants],
+        )
+
+    def _entry(self, key: Any, leaves: list[Any], structure: Any) -> Entry:
+        """The trace for a signature whose guards hold; made, once, if there is none."""
+        for entry in self._entries.get(key, ()):
+            if entry.holds():
+                return entry
+        with self._lock:
+            entries = self._entries.setdefault(key, [])
+            for entry in entries:
+                if entry.holds():
+                    return entry
             start = time.perf_counter()
             entry = self._trace(leaves, structure)
             self._trace_s += time.perf_counter() - start
             entries.append(entry)
-        results = iter(entry.function(tensors))
-        return unflatten(
-            entry.structure, [next(results) if c is _COMPUTED else c for c in entry.constants]
-        )
+            return entry
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: bound to its instance, one of the values that a trace is kept for."""
@@ -80,7 +96,7 @@ class CompiledFunction:
         """What a compiled module has beside its call: `parameters`, `train`, `state_dict`, ..."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._function, name)
+        return getattr(self.function, name)
 
     def _trace(self, leaves: list[Any], structure: Any) -> Entry:
         graph = Graph()
@@ -94,13 +110,13 @@ class CompiledFunction:
             traced.append(leaf)
         args, kwargs = unflatten(structure, traced)
         with watching() as reads, graph.building():
-            results, shape = flatten(self._function(*args, **kwargs))
+            results, shape = flatten(self.function(*args, **kwargs))
             results = [graph.lift(r, "compile") if isinstance(r, Operand) else r for r in results]
         outputs = [r for r in results if isinstance(r, Value)]
-        flags = [(p, "requires_grad", p.requires_grad) for p in graph.parameters]
         return Entry(
             signature=", ".join(_show(leaf) for leaf in leaves),
-            guards=(*reads.values(), *flags),
+            guards=tuple({(id(t), key): (t, key, v) for t, key, v in reads}.values()),
+            flags=tuple((p, p.requires_grad) for p in graph.parameters),
             function=GraphFunction(
                 graph, inputs, outputs, self._name, self._executor, self._passes
             ),
@@ -111,19 +127,19 @@ class CompiledFunction:
     @property
     def trace_s(self) -> float:
         """Seconds spent so far on tracing, and on building backward passes."""
-        return self._trace_s + sum(f.build_s for f in self._functions())
+        return self._trace_s + sum(f.build_s for f in self.functions())
 
     @property
     def compile_s(self) -> float:
         """Seconds spent so far on compiling what was traced."""
-        return sum(f.compile_s for f in self._functions())
+        return sum(f.compile_s for f in self.functions())
 
     def _functions(self) -> list[GraphFunction]:
         return [entry.function for entries in self._entries.values() for entry in entries]
 
     @property
     def _name(self) -> str:
-        name = getattr(self._function, "__name__", type(self._function).__name__)
+        name = getattr(self.function, "__name__", type(self.function).__name__)
         return name.strip("<>")
 
     def explain(self) -> str:
@@ -137,7 +153,7 @@ class CompiledFunction:
     @property
     def source(self) -> str:
         """The code that was generated for each trace."""
-        return "\n\n".join(s for f in self._functions() for s in f.sources())
+        return "\n\n".join(s for f in self.functions() for s in f.sources())
 
     def __repr__(self) -> str:
         traces = sum(map(len, self._entries.values()))
@@ -153,9 +169,10 @@ def compile(
     """Run a function of tensors as a static program, forward and backward.
 
     The function is traced once per signature: shapes, dtypes, devices and gradient flags of its
-    tensors and arrays, the values of its other arguments, the grad mode, and the training mode of
-    the modules it calls. What it computes becomes one node of the tape. Parameters that it reads
-    become variables over their own storage, so a call always sees their present numbers.
+    tensors and arrays, the values of its other arguments, the grad mode, and of the modules it
+    calls the training mode, parameters and submodules. What it computes becomes one node of the
+    tape. Parameters that it reads become variables over their own storage, so a call always sees
+    their present numbers.
 
     Parameters
     ----------
@@ -193,6 +210,8 @@ def compile(
     for name in chosen or ():
         if name not in PASSES:
             raise unknown("pass", name, PASSES)
+    if isinstance(function, CompiledFunction):
+        function = function.function
     if function is None:
         return lambda function: CompiledFunction(function, executor, chosen)
     if not callable(function):
@@ -201,6 +220,11 @@ def compile(
 
 
 _COMPUTED = object()
+
+
+def _fresh(constant: Any) -> Any:
+    """What a trace found to be no tensor: an array as a new one, like the function would make."""
+    return constant.copy() if isinstance(constant, np.ndarray) else constant
 
 
 def _is_array(leaf: Any) -> bool:
@@ -223,7 +247,8 @@ def _key(leaf: Any) -> Any:
             "compile: arguments must be tensors, arrays, hashable values or lists, tuples and "
             f"dicts of them, got {type(leaf).__name__}"
         ) from None
-    return (type(leaf), leaf)
+    # Numbers that are equal need not be the same: 0.0 and -0.0 are, NaN is not even itself.
+    return (type(leaf), leaf.hex() if isinstance(leaf, float) else leaf)
 
 
 def _show(leaf: Any) -> str:

@@ -7,6 +7,7 @@ taken again, and for what exists anyway: inputs, constants and variables.
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 from ..compiler import PASSES, Program, compile_graph
 from ..eager import Node, Tensor
 from ..eager.tape import Saved
+from ..graphs.autodiff import depending
 from ..graphs.dtypes import is_float
 from ..graphs.errors import TapeError
 from ..graphs.ir import CONSTANT, VARIABLE, Graph, Update, Value
 from ..graphs.modes import is_grad_enabled
+from ..graphs.storage import Storage
 from .partition import cut, feeding
 
 # Which results have a cotangent, and which operands need one.
@@ -85,7 +88,9 @@ class GraphFunction:
         self._recorded: Program | None = None
         self._kept: list[Value] = []
         self._backwards: dict[Variant, Backward] = {}
-        self._programs: dict[Variant, tuple[Program, list[Value]]] = {}
+        self._programs: dict[Variant, tuple[Program, list[Value], list[Storage]]] = {}
+        self._depend: dict[tuple[bool, ...], list[bool]] = {}
+        self._lock = threading.RLock()
         self._derivatives: dict[Variant, GraphFunction] = {}
 
     def __call__(self, tensors: list[Tensor]) -> list[Tensor]:
@@ -97,13 +102,14 @@ class GraphFunction:
             if self._plain is None:
                 self._plain = self._compile(self.graph, self.inputs, self.outputs)
             return [Tensor(array) for array in self._plain.call(arrays)]
-        forward = self._recorded or self._prepare(tuple(edge is not None for edge in edges))
+        needs = tuple(edge is not None for edge in edges)
+        forward = self._recorded or self._prepare(needs)
         computed = forward.call(arrays)
         results = [Tensor(array) for array in computed[: len(self.outputs)]]
         kept = dict(zip(self._kept, computed[len(self.outputs) :]))
         node = GraphNode(self, edges, operands, kept)
-        for index, (value, result) in enumerate(zip(self.outputs, results)):
-            if is_float(value.dtype):
+        for index, (recorded, result) in enumerate(zip(self._depending(needs), results)):
+            if recorded:
                 result.grad_fn, result.index, result.requires_grad = node, index, True
         return results
 
@@ -117,22 +123,38 @@ class GraphFunction:
 
     def backward(self, variant: Variant) -> Backward:
         """The backward pass of a variant, appended to the graph at its first use."""
-        if variant not in self._backwards:
-            present, needs = variant
-            seeded = [v for v, here in zip(self.outputs, present) if here]
-            sources = [*self.inputs, *self.parameters]
-            wanted = [i for i, need in enumerate(needs) if need]
-            prefix = f"cotangent{len(self._backwards)}"
-            cotangents = [
-                self.graph.add_placeholder(f"{prefix}.{i}", v.aval) for i, v in enumerate(seeded)
+        with self._lock:
+            if variant not in self._backwards:
+                start = time.perf_counter()
+                self._backwards[variant] = self._append_backward(variant)
+                self.build_s += time.perf_counter() - start
+            return self._backwards[variant]
+
+    def _append_backward(self, variant: Variant) -> Backward:
+        present, needs = variant
+        seeded = [v for v, here in zip(self.outputs, present) if here]
+        sources = [*self.inputs, *self.parameters]
+        wanted = [i for i, need in enumerate(needs) if need]
+        prefix = f"cotangent{len(self._backwards)}"
+        cotangents = [
+            self.graph.add_placeholder(f"{prefix}.{i}", v.aval) for i, v in enumerate(seeded)
+        ]
+        gradients = self.graph.grad(
+            seeded, [sources[i] for i in wanted], cotangents, allow_unused=True
+        )
+        return Backward(cotangents, wanted, list(gradients))
+
+    def _depending(self, needs: tuple[bool, ...]) -> list[bool]:
+        """Which outputs depend on an operand that records."""
+        if needs not in self._depend:
+            sources = [
+                s if isinstance(s, Value) else self.graph.variable_of(s.storage)
+                for s, need in zip([*self.inputs, *self.parameters], needs)
+                if need
             ]
-            start = time.perf_counter()
-            gradients = self.graph.grad(
-                seeded, [sources[i] for i in wanted], grad_outputs=cotangents, allow_unused=True
-            )
-            self.build_s += time.perf_counter() - start
-            self._backwards[variant] = Backward(cotangents, wanted, list(gradients))
-        return self._backwards[variant]
+            reached = depending(self.graph.nodes[: self._forward_nodes], sources)
+            self._depend[needs] = [v in reached and is_float(v.dtype) for v in self.outputs]
+        return self._depend[needs]
 
     def pull(self, node: GraphNode, cotangents: list[Any], needs: list[bool]) -> list[Any]:
         """Cotangents of the operands, by the compiled backward pass."""
@@ -141,7 +163,8 @@ class GraphFunction:
         if is_grad_enabled():
             gradients = self._differentiable(variant, node, given)
         else:
-            program, cuts = self._program(variant)
+            program, cuts, read = self._program(variant)
+            node.check_storages(read)
             arrays = [node.array_of(value) for value in cuts]
             gradients = [Tensor(a) for a in program.call([*(g.array for g in given), *arrays])]
         backward = self.backward(variant)
@@ -166,29 +189,36 @@ class GraphFunction:
 
     def _compiled_so_far(self) -> list[tuple[str, Program]]:
         found = [("forward", self._plain), ("forward, recorded", self._recorded)]
-        found += [(f"backward {i}", p) for i, (p, _) in enumerate(self._programs.values())]
+        found += [(f"backward {i}", p) for i, (p, *_) in enumerate(self._programs.values())]
         return [(title, program) for title, program in found if program is not None]
 
     def _prepare(self, needs: tuple[bool, ...]) -> Program:
         """Compile the forward pass that keeps what a full backward pass reads."""
-        present = tuple(is_float(v.dtype) for v in self.outputs)
-        full = self.backward((present, needs))
+        with self._lock:
+            if self._recorded is None:
+                self._recorded = self._compile_recorded(needs)
+            return self._recorded
+
+    def _compile_recorded(self, needs: tuple[bool, ...]) -> Program:
+        full = self.backward((tuple(self._depending(needs)), needs))
         reads = self._crossing(full.present)
         state = set(self._state)
         self._kept = [
             *self._state,
             *(v for v in reads if v not in self._position and v not in state),
         ]
-        self._recorded = self._compile(self.graph, self.inputs, [*self.outputs, *self._kept])
-        return self._recorded
+        return self._compile(self.graph, self.inputs, [*self.outputs, *self._kept])
 
-    def _program(self, variant: Variant) -> tuple[Program, list[Value]]:
-        if variant not in self._programs:
-            backward = self.backward(variant)
-            cuts = self._crossing(backward.present)
-            graph = cut(self.graph, [*backward.cotangents, *cuts], backward.present)
-            self._programs[variant] = (self._compiled(graph, list(graph.outputs)), cuts)
-        return self._programs[variant]
+    def _program(self, variant: Variant) -> tuple[Program, list[Value], list[Storage]]:
+        with self._lock:
+            if variant not in self._programs:
+                backward = self.backward(variant)
+                cuts = self._crossing(backward.present)
+                graph = cut(self.graph, [*backward.cotangents, *cuts], backward.present)
+                program = self._compiled(graph, list(graph.outputs))
+                read = [storage for storage, _ in graph.variables]
+                self._programs[variant] = (program, cuts, read)
+            return self._programs[variant]
 
     def _differentiable(
         self, variant: Variant, node: GraphNode, given: list[Tensor]
@@ -198,17 +228,19 @@ class GraphFunction:
         State that the forward pass moved, such as a random offset, is read as it was then.
         """
         backward = self.backward(variant)
-        if variant not in self._derivatives:
-            inputs = [*self.inputs, *backward.cotangents, *self._state]
-            graph = cut(self.graph, inputs, backward.present)
-            self._derivatives[variant] = GraphFunction(
-                graph, list(graph.placeholders.values()), list(graph.outputs),
-                f"{self.name} backward", **self._options,
-            )  # fmt: skip
+        with self._lock:
+            if variant not in self._derivatives:
+                inputs = [*self.inputs, *backward.cotangents, *self._state]
+                graph = cut(self.graph, inputs, backward.present)
+                self._derivatives[variant] = GraphFunction(
+                    graph, list(graph.placeholders.values()), list(graph.outputs),
+                    f"{self.name} backward", **self._options,
+                )  # fmt: skip
+            derivative = self._derivatives[variant]
+        node.check_storages([storage for storage, _ in derivative.graph.variables])
         operands = [node.unpack(i) for i in range(len(self.inputs))]
         moved = [Tensor(node.array_of(v)) for v in self._state]
-        node.check_parameters()
-        return self._derivatives[variant]([*operands, *given, *moved])
+        return derivative([*operands, *given, *moved])
 
     def _crossing(self, outputs: list[Value]) -> list[Value]:
         """What a backward pass reads of the forward pass and no program can find elsewhere."""
@@ -249,10 +281,9 @@ class GraphNode(Node):
         saved = {i: Saved(f"argument {i}", t, None) for i, t in enumerate(operands[:count])}
         super().__init__(function.name, edges, tuple(v.aval for v in function.outputs), saved)
         self._function, self._kept = function, kept
-        self._versions = [(p, p.storage.version) for p in operands[count:]]
+        self._versions = {id(s): s.version for s, _ in function.graph.variables}
 
     def pull(self, cotangents: list[Any], needs: list[bool]) -> list[tuple[int, Any]]:
-        self.check_parameters()
         return self._function.pull(self, cotangents, needs)
 
     def array_of(self, value: Value) -> Any:
@@ -261,14 +292,14 @@ class GraphNode(Node):
             return self._kept[value]
         return self.unpack(self._function.position(value)).array
 
-    def check_parameters(self) -> None:
-        """Raises TapeError when a parameter changed between the forward and backward pass."""
-        for parameter, version in self._versions:
-            if parameter.storage.version != version:
+    def check_storages(self, storages: list[Storage]) -> None:
+        """Raises TapeError when a storage changed between the forward and backward pass."""
+        for storage in storages:
+            version = self._versions[id(storage)]
+            if storage.version != version:
                 raise TapeError(
                     f"{self.name}: a value saved for the gradient must not change in place, got "
-                    f"{parameter.storage.name!r} at version {parameter.storage.version} in place "
-                    f"of {version}"
+                    f"{storage.name!r} at version {storage.version} in place of {version}"
                 )
 
     def free(self) -> None:

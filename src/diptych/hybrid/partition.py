@@ -12,7 +12,7 @@ def feeding(outputs: list[Value], stands: Callable[[Value], bool]) -> list[Value
 
     The search does not go beyond such a value. In order of creation.
     """
-    found: dict[int, Value] = {}
+    found: list[Value] = []
     seen: set[Value] = set()
     pending = list(outputs)
     while pending:
@@ -21,10 +21,10 @@ def feeding(outputs: list[Value], stands: Callable[[Value], bool]) -> list[Value
             continue
         seen.add(value)
         if stands(value):
-            found[value.node.id] = value
+            found.append(value)
         else:
             pending.extend(value.node.inputs)
-    return [found[node_id] for node_id in sorted(found)]
+    return sorted(found, key=lambda value: (value.node.id, value.index))
 
 
 def cut(

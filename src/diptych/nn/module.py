@@ -84,7 +84,7 @@ class Module:
         for table in ("_parameters", "_storages", "_modules"):
             found = self.__dict__.get(table, {})
             if name in found:
-                return found[name]
+                return note_read(found, name)
         raise AttributeError(f"{type(self).__name__}: has no attribute {name!r}")
 
     def __delattr__(self, name: str) -> None:
@@ -140,7 +140,7 @@ class Module:
     @property
     def training(self) -> bool:
         """Whether the module is in training mode, where dropout drops."""
-        return note_read(self, "_training", self.__dict__["_training"])
+        return note_read(self.__dict__, "_training")
 
     def train(self, mode: bool = True) -> Module:
         """Put this module and all below it in training mode."""
