@@ -50,8 +50,8 @@ class Tensor(Operand):
     """
 
     __slots__ = (
-        "__weakref__", "_base", "_hooks", "_storage", "_view_version", "array", "grad",
-        "grad_fn", "index", "requires_grad",
+        "__weakref__", "_base", "_hooks", "_recorded_version", "_storage", "_view_version",
+        "array", "grad", "grad_fn", "index", "requires_grad",
     )  # fmt: skip
 
     style: Any = EAGER
@@ -64,7 +64,7 @@ class Tensor(Operand):
         self.index = 0
         self._storage: Storage | None = None
         self._base: Tensor | None = None
-        self._view_version = 0
+        self._view_version = self._recorded_version = 0
         self._hooks: list[Callable[[Any], Any]] | None = None
 
     # -- what it is --------------------------------------------------------------------------
@@ -283,8 +283,7 @@ class Tensor(Operand):
 
     def edge(self) -> tuple[Any, int] | None:
         """Where its gradient flows: its maker, or itself if it is a leaf."""
-        stale = self._base is not None and self._view_version != self.storage.version
-        if stale and (self.requires_grad or self._base.requires_grad):  # type: ignore[union-attr]
+        if self._base is not None and self._is_stale(self._base):
             raise TapeError(
                 "view: its base must not change in place after it was taken, got version "
                 f"{self.storage.version} in place of {self._view_version}; take the view again"
@@ -292,6 +291,12 @@ class Tensor(Operand):
         if not self.requires_grad:
             return None
         return (self if self.grad_fn is None else self.grad_fn, self.index)
+
+    def _is_stale(self, base: Tensor) -> bool:
+        """Whether this view's numbers have a history that it does not know of."""
+        if self._view_version == self.storage.version:
+            return False
+        return self.requires_grad or base._recorded_version > self._view_version
 
     def rejoin(self, node: Node, index: int) -> Tensor:
         """This detached result with its history put back."""
@@ -348,6 +353,7 @@ class Tensor(Operand):
         self._view_version = self.storage.version
         if recorded:
             self.grad_fn, self.index, self.requires_grad = result.grad_fn, result.index, True
+            self._recorded_version = self.storage.version
         return self
 
 

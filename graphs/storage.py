@@ -95,7 +95,7 @@ class Storage(Operand):
         self.version += 1
         observer = recorder()
         if observer is not None:
-            observer.note_write(new)
+            observer.note_write(new, self.array)
 
     def check(self, shape: Any, dtype: Any) -> None:
         """Raises unless an array of this shape and dtype can be written here."""

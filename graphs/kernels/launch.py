@@ -39,10 +39,21 @@ def launch(bound: Bound, arrays: Iterable[Any]) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """One kernel call: what it was, which calls made its operands, whether it is structural."""
+    """One kernel call.
+
+    Attributes
+    ----------
+    digest : bytes
+        Of the operator, its attributes, and the layouts of operands and results.
+    reads : tuple
+        Per operand the index of the call that made it, the bytes of a number that none made, or
+        the array itself.
+    structural : bool
+        A view, a constant or a seed.
+    """
 
     digest: bytes
-    reads: tuple[int, ...]
+    reads: tuple[Any, ...]
     structural: bool
 
 
@@ -82,8 +93,8 @@ class Recorder:
         if fresh:
             self.launches += 1
             self.bytes_moved += sum(map(touched_bytes, (*reads, *results)))
-        makers = tuple(self._maker[id(a)] for a in reads if id(a) in self._maker)
-        call = Launch(_digest(bound, (*reads, *results)), makers, bound.op.structural or not fresh)
+        sources = tuple(map(self._source, reads))
+        call = Launch(_digest(bound, (*reads, *results)), sources, bound.op.structural or not fresh)
         for result in results:
             self._hold(result, len(self._calls))
         self._calls.append(call)
@@ -110,20 +121,25 @@ class Recorder:
         for result in results:
             self._allocate(result)
 
-    def note_write(self, array: Any) -> None:
+    def note_write(self, array: Any, into: Any) -> None:
         """Say that an array is the new content of a storage: its maker counts as fetched."""
         if id(array) in self._maker:
             self._written.append(self._maker[id(array)])
+        self.note_copy(array, into)
 
     def note_copy(self, array: Any, copy: Any) -> None:
         """Say that a copy stands for an array."""
         if id(array) in self._maker:
             self._hold(copy, self._maker[id(array)])
+        else:
+            self._maker.pop(id(copy), None)
 
     def certificate(self, fetched: Iterable[Any]) -> str:
         """A hash of the kernels that reach fetched arrays or storages, in order of creation.
 
-        Views, constants and seeds are structural: they lead to their makers and are left out.
+        Views, constants and seeds are structural: they lead to their makers and are left out. A
+        kernel is hashed with the kernels that made its operands; an operand that none made counts
+        by its number if it is one, else by the order in which such arrays are first read.
         """
         needed: set[int] = set()
         pending = self._written + [self._maker[id(a)] for a in fetched if id(a) in self._maker]
@@ -131,12 +147,26 @@ class Recorder:
             index = pending.pop()
             if index not in needed:
                 needed.add(index)
-                pending.extend(self._calls[index].reads)
+                pending.extend(r for r in self._calls[index].reads if isinstance(r, int))
+        made: dict[int, str] = {}
+        arrays: dict[int, str] = {}
+        kernels = 0
         total = hashlib.sha256()
         for index in sorted(needed):
-            if not self._calls[index].structural:
-                total.update(self._calls[index].digest)
+            call = self._calls[index]
+            reads = [_name(r, made, arrays) for r in call.reads]
+            if not call.structural:
+                made[index] = f"kernel {kernels}"
+                kernels += 1
+                total.update(call.digest + repr(reads).encode())
+            else:
+                made[index] = reads[0] if reads else f"constant {call.digest.hex()}"
         return total.hexdigest()
+
+    def _source(self, array: Any) -> Any:
+        if id(array) in self._maker:
+            return self._maker[id(array)]
+        return array.tobytes() if not array.ndim else array
 
     def _hold(self, array: Any, maker: int) -> None:
         self._maker[id(array)] = maker
@@ -185,6 +215,15 @@ def touched_bytes(array: Any) -> int:
     """Bytes of distinct elements: a broadcast operand is read once."""
     distinct = [n for n, stride in zip(array.shape, array.strides) if stride != 0 or n == 0]
     return math.prod(distinct) * array.itemsize
+
+
+def _name(read: Any, made: dict[int, str], arrays: dict[int, str]) -> str:
+    """What an operand is called in a certificate."""
+    if isinstance(read, int):
+        return made[read]
+    if isinstance(read, bytes):
+        return f"number {read.hex()}"
+    return arrays.setdefault(id(read), f"array {len(arrays)}")
 
 
 def _digest(bound: Bound, arrays: tuple[Any, ...]) -> bytes:

@@ -127,12 +127,12 @@ class CompiledFunction:
     @property
     def trace_s(self) -> float:
         """Seconds spent so far on tracing, and on building backward passes."""
-        return self._trace_s + sum(f.build_s for f in self.functions())
+        return self._trace_s + sum(f.build_s for f in self._functions())
 
     @property
     def compile_s(self) -> float:
         """Seconds spent so far on compiling what was traced."""
-        return sum(f.compile_s for f in self.functions())
+        return sum(f.compile_s for f in self._functions())
 
     def _functions(self) -> list[GraphFunction]:
         return [entry.function for entries in self._entries.values() for entry in entries]
@@ -153,7 +153,7 @@ class CompiledFunction:
     @property
     def source(self) -> str:
         """The code that was generated for each trace."""
-        return "\n\n".join(s for f in self.functions() for s in f.sources())
+        return "\n\n".join(s for f in self._functions() for s in f.sources())
 
     def __repr__(self) -> str:
         traces = sum(map(len, self._entries.values()))
