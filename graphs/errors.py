@@ -1,6 +1,7 @@
 """The errors of every style: one class per rule broken, each a subclass of a built-in.
 
-A message has the form ``operator: rule, got values``, and is raised before any kernel runs.
+A message has the form ``operator: rule, got values``, and is raised before any kernel runs; only a
+`RangeError` comes from a kernel, which alone sees the indices in its data.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from .errors import GraphError, StaticValueError
 from .modes import mode
 from .operand import Operand
 from .ops.core import Bound, Op, defop
+from .ops.rules import no_flop
 
 if TYPE_CHECKING:
     from .ir import Graph
@@ -28,7 +29,7 @@ def _source(name: str, attrs: dict[str, Any], doc: str) -> Op:
         kernel=None,
         vjp=(),
         structural=True,
-        cost=lambda ins, outs, attrs: 0,
+        cost=no_flop,
         doc=doc,
     )
     return function.op
@@ -47,7 +48,7 @@ ASSIGN = defop(
     vjp=None,
     structural=True,
     effect=True,
-    cost=lambda ins, outs, attrs: 0,
+    cost=no_flop,
     doc="Write a value into a variable's storage when the run has computed everything.",
 ).op
 

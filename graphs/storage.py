@@ -9,6 +9,7 @@ import numpy as np
 
 from .avals import Aval, aval_of, show
 from .devices import Device, device_of, put
+from .dtypes import as_dtype
 from .errors import DTypeError, ShapeError, UnknownNameError
 from .kernels import recorder
 from .operand import Operand
@@ -50,6 +51,7 @@ class Storage(Operand):
         self.array = _array(data)
         if isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
             self.array = self.array.copy()
+        as_dtype(self.array.dtype)
         self.version = 0
         self.name = name
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import diptych as dt
 from diptych.compiler import PASSES
+from diptych.graphs.storage import Storage
 
 UNARY = [dt.tanh, dt.sigmoid, dt.relu, dt.negative, dt.abs, dt.cos, dt.softmax, dt.log_softmax]
 BINARY = [dt.add, dt.subtract, dt.multiply, dt.maximum, dt.minimum]
@@ -112,6 +113,65 @@ def check(program, passes):
 @given(programs(), st.sets(st.sampled_from(list(PASSES))))
 def test_random_programs_agree_in_every_executor_and_style(program, passes):
     check(program, tuple(passes))
+
+
+@st.composite
+def updates(draw):
+    """Instructions on storages and feeds: compute, assign, read again."""
+    kinds = st.sampled_from(["add", "scale", "view", "flip", "set", "sum", "assign", "read"])
+    index = st.integers(0, 20)
+    return draw(st.lists(st.tuples(kinds, index, index), min_size=3, max_size=16))
+
+
+def build_updates(steps):
+    """A graph on fresh storages of odd layouts; fetches are its last values and all updates."""
+    layouts = (
+        np.arange(6.0, dtype=np.float32).reshape(2, 3),
+        np.asfortranarray(np.arange(6.0, dtype=np.float32).reshape(2, 3)),
+        np.arange(12.0, dtype=np.float32).reshape(2, 6)[:, ::2],
+    )
+    storages = [Storage(a.copy(order="K") if i < 2 else a) for i, a in enumerate(layouts)]
+    assigned = []
+    with dt.static.Graph() as g:
+        made = [g.variable(s) for s in storages] + [g.placeholder("x", (2, 3))]
+        for kind, i, j in steps:
+            x, y = made[i % len(made)], made[j % len(made)]
+            storage = storages[j % len(storages)]
+            if kind == "assign":
+                if x.shape == storage.shape:
+                    assigned.append(g.assign(storage, x))
+            elif kind == "read":
+                made.append(g.read(storage))
+            elif kind == "view":
+                made.append(x.T)
+            elif kind == "flip":
+                made.append(x[::-1])
+            elif kind == "sum":
+                made.append(x + x.sum())
+            elif kind == "set" and x.shape == y.shape:
+                made.append(dt.setitem(x, y, (slice(None, None, -1),)))
+            elif kind == "add" and x.shape == y.shape:
+                made.append(x + y)
+            else:
+                made.append(x * 0.5)
+    return g, storages, [made[-3:], assigned]
+
+
+@given(updates(), st.sets(st.sampled_from(list(PASSES))))
+def test_random_updates_agree_in_every_executor(steps, passes):
+    found = []
+    for executor, chosen in (("reference", ()), ("reference", passes), ("planned", passes)):
+        graph, storages, fetches = build_updates(steps)
+        program = graph.compile(fetches, executor=executor, passes=tuple(chosen))
+        state = []
+        for run_number in range(2):
+            # The second feed lies in a storage's own memory.
+            feed = np.ones((2, 3), np.float32) if not run_number else storages[0].array
+            outputs, _ = program.run({"x": feed})
+            state += [a.copy() for a in (*outputs, *(s.array for s in storages))]
+        found.append(state)
+    same_bits(found[1], found[0])
+    same_bits(found[2], found[0])
 
 
 def test_threads_may_run_one_program_at_once():

@@ -14,7 +14,7 @@ import numpy as np
 def random_uniform(
     xp: Any, key: Any, offset: Any, *, shape: tuple[int, ...], dtype: Any, out: Any = None
 ) -> Any:
-    drawn = _generator(key, offset).random(shape, dtype=_drawn(dtype))
+    drawn = _generator(key, offset).random(shape, dtype=_precision(dtype))
     if dtype == np.float16:
         drawn = np.floor(drawn * 2048) / 2048  # eleven bits, or rounding would give 1
     return _give(xp, drawn, dtype, out)
@@ -25,12 +25,12 @@ def random_normal(
 ) -> Any:
     # Box and Muller's transform takes two uniforms a number whatever they are, where rejection
     # methods take as many as they need and so cannot be computed out of order.
-    radius, angle = _generator(key, offset).random((2, *shape), dtype=_drawn(dtype))
+    radius, angle = _generator(key, offset).random((2, *shape), dtype=_precision(dtype))
     normal = np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)
     return _give(xp, normal, dtype, out)
 
 
-def _drawn(dtype: Any) -> Any:
+def _precision(dtype: Any) -> Any:
     return np.float64 if dtype == np.float64 else np.float32
 
 

@@ -14,15 +14,14 @@ from ..dtypes import DEFAULT_FLOAT, as_dtype, promote
 from ..errors import DTypeError, ShapeError
 from ..kernels import creation as kernels
 from .core import REQUIRED, Operator, defop
+from .rules import no_flop
 
 
 def _full_attrs(shape: Any, value: Any, dtype: Any, device: Any) -> dict[str, Any]:
     dtype = as_dtype(dtype)
     if not isinstance(value, Dim):
         try:
-            np.array(value).astype(dtype) if isinstance(value, np.generic) else np.array(
-                value, dtype
-            )
+            np.array(value.item() if isinstance(value, np.generic) else value, dtype)
         except (OverflowError, ValueError, TypeError):
             raise DTypeError(f"a number must fit the dtype {dtype}, got {value}") from None
     return {
@@ -42,7 +41,7 @@ _full: Operator = defop(
     kernel=kernels.full,
     vjp=(),
     structural=True,
-    cost=lambda ins, outs, attrs: 0,
+    cost=no_flop,
     doc="The operator behind `full`, `zeros` and `ones`.",
 )
 
@@ -160,7 +159,7 @@ _arange: Operator = defop(
     kernel=kernels.arange,
     vjp=(),
     structural=True,
-    cost=lambda ins, outs, attrs: 0,
+    cost=no_flop,
     doc="The operator behind `arange`.",
 )
 

@@ -134,7 +134,8 @@ power: Operator = _binary(
     vjp=(
         # The exponent 0 is kept off y - 1: at x = 0 that would give 0 * infinity.
         lambda c, g: unbroadcast(g * (c.y * c.x ** where(c.y == 0, 1.0, c.y - 1)), c.ins[0]),
-        lambda c, g: unbroadcast(g * where(c.z == 0, 0.0, c.z * log(c.x)), c.ins[1]),
+        # Where the power is 0 so is the slope, and the logarithm of 0 is not asked for.
+        lambda c, g: unbroadcast(g * (c.z * log(where(c.z == 0, 1.0, c.x))), c.ins[1]),
     ),
     saves=("x y", "x z"),
     expr="pow({x}, {y})",

@@ -15,7 +15,7 @@ from ..errors import DTypeError, ShapeError
 from ..kernels import manipulation as kernels
 from . import promotion
 from .core import REQUIRED, Operator, defop, functions_of
-from .rules import broadcast_shapes, normal_axis, unbroadcast
+from .rules import broadcast_shapes, no_flop, normal_axis, unbroadcast
 
 
 def hashable(index: Any) -> tuple[Any, ...]:
@@ -124,7 +124,7 @@ getitem: Operator = defop(
     kernel=kernels.getitem,
     vjp=(lambda c, g: scatter_slice(g, c.index, c.ins[0].shape),),
     view=True,
-    cost=lambda ins, outs, attrs: 0,
+    cost=no_flop,
     doc="""A view of part of an array, as ``x[index]``.
 
     Parameters
@@ -158,7 +158,7 @@ scatter_slice: Operator = defop(
     infer=lambda g, index, shape: _scattered(g, index, shape),
     kernel=kernels.scatter_slice,
     vjp=(lambda c, g: getitem(g, c.index),),
-    cost=lambda ins, outs, attrs: 0,
+    cost=no_flop,
     doc="""Zeros of a shape, but for ``x[index]``, which holds the operand.
 
     Parameters
@@ -224,7 +224,7 @@ setitem: Operator = defop(
     ),
     saves=("", ""),
     in_place=True,
-    cost=lambda ins, outs, attrs: 0,
+    cost=no_flop,
     doc="""A copy of `x` in which ``x[index]`` is `value`.
 
     Parameters
@@ -274,7 +274,7 @@ take: Operator = defop(
         lambda c, g: None,
     ),
     saves=("indices", ""),
-    cost=lambda ins, outs, attrs: 0,
+    cost=no_flop,
     doc="""Elements along an axis, gathered by integer indices of any shape.
 
     Parameters

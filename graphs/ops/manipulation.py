@@ -14,11 +14,7 @@ from ..kernels import manipulation as kernels
 from . import promotion
 from .core import REQUIRED, Operator, defop, functions_of
 from .indexing import getitem
-from .rules import broadcast_shapes, normal_axes, normal_axis, unbroadcast
-
-
-def _free(ins: Any, outs: Any, attrs: Any) -> int:
-    return 0
+from .rules import broadcast_shapes, no_flop, normal_axes, normal_axis, unbroadcast
 
 
 def _fill_in(x: Aval, shape: Any) -> dict[str, Any]:
@@ -54,7 +50,7 @@ reshape: Operator = defop(
     kernel=kernels.reshape,
     vjp=(lambda c, g: reshape(g, c.ins[0].shape),),
     view=True,
-    cost=_free,
+    cost=no_flop,
     doc="""The same elements, in row-major order, under another shape. A view where possible.
 
     Parameters
@@ -105,7 +101,7 @@ permute_dims: Operator = defop(
     kernel=kernels.permute_dims,
     vjp=(lambda c, g: permute_dims(g, _inverse(c.axes)),),
     view=True,
-    cost=_free,
+    cost=no_flop,
     doc="""A view with the axes in another order.
 
     Parameters
@@ -149,7 +145,7 @@ broadcast_to: Operator = defop(
     kernel=kernels.broadcast_to,
     vjp=(lambda c, g: unbroadcast(g, c.ins[0]),),
     view=True,
-    cost=_free,
+    cost=no_flop,
     doc="""A read-only view that repeats the operand to a shape.
 
     Parameters
@@ -188,7 +184,7 @@ expand_dims: Operator = defop(
     kernel=kernels.expand_dims,
     vjp=(lambda c, g: reshape(g, c.ins[0].shape),),
     view=True,
-    cost=_free,
+    cost=no_flop,
     doc="""A view with a new axis of size 1.
 
     Parameters
@@ -235,7 +231,7 @@ squeeze: Operator = defop(
     kernel=kernels.squeeze,
     vjp=(lambda c, g: reshape(g, c.ins[0].shape),),
     view=True,
-    cost=_free,
+    cost=no_flop,
     doc="""A view without axes of size 1.
 
     Parameters
@@ -296,7 +292,7 @@ concat: Operator = defop(
     promote=promotion.common,
     vjp=(_piece,),
     saves=("",),
-    cost=_free,
+    cost=no_flop,
     doc="""Arrays joined along an axis that they have.
 
     Parameters
@@ -327,7 +323,7 @@ stop_gradient: Operator = defop(
     kernel=kernels.alias,
     vjp=None,
     view=True,
-    cost=_free,
+    cost=no_flop,
     doc="""A view of the same numbers through which no gradient flows.
 
     Parameters

@@ -14,11 +14,7 @@ from . import promotion
 from .core import Operator, defop, functions_of
 from .elementwise import exp
 from .reductions import sum as sum_
-from .rules import normal_axis, require_float
-
-
-def _one_axis(x: Aval, axis: Any) -> dict[str, Any]:
-    return {"axis": normal_axis(axis, x.ndim)}
+from .rules import one_axis, require_float
 
 
 def _over_axis(x: Aval, axis: int) -> Aval:
@@ -39,7 +35,7 @@ softmax: Operator = defop(
     "softmax",
     "x -> y",
     attrs={"axis": -1},
-    normalise=_one_axis,
+    normalise=one_axis,
     infer=_over_axis,
     kernel=kernels.softmax,
     promote=promotion.common_float,
@@ -76,7 +72,7 @@ log_softmax: Operator = defop(
     "log_softmax",
     "x -> y",
     attrs={"axis": -1},
-    normalise=_one_axis,
+    normalise=one_axis,
     infer=_over_axis,
     kernel=kernels.log_softmax,
     promote=promotion.common_float,

@@ -37,11 +37,6 @@ def after_first(*specs: Spec) -> list[Aval]:
     return [*as_given(specs[0]), *common(*specs[1:])]
 
 
-def first_float(*specs: Spec) -> list[Aval]:
-    """The first operand as a float, the others as given."""
-    return [*common_float(specs[0]), *as_given(*specs[1:])]
-
-
 def _common(specs: tuple[Spec, ...]) -> np.dtype:
     return promote([s if isinstance(s, type) else s.dtype for s in specs])
 

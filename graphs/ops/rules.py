@@ -95,6 +95,16 @@ def normal_axis(axis: Any, ndim: int) -> int:
     return int(axis) % ndim
 
 
+def one_axis(x: Aval, axis: Any) -> dict[str, Any]:
+    """The attribute `axis` in normal form."""
+    return {"axis": normal_axis(axis, x.ndim)}
+
+
+def no_flop(ins: Any, outs: Any, attrs: Any) -> int:
+    """The cost of an operator that computes nothing."""
+    return 0
+
+
 def require_float(aval: Aval, what: str) -> None:
     """Raises DTypeError unless the dtype is a float."""
     if not is_float(aval.dtype):

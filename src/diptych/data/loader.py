@@ -15,7 +15,7 @@ class DataLoader:
 
     Parameters
     ----------
-    *arrays : array
+    *arrays : array or Tensor
         With equal first axes.
     batch_size : int
         At least 1.
@@ -52,11 +52,12 @@ class DataLoader:
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
+        arrays = tuple(getattr(a, "array", a) for a in arrays)
         lengths = [len(a) if getattr(a, "shape", ()) else None for a in arrays]
         if not arrays or len(set(lengths)) != 1 or lengths[0] is None:
             raise ShapeError(f"DataLoader: arrays must have equal first axes, got {lengths}")
-        if batch_size < 1:
-            raise ArgumentError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ArgumentError(f"DataLoader: batch_size must be at least 1, got {batch_size!r}")
         self.arrays, self.batch_size, self.shuffle = arrays, batch_size, shuffle
         self.seed, self.drop_last = seed, drop_last
         self.epoch = 0

@@ -206,6 +206,8 @@ def compile(
     """
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
+    if isinstance(passes, str):
+        passes = (passes,)
     chosen = None if passes is None else tuple(passes)
     for name in chosen or ():
         if name not in PASSES:

@@ -108,10 +108,9 @@ class Optimizer:
                 f"apply: one gradient per parameter is needed, got {len(given)} for "
                 f"{len(self.parameters)}"
             )
-        style = dispatch.style_of(*[g for g in given if g is not None])
-        if all(g is None for g in given):
-            style = dispatch.current()
-        return style.together(self.update(style, given))
+        known = [g for g in given if g is not None]
+        style = dispatch.style_of(*known)
+        return style.together(self.update(style, given) if known else [])
 
     def step(self) -> None:
         """Update every parameter from its ``.grad``, in eager code.
