@@ -299,3 +299,63 @@ def test_leaving_a_graph_by_an_error_restores_the_style():
     with pytest.raises(ZeroDivisionError), dt.static.Graph():
         raise ZeroDivisionError
     assert isinstance(dt.zeros((1,)), dt.Tensor)
+
+
+# -- sizes, gradients and failures -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", ["reference", "planned"])
+def test_a_dimension_of_a_pruned_placeholder_is_still_known(executor):
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", ("n",))
+        (d,) = dt.grad(x.sum(), x)
+    program = g.compile(d, executor=executor)
+    assert program.run({"x": np.ones(3, np.float32)}).tolist() == [1.0] * 3
+    with pytest.raises(FeedError, match="every dimension must be known, got none for 'n'"):
+        program.run({})
+
+
+@pytest.mark.parametrize("executor", ["reference", "planned"])
+def test_a_slice_that_comes_out_shorter_is_an_error(executor):
+    with dt.static.Graph() as g:
+        x, y = g.placeholder("x", ("n",)), g.placeholder("y", ("m",))
+        z = x[0 : y.shape[0]] + y
+    program = g.compile(z, executor=executor)
+    assert program.run({"x": [1.0, 2.0, 3.0], "y": [1.0, 1.0]}).tolist() == [2.0, 3.0]
+    with pytest.raises(ShapeError, match=r"getitem: result must have shape \(m,\) where m=3, n=1"):
+        program.run({"x": [1.0], "y": [1.0, 1.0, 1.0]})
+
+
+def test_gradients_stop_at_no_grad_and_stop_gradient():
+    with dt.static.Graph() as g:
+        w = g.placeholder("w", (2,))
+        with dt.no_grad():
+            h = w * 2
+        k = dt.stop_gradient(w * 2)
+        loss = (h * h).sum() + (k * k).sum()
+        gradients = dt.grad(loss, [w, h, k], allow_unused=True)
+    assert [v is None for v in gradients] == [True, False, False]
+    with pytest.raises(TypeError, match="alow_unused"):
+        dt.grad(loss, w, alow_unused=True)
+
+
+@pytest.mark.parametrize("executor", ["reference", "planned"])
+def test_a_run_that_fails_loses_nothing(executor):
+    held = Storage([1.0, 2.0])
+    with dt.static.Graph() as g:
+        a, i = g.variable(held), g.placeholder("i", (1,), "int64")
+        step = g.assign(a, a * 2)
+        y = dt.take(dt.ones((3,)) * 1.0, i)
+    program = g.compile([step, y], executor=executor)
+    with pytest.raises(dt.errors.RangeError):
+        program.run({"i": [9]})
+    assert held.array.tolist() == [1.0, 2.0]
+    program.run({"i": [1]})
+    assert held.array.tolist() == [2.0, 4.0]
+
+
+def test_a_placeholder_of_another_graph_is_no_key():
+    g, _, y = small()
+    _, other, _ = small()
+    with pytest.raises(FeedError, match="keys must be placeholders of the graph"):
+        g.compile(y).run({other: np.ones((1, 2), np.float32)})

@@ -1,11 +1,14 @@
 """The bridge: traces, guards, gradients through it, the off switch, and what it refuses."""
 
+import threading
+
 import numpy as np
 import pytest
 
 import diptych as dt
 from diptych.errors import DTypeError, GraphError, StaticValueError, TapeError, UnknownNameError
 from diptych.graphs.kernels import Recorder, recording
+from diptych.graphs.storage import Storage
 
 
 def leaf(*numbers):
@@ -254,3 +257,130 @@ def test_a_failed_trace_leaves_nothing_behind():
         f(dt.tensor([1.0]))
     fail.clear()
     assert f(dt.tensor([1.0])).tolist() == [2.0]
+
+
+# -- state, copies and threads ---------------------------------------------------------------
+
+
+def test_two_updates_in_one_trace_equal_two_eager_ones():
+    def train(compiled):
+        w = dt.nn.Parameter([1.0])
+        optimizer = dt.optim.SGD([w], lr=0.1)
+
+        def two(x):
+            for _ in range(2):
+                loss = ((w * x) * (w * x)).sum()
+                optimizer.minimize(loss)
+            return loss
+
+        loss = (dt.compile(two) if compiled else two)(dt.tensor([1.0]))
+        return loss.item(), w.item()
+
+    assert train(True) == train(False)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_higher_orders_with_respect_to_a_parameter(order):
+    w = dt.nn.Parameter(np.array(2.0))
+    found = []
+    for f in (lambda x: w**5 * x, dt.compile(lambda x: w**5 * x)):
+        y = f(dt.tensor(1.0))
+        for k in range(order):
+            (y,) = dt.grad(y, w, create_graph=k < order - 1)
+        found.append(y.item())
+    assert found[0] == pytest.approx(found[1], rel=1e-12)
+
+
+def test_a_storage_that_changes_before_the_backward_is_found():
+    scale = Storage(np.array(2.0, np.float32), "scale")
+    bias = dt.nn.Parameter([1.0], name="bias")
+    f = dt.compile(lambda x: (x * scale + bias).sum())
+    x = leaf(1.0)
+    y = f(x)
+    bias.storage.write(np.zeros(1, np.float32))  # which the backward pass does not read
+    y.backward()
+    y = f(x)
+    scale.write(5.0)
+    with pytest.raises(TapeError, match="'scale' at version 1"):
+        y.backward()
+
+
+@pytest.mark.parametrize("executor", ["reference", "planned"])
+def test_an_argument_over_a_variable_keeps_its_numbers(executor):
+    w = dt.nn.Parameter([1.0, 2.0])
+    optimizer = dt.optim.SGD([w], lr=0.5)
+
+    @dt.compile(executor=executor)
+    def step(old):
+        optimizer.minimize((w * w).sum())
+        return w - old
+
+    assert step(w.detach()).tolist() == [-1.0, -2.0]
+
+
+def test_what_is_no_gradient_does_not_record():
+    f = dt.compile(lambda x: (x * 2, dt.stop_gradient(x), dt.ones((2,)), np.zeros(1)))
+    a, b, c, d = f(leaf(1.0, 2.0))
+    assert [t.requires_grad for t in (a, b, c)] == [True, False, False]
+    d += 7
+    assert f(leaf(1.0, 2.0))[3].tolist() == [0.0]
+
+
+def test_changes_in_place_inside_a_trace_are_refused():
+    @dt.compile
+    def f(x):
+        x += 1
+        return x
+
+    with pytest.raises(GraphError, match="add: a static value cannot change in place"):
+        f(dt.tensor([1.0]))
+
+
+def test_a_method_and_a_module_can_be_compiled():
+    class Net(dt.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = dt.nn.Parameter([2.0])
+
+        @dt.compile
+        def forward(self, x):
+            return x * self.weight
+
+    net, other = Net(), Net()
+    other.weight.storage.write([5.0])
+    assert net(dt.tensor([3.0])).item() == 6.0 and other(dt.tensor([3.0])).item() == 15.0
+    net.weight = dt.nn.Parameter([10.0])
+    assert net(dt.tensor([3.0])).item() == 30.0
+    model = dt.compile(dt.nn.Linear(2, 2))
+    assert [name for name, _ in model.named_parameters()] == ["weight", "bias"]
+    model(dt.ones((1, 2)))
+    assert "matmul" in model.source
+    assert dt.compile(model).function is model.function
+
+
+def test_signed_zeros_are_different_arguments():
+    f = dt.compile(lambda x, a: x * a)
+    one = dt.tensor([1.0])
+    assert not np.signbit(f(one, 0.0).numpy()) and np.signbit(f(one, -0.0).numpy())
+
+
+def test_the_first_calls_may_come_from_several_threads():
+    for _ in range(10):
+        f = dt.compile(lambda x: (dt.tanh(x) * x).sum())
+        found, errors = [], []
+
+        def work(f=f, found=found, errors=errors):
+            try:
+                x = leaf(1.0, 2.0)
+                f(x).backward()
+                found.append(x.grad.tolist())
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not errors and all(g == found[0] for g in found)
+        assert "1 traces" in repr(f)

@@ -1,5 +1,6 @@
 """Eager: tensors, the tape, hooks, views, changes in place, and gradients of any order."""
 
+import gc
 import threading
 
 import numpy as np
@@ -298,3 +299,103 @@ def test_cuda_without_a_device():
 def test_cuda_round_trip():
     x = dt.tensor([1.0, 2.0]).cuda()
     assert (x * 2).cpu().tolist() == [2.0, 4.0]
+
+
+# -- what is held, freed and shared ----------------------------------------------------------
+
+
+def test_a_view_of_a_base_that_took_a_recorded_value_is_stale():
+    base = dt.zeros((2,))
+    view = base[0:1]
+    x = leaf(3.0)
+    base[0:1] = x
+    with pytest.raises(TapeError, match="view: its base must not change"):
+        view * x
+    with dt.no_grad():
+        w = leaf(1.0, 2.0)
+        seen = w[:1]
+        w += 1
+    assert (seen * x).tolist() == [6.0]  # taken without recording: it has no history to miss
+
+
+def test_backward_in_two_stretches():
+    x = leaf(2.0)
+    h = x * x
+    (g,) = dt.grad((h * h).sum(), h)
+    h.backward(g)
+    assert x.grad.tolist() == [32.0]
+
+
+def test_seeds_may_be_numbers_and_are_not_kept():
+    x = leaf(1.0)
+    (x * 1).sum().backward(2.0)
+    assert x.grad.tolist() == [2.0]
+    x.grad = None
+    seed = dt.tensor([1.0], dtype="float64")
+    (x + 1).backward(seed)
+    assert x.grad.dtype == np.float32
+    seed = dt.tensor([1.0])
+    x.grad = None
+    (x + 1).backward(seed)
+    x.grad *= 0
+    assert seed.tolist() == [1.0]
+    with pytest.raises(ShapeError, match="a cotangent must have its output's shape"):
+        (x + 1).backward(dt.ones((2,)))
+
+
+def test_retained_gradients_add_up_and_share_nothing():
+    x = leaf(1.0)
+    y = x + 2
+    y.retain_grad()
+    (y * 3).sum().backward(retain_graph=True)
+    x.grad *= 0
+    assert y.grad.tolist() == [3.0]
+    y.backward(dt.ones((1,)))
+    assert y.grad.tolist() == [4.0]
+
+
+def test_training_leaves_no_cycles_behind():
+    w = leaf(1.0, 2.0)
+
+    def step():
+        y = w * w
+        y.retain_grad()
+        y.register_hook(lambda g: g)
+        y.sum().backward()
+
+    step()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            step()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_hook_may_remove_itself():
+    x = leaf(1.0)
+    seen = []
+    handle = x.register_hook(lambda g: (seen.append("first"), handle.remove())[1])
+    x.register_hook(lambda g: seen.append("second"))
+    (x * 2).sum().backward()
+    assert seen == ["first", "second"]
+
+
+def test_grad_modes_as_statements_and_decorators():
+    x = leaf(1.0)
+    dt.set_grad_enabled(False)
+    assert not (x * 2).requires_grad
+    dt.set_grad_enabled(True)
+
+    @dt.no_grad
+    def bare(v):
+        return v * 2
+
+    @dt.no_grad()
+    def called(v):
+        return v * 2
+
+    assert not bare(x).requires_grad and not called(x).requires_grad
+    assert dt.is_grad_enabled()
