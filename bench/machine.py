@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-from ..graphs.devices import cuda_available
+from ..graphs.devices import cuda_device_count
 
 
 def versions() -> dict[str, str]:
@@ -84,12 +84,12 @@ def _compiler() -> str | None:
 
 
 def _cuda() -> str | None:
-    if not cuda_available():
+    if not cuda_device_count():
         return None
     import cupy
 
     properties = cupy.cuda.runtime.getDeviceProperties(0)
-    return f"{properties['name'].decode()} ({cupy.cuda.runtime.getDeviceCount()} devices)"
+    return f"{properties['name'].decode()} ({cuda_device_count()} devices)"
 
 
 def doctor() -> str:

@@ -87,14 +87,14 @@ def put(array: Any, device: Device) -> Any:
         return xp.asarray(array)
 
 
-def cuda_available() -> bool:
-    """Whether CuPy is installed and sees at least one CUDA device."""
+def cuda_device_count() -> int:
+    """How many CUDA devices CuPy sees; 0 without CuPy or a driver."""
     try:
         import cupy
 
-        return cupy.cuda.runtime.getDeviceCount() > 0
+        return cupy.cuda.runtime.getDeviceCount()
     except Exception:  # a missing module, a missing driver and a broken one all mean the same
-        return False
+        return 0
 
 
 def _cupy(device: Device) -> ModuleType:

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # Drawn tests run in both modes; only how much they draw differs.
         if _is_full(config) and getattr(item.obj, "is_hypothesis_test", False):  # type: ignore[attr-defined]
             item.add_marker("full")
-        if item.get_closest_marker("cuda") and not dt.cuda_available():
+        if item.get_closest_marker("cuda") and not dt.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device and CuPy"))
 
 

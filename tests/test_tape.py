@@ -287,7 +287,7 @@ def test_an_input_that_does_not_reach():
 
 
 def test_cuda_without_a_device():
-    if dt.cuda_available():
+    if dt.cuda.is_available():
         pytest.skip("a CUDA device is here")
     with pytest.raises(dt.errors.DeviceError, match="device: cuda:0 needs"):
         dt.tensor([1.0]).cuda()

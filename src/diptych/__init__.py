@@ -11,9 +11,9 @@ import builtins as _builtins
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
-from . import data, eager, errors, hybrid, nn, optim, static
+from . import cuda, data, eager, errors, hybrid, nn, optim, static
 from .eager import Node, Tensor, asarray, from_numpy, tensor
-from .graphs.devices import Device, cuda_available
+from .graphs.devices import Device
 from .graphs.dims import Dim
 from .graphs.dtypes import DTYPES as _DTYPES
 from .graphs.generator import Generator, manual_seed
@@ -31,7 +31,7 @@ globals().update(_DTYPES | _FUNCTIONS)
 
 __all__ = [
     "Device", "Dim", "Generator", "Node", "Parameter", "Storage", "Tensor", "asarray",
-    "compile", "cuda_available", "data", "eager", "enable_grad", "errors", "from_numpy", "grad",
+    "compile", "cuda", "data", "eager", "enable_grad", "errors", "from_numpy", "grad",
     "hybrid", "is_grad_enabled", "manual_seed", "nn", "no_grad", "optim", "rand", "randn",
     "set_grad_enabled", "static", "tensor",
     # What a star would bring in must not hide Python's own.
