@@ -92,6 +92,20 @@ def test_gradients_of_gradients(order):
     np.testing.assert_allclose(through(dt.compile(f)), through(f), rtol=1e-12)
 
 
+def test_later_differentiation_may_need_more_than_the_first():
+    f = dt.compile(lambda x, y: (x * x * y * y).sum())
+    seen = []
+    for second in (False, True):
+        x, y = leaf(2.0), leaf(3.0)
+        (g,) = dt.grad(f(x, y), x, create_graph=True)
+        seen.append([h.item() for h in dt.grad(g.sum(), [x, y] if second else x)])
+        # The seed records, too: an operand of the derivative that did not before.
+        seed = leaf(1.0)
+        (g,) = dt.grad(f(x, y).reshape(1), x, seed, create_graph=True)
+        seen.append([h.item() for h in dt.grad(g.sum(), [x, seed])])
+    assert seen == [[18.0], [18.0, 36.0], [18.0, 24.0], [18.0, 36.0]]
+
+
 def test_second_order_through_dropout_draws_the_same_mask():
     def penalty(f):
         dt.manual_seed(11)

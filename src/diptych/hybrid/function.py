@@ -85,8 +85,7 @@ class GraphFunction:
         self._forward_nodes = len(graph.nodes)
         self._position = {value: i for i, value in enumerate(inputs)}
         self._plain: Program | None = None
-        self._recorded: Program | None = None
-        self._kept: list[Value] = []
+        self._recorded: dict[tuple[bool, ...], tuple[Program, list[Value]]] = {}
         self._backwards: dict[Variant, Backward] = {}
         self._programs: dict[Variant, tuple[Program, list[Value], list[Storage]]] = {}
         self._depend: dict[tuple[bool, ...], list[bool]] = {}
@@ -103,10 +102,10 @@ class GraphFunction:
                 self._plain = self._compile(self.graph, self.inputs, self.outputs)
             return [Tensor(array) for array in self._plain.call(arrays)]
         needs = tuple(edge is not None for edge in edges)
-        forward = self._recorded or self._prepare(needs)
+        forward, keeps = self._recorded.get(needs) or self._prepare(needs)
         computed = forward.call(arrays)
         results = [Tensor(array) for array in computed[: len(self.outputs)]]
-        kept = dict(zip(self._kept, computed[len(self.outputs) :]))
+        kept = dict(zip(keeps, computed[len(self.outputs) :]))
         node = GraphNode(self, edges, operands, kept)
         for index, (recorded, result) in enumerate(zip(self._depending(needs), results)):
             if recorded:
@@ -188,26 +187,24 @@ class GraphFunction:
         return [f"# {title}\n{program.source}" for title, program in self._compiled_so_far()]
 
     def _compiled_so_far(self) -> list[tuple[str, Program]]:
-        found = [("forward", self._plain), ("forward, recorded", self._recorded)]
+        found = [("forward", self._plain)]
+        found += [("forward, recorded", p) for p, _ in self._recorded.values()]
         found += [(f"backward {i}", p) for i, (p, *_) in enumerate(self._programs.values())]
         return [(title, program) for title, program in found if program is not None]
 
-    def _prepare(self, needs: tuple[bool, ...]) -> Program:
-        """Compile the forward pass that keeps what a full backward pass reads."""
+    def _prepare(self, needs: tuple[bool, ...]) -> tuple[Program, list[Value]]:
+        """The forward pass for operands that record, and what it keeps for a full backward."""
         with self._lock:
-            if self._recorded is None:
-                self._recorded = self._compile_recorded(needs)
-            return self._recorded
+            if needs not in self._recorded:
+                self._recorded[needs] = self._compile_recorded(needs)
+            return self._recorded[needs]
 
-    def _compile_recorded(self, needs: tuple[bool, ...]) -> Program:
+    def _compile_recorded(self, needs: tuple[bool, ...]) -> tuple[Program, list[Value]]:
         full = self.backward((tuple(self._depending(needs)), needs))
         reads = self._crossing(full.present)
         state = set(self._state)
-        self._kept = [
-            *self._state,
-            *(v for v in reads if v not in self._position and v not in state),
-        ]
-        return self._compile(self.graph, self.inputs, [*self.outputs, *self._kept])
+        kept = [*self._state, *(v for v in reads if v not in self._position and v not in state)]
+        return self._compile(self.graph, self.inputs, [*self.outputs, *kept]), kept
 
     def _program(self, variant: Variant) -> tuple[Program, list[Value], list[Storage]]:
         with self._lock:
