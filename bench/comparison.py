@@ -25,7 +25,9 @@ SCHEMA = 1
 CERTIFIED_STEPS = 50
 COLD_STARTS = 5
 WARMUP_STEPS = 10
-BLOCKS = 30
+MOST_BLOCKS = 30
+# The first step of a block finds cold caches; the median of a few does not see it.
+LEAST_STEPS_A_BLOCK = 5
 STARTS = ("build_s", "compile_s", "first_step_s")
 
 
@@ -41,7 +43,7 @@ class Comparison:
     executor : str
         Of the timing stage.
     steps : int
-        Of training in the timing stage; at least 20.
+        Of training in the timing stage; at least 12.
     threads : int
     device : str
     progress : Progress, optional
@@ -116,7 +118,8 @@ class Comparison:
             for mode, handle in crew.items():
                 self._guard(mode, _warm_up, handle)
             left = self.steps - 1 - WARMUP_STEPS
-            sizes = [len(block) for block in np.array_split(np.arange(left), BLOCKS)]
+            blocks = max(1, min(MOST_BLOCKS, left // LEAST_STEPS_A_BLOCK))
+            sizes = [len(block) for block in np.array_split(np.arange(left), blocks)]
             for turn, size in enumerate(self._progress(sizes, f"{self.name}: steps")):
                 for mode in self._order(turn):
                     self._guard(mode, self._block, mode, crew[mode], size)
@@ -134,8 +137,7 @@ class Comparison:
         return alive[shift:] + alive[:shift]
 
     def _block(self, mode: str, handle: Handle, size: int) -> None:
-        if size:
-            self._blocks[mode].append(handle.ask("steps", count=size))
+        self._blocks[mode].append(handle.ask("steps", count=size))
 
     def _finish(self, mode: str, handle: Handle) -> None:
         with tempfile.TemporaryDirectory() as folder:
