@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,8 @@ class Report:
     def save_json(self, path: str | Path) -> None:
         """Write the results: an object for one workload, a list for several."""
         plain = self.results[0] if len(self.results) == 1 else self.results
-        Path(path).write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(_finite(plain), indent=1, allow_nan=False)
+        Path(path).write_text(text + "\n", encoding="utf-8")
 
     def save_html(self, path: str | Path) -> None:
         """Write a page that stands alone."""
@@ -129,6 +131,15 @@ def compare(
     options = {"modes": modes, "executor": executor, "threads": threads, "device": device}
     with on_terminal() as progress:
         return _run(sources, steps, options, progress)
+
+
+def _finite(data: Any) -> Any:
+    """Plain data with None for numbers that JSON cannot write."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _sources(what: Any, name: str) -> list[tuple[Any, str, str, int]]:

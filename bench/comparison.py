@@ -113,8 +113,11 @@ class Comparison:
             handle.close()
 
     def _time(self) -> None:
-        crew = {mode: self._handle(mode) for mode in self.modes if mode not in self._skipped}
+        crew: dict[str, Handle] = {}
         try:
+            for mode in self.modes:
+                if mode not in self._skipped:
+                    crew[mode] = self._handle(mode)
             for mode, handle in crew.items():
                 self._guard(mode, _warm_up, handle)
             left = self.steps - 1 - WARMUP_STEPS
@@ -211,13 +214,17 @@ class Comparison:
         return list(zip(self._medians("eager"), self._medians(mode)))
 
     def _difference(self, mode: str) -> float | None:
-        """Largest absolute difference of losses and final weights from the first mode's."""
+        """Largest absolute difference of losses and final weights from the first mode's.
+
+        None where there is none that is finite.
+        """
         first = next(iter(self._ends))
         pairs: Iterable[tuple[Any, Any]] = [
             (self._ends[first]["losses"], self._ends[mode]["losses"]),
             *zip(self._weights[first], self._weights[mode]),
         ]
-        return max(float(np.max(np.abs(np.subtract(a, b)), initial=0)) for a, b in pairs)
+        largest = np.max([np.max(_distance(a, b), initial=0) for a, b in pairs])
+        return float(largest) if np.isfinite(largest) else None
 
     def _break_even(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Per graph mode, the steps after which building it has paid against eager.
@@ -239,6 +246,13 @@ class Comparison:
 
     def _start_costs(self, mode: str) -> list[float]:
         return [start_cost(start) for start in self._starts[mode]]
+
+
+def _distance(a: Any, b: Any) -> np.ndarray:
+    """Absolute differences; none where both are the same infinity or both no number."""
+    a, b = np.asarray(a), np.asarray(b)
+    with np.errstate(invalid="ignore"):
+        return np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0, np.abs(a - b))
 
 
 def _warm_up(handle: Handle) -> None:

@@ -62,13 +62,14 @@ def median_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     """
     ordered = sorted(values)
     n = len(ordered)
-    k, tail = 1, 2 * 0.5**n
+    # Whole numbers until the last division: 0.5**n underflows for long lists.
+    k, tail = 1, 2
     while k < n - k:
-        following = tail + 2 * math.comb(n, k) * 0.5**n
-        if 1 - following < level:
+        following = tail + 2 * math.comb(n, k)
+        if 1 - following / 2**n < level:
             break
         k, tail = k + 1, following
-    return Interval(median(ordered), ordered[k - 1], ordered[n - k], max(0.0, 1 - tail))
+    return Interval(median(ordered), ordered[k - 1], ordered[n - k], max(0.0, 1 - tail / 2**n))
 
 
 def difference(point: float, a: Sequence[float], b: Sequence[float]) -> Interval:

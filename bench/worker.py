@@ -35,7 +35,7 @@ def serve(connection: Connection, build: Callable[[], Task], options: dict[str, 
     An error is an answer, too: ``{"error": text}``; the worker ends after it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    worker = Worker(build, **options)
+    worker: Worker | None = None
     with threadpoolctl.threadpool_limits(options["threads"]):
         while True:
             try:
@@ -45,13 +45,13 @@ def serve(connection: Connection, build: Callable[[], Task], options: dict[str, 
             if request["do"] == "end":
                 return
             try:
+                worker = worker or Worker(build, **options)
                 answer = getattr(worker, request["do"])(**request.get("with", {}))
+                reply, ended = json.dumps({"answer": answer}), False
             except Exception as error:
-                reply, ended = {"error": _described(error)}, True
-            else:
-                reply, ended = {"answer": answer}, False
+                reply, ended = json.dumps({"error": _described(error)}), True
             try:
-                connection.send_bytes(json.dumps(reply).encode())
+                connection.send_bytes(reply.encode())
             except OSError:  # the parent was interrupted and no longer listens
                 return
             if ended:

@@ -321,11 +321,29 @@ class Tensor(Operand):
     def __itruediv__(self, other: Any) -> Tensor:
         return self._become(ops.divide(self._before_change("divide"), other))
 
+    def __ipow__(self, other: Any) -> Tensor:
+        return self._become(ops.power(self._before_change("power"), other))
+
+    def __imatmul__(self, other: Any) -> Tensor:
+        return self._become(ops.matmul(self._before_change("matmul"), other))
+
+    def __iand__(self, other: Any) -> Tensor:
+        return self._become(ops.logical_and(self._before_change("logical_and"), other))
+
+    def __ior__(self, other: Any) -> Tensor:
+        return self._become(ops.logical_or(self._before_change("logical_or"), other))
+
     def copy_(self, other: Any) -> Tensor:
         """Take the numbers of `other`, broadcast to this shape, in place."""
         return self._become(ops.setitem(self._before_change("copy_"), other, (Ellipsis,)))
 
     def _before_change(self, name: str) -> Tensor:
+        flags = getattr(self.array, "flags", None)
+        if not getattr(flags, "writeable", True):
+            raise TapeError(
+                f"{name}: only writeable memory can change in place, got a read-only or broadcast "
+                "view; clone it"
+            )
         if mode.enabled and self.requires_grad and self.is_leaf:
             raise TapeError(
                 f"{name}: a leaf that records must not change in place, got requires_grad=True; "

@@ -150,6 +150,18 @@ class Value(Operand):
     def __itruediv__(self, other: Any) -> Any:
         raise self._fixed("divide", "write x = x / y")
 
+    def __ipow__(self, other: Any) -> Any:
+        raise self._fixed("power", "write x = x ** y")
+
+    def __imatmul__(self, other: Any) -> Any:
+        raise self._fixed("matmul", "write x = x @ y")
+
+    def __iand__(self, other: Any) -> Any:
+        raise self._fixed("logical_and", "write x = x & y")
+
+    def __ior__(self, other: Any) -> Any:
+        raise self._fixed("logical_or", "write x = x | y")
+
     def _fixed(self, operator: str, remedy: str) -> GraphError:
         return GraphError(
             f"{operator}: a static value cannot change in place, got {self.name}; {remedy}"

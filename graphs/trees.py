@@ -1,4 +1,4 @@
-"""Nested containers of operands: lists, tuples and dicts, taken apart and put together again."""
+"""Nested containers of operands: lists, tuples, named tuples and dicts, taken apart and rebuilt."""
 
 from __future__ import annotations
 
@@ -33,6 +33,9 @@ def _structure(tree: Any, leaves: list[Any]) -> Structure:
         return (dict, tuple(tree), tuple(_structure(v, leaves) for v in tree.values()))
     if type(tree) in (list, tuple):
         return (type(tree), None, tuple(_structure(v, leaves) for v in tree))
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        kind: Any = type(tree)
+        return (kind._make, None, tuple(_structure(v, leaves) for v in tree))
     leaves.append(tree)
     return None
 

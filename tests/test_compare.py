@@ -66,6 +66,7 @@ def test_the_interval_covers_as_often_as_it_says():
         assert found[0].level >= 0.95
         assert abs(covered - found[0].level) < 0.02
     assert median_interval([1.0, 2.0]).level == 0.5
+    assert median_interval(list(range(3000))).level >= 0.95
 
 
 @pytest.mark.parametrize(
@@ -315,6 +316,22 @@ def test_the_other_commands(capsys):
     assert "digits-mlp" in capsys.readouterr().out
     assert cli.main(["doctor"]) == 0
     assert "blas" in capsys.readouterr().out
+
+
+def test_weights_that_are_no_numbers_are_not_hidden(tmp_path):
+    def build():
+        task = small()()
+        task.optimizer.parameters[0].storage.array[:] = np.nan
+        return task
+
+    report = dt.compare(build, modes=["eager", "static"], steps=20)
+    [result] = report.results
+    assert result["identical"] is True  # not a number in both, bit for bit
+    assert result["rows"][1]["numeric_diff"] == 0.0
+    report.save_json(tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text())["rows"][0]["loss_last"] is None
+    pair = comparison._distance([1.0, np.nan, np.inf], [np.nan, np.nan, np.inf])
+    assert np.isnan(pair[0]) and pair[1:].tolist() == [0.0, 0.0]
 
 
 def test_an_interrupt_keeps_what_was_measured(monkeypatch):

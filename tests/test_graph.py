@@ -359,3 +359,18 @@ def test_a_placeholder_of_another_graph_is_no_key():
     _, other, _ = small()
     with pytest.raises(FeedError, match="keys must be placeholders of the graph"):
         g.compile(y).run({other: np.ones((1, 2), np.float32)})
+
+
+@pytest.mark.parametrize("executor", ["reference", "planned"])
+def test_memory_that_no_array_owns_may_be_shared(executor):
+    buffer = np.ones(3, np.float32).tobytes()
+    block = bytearray(buffer)
+    s, t = (Storage(np.frombuffer(block, np.float32)) for _ in range(2))
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (3,))
+        step = g.assign(s, g.variable(s) + x)
+        fetches = [step, g.variable(t) * 10, x * 10]
+    program = g.compile(fetches, executor=executor)
+    _, ten, fed = program.run({"x": np.frombuffer(block, np.float32)})
+    assert ten.tolist() == fed.tolist() == [10.0] * 3
+    assert s.array.tolist() == t.array.tolist() == [2.0] * 3

@@ -1,6 +1,8 @@
 """The bridge: traces, guards, gradients through it, the off switch, and what it refuses."""
 
+import copy
 import threading
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -398,3 +400,51 @@ def test_the_first_calls_may_come_from_several_threads():
             thread.join()
         assert not errors and all(g == found[0] for g in found)
         assert "1 traces" in repr(f)
+
+
+def test_a_compiled_child_belongs_to_the_tree():
+    class Net(dt.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = dt.compile(dt.nn.Linear(2, 1))
+
+        def forward(self, x):
+            return self.inner(x)
+
+    net = Net()
+    assert list(net.state_dict()) == ["inner.weight", "inner.bias"]
+    assert "traces" in repr(net.inner)
+    net.eval()
+    assert net.inner.training is False
+    twin = copy.deepcopy(net)
+    assert (twin(dt.ones((1, 2))).detach().numpy() == net(dt.ones((1, 2))).detach().numpy()).all()
+    net.inner.weight = dt.nn.Parameter([[0.0, 0.0]])
+    net.inner.bias.storage.write([7.0])
+    assert net(dt.ones((1, 2))).tolist() == [[7.0]]
+
+
+def test_named_tuples_are_containers_and_other_objects_are_refused():
+    Pair = namedtuple("Pair", "first second")
+    f = dt.compile(lambda x: Pair(x * 2, Pair(x, 3)))
+    for number in (1.0, 5.0):
+        found = f(dt.tensor([number]))
+        assert isinstance(found, Pair) and found.first.tolist() == [2 * number]
+        assert found.second.second == 3
+
+    class Box:
+        def __init__(self, content):
+            self.content = content
+
+    with pytest.raises(DTypeError, match="compile: results must be tensors, plain data"):
+        dt.compile(lambda x: Box(x * 2))(dt.tensor([1.0]))
+
+
+def test_numpy_scalars_are_told_apart_by_their_bits():
+    f = dt.compile(lambda x, s: x / s)
+    x = dt.tensor([1.0])
+    with np.errstate(divide="ignore"):
+        found = [f(x, np.float32(s)).item() for s in (0.0, -0.0)]
+    assert found == [np.inf, -np.inf]
+    for _ in range(3):
+        f(x, np.float32("nan"))
+    assert "3 traces" in repr(f)

@@ -399,3 +399,25 @@ def test_grad_modes_as_statements_and_decorators():
 
     assert not bare(x).requires_grad and not called(x).requires_grad
     assert dt.is_grad_enabled()
+
+
+def test_every_in_place_operator_changes_what_all_names_see():
+    x = dt.tensor([2.0, 3.0])
+    y = x
+    y **= 2
+    assert x.tolist() == [4.0, 9.0]
+    flags = dt.tensor([True, False])
+    same = flags
+    same |= dt.tensor([True, True])
+    same &= dt.tensor([False, True])
+    assert flags.tolist() == [False, True]
+    matrix = dt.tensor([[0.0, 1.0], [1.0, 0.0]])
+    same = matrix
+    same @= dt.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert matrix.tolist() == [[3.0, 4.0], [1.0, 2.0]]
+
+
+def test_read_only_memory_cannot_change():
+    spread = dt.broadcast_to(dt.tensor([1.0]), (3,))
+    with pytest.raises(TapeError, match="add: only writeable memory can change in place"):
+        spread += 1

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...graphs.interpreter import resolve, source_array, viewed
 from ...graphs.ir import PLACEHOLDER, VARIABLE, Graph, Node, Value
-from ...graphs.kernels import owner, touched_bytes
+from ...graphs.kernels import shares_memory, touched_bytes
 from ...graphs.ops.core import Bound
 from ...graphs.storage import Storage
 
@@ -234,10 +234,13 @@ class _Planner:
 
     def _overlapping(self) -> set[int]:
         """Ids of storages whose memory another storage of the graph shares."""
-        owners: dict[int, list[int]] = {}
-        for storage, _ in self.graph.variables:
-            owners.setdefault(id(owner(storage.array)), []).append(id(storage))
-        return {s for sharers in owners.values() if len(sharers) > 1 for s in sharers}
+        held = [storage for storage, _ in self.graph.variables]
+        shared = set()
+        for i, a in enumerate(held):
+            for b in held[:i]:
+                if shares_memory(a.array, b.array):
+                    shared |= {id(a), id(b)}
+        return shared
 
     def _may_overwrite(self, node: Node, target: Node) -> bool:
         """Whether a node may compute straight into the variable that its result is assigned to."""

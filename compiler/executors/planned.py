@@ -75,7 +75,9 @@ class _Plan:
         self._storages = [storage for storage, _ in graph.variables]
         self._arrays = [storage.array for storage in self._storages]
         self._written = {id(e.attrs["storage"]): e.attrs["storage"] for e in graph.effects}.values()
-        self._owners = {id(owner(storage.array)) for storage in self._written}
+        changed = [storage.array for storage in self._written]
+        self._owners = {id(owner(array)) for array in changed}
+        self._foreign = not all(_owns(array) for array in changed)
         self._free: list[Callable[..., list[Any]]] = [self._instance()]
 
     def is_current(self) -> bool:
@@ -88,7 +90,7 @@ class _Plan:
         except IndexError:
             step = self._instance()
         # A feed over a variable's memory must keep its numbers while the variable changes.
-        feeds = [f.copy() if id(owner(f)) in self._owners else f for f in feeds]
+        feeds = [f.copy() if self._overlaps(f) else f for f in feeds]
         try:
             results = step(*feeds)
         except DiptychError as error:
@@ -102,6 +104,14 @@ class _Plan:
         if observer is not None:
             observer.note_program(self.memory.counts, results)
         return results
+
+    def _overlaps(self, feed: Any) -> bool:
+        """Whether a feed may lie in the memory of a variable that the run writes."""
+        if id(owner(feed)) in self._owners:
+            return True
+        # Memory that no array owns, such as a buffer's, may be shown by many.
+        foreign = self._foreign or not _owns(feed)
+        return foreign and any(np.may_share_memory(feed, s.array) for s in self._written)
 
     def _instance(self) -> Callable[..., list[Any]]:
         """The code with an arena of its own."""
@@ -219,6 +229,14 @@ class _Writer:
     def _add(self, node: Node, line: str) -> None:
         self.lines.append(line)
         self._nodes.append(node)
+
+
+def _owns(array: Any) -> bool:
+    """Whether the memory of an array is an array's own."""
+    if not isinstance(array, np.ndarray):
+        return True
+    root = owner(array)
+    return isinstance(root, np.ndarray) and bool(root.flags.owndata)
 
 
 def _aligned_bytes(nbytes: int) -> np.ndarray:

@@ -8,15 +8,19 @@ depend on the strides of the result, too, so this rule is what makes an executor
 buffers give the bits that eager code gives.
 """
 
-from .launch import Recorder, copied, launch, owner, recorder, recording, shares, touched_bytes
+from .launch import (
+    Recorder,
+    copied,
+    launch,
+    owner,
+    recorder,
+    recording,
+    shares,
+    shares_memory,
+    touched_bytes,
+)  # fmt: skip
 
 __all__ = [
-    "Recorder",
-    "copied",
-    "launch",
-    "owner",
-    "recorder",
-    "recording",
-    "shares",
+    "Recorder", "copied", "launch", "owner", "recorder", "recording", "shares", "shares_memory",
     "touched_bytes",
-]
+]  # fmt: skip

@@ -211,6 +211,13 @@ def shares(result: Any, read: Any) -> bool:
     return result is read or (result.base is not None and result.base is owner(read))
 
 
+def shares_memory(a: Any, b: Any) -> bool:
+    """Whether two arrays may lie in the same memory; by address ranges, so never wrongly no."""
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.may_share_memory(a, b)
+    return owner(a) is owner(b)
+
+
 def touched_bytes(array: Any) -> int:
     """Bytes of distinct elements: a broadcast operand is read once."""
     distinct = [n for n, stride in zip(array.shape, array.strides) if stride != 0 or n == 0]

@@ -22,6 +22,7 @@ from ..graphs.modes import is_grad_enabled
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.trees import flatten, unflatten
+from ..nn import Module
 from .function import GraphFunction
 from .switch import is_disabled
 
@@ -98,6 +99,17 @@ class CompiledFunction:
             raise AttributeError(name)
         return getattr(self.function, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Attributes of a compiled module are the module's own."""
+        if name.startswith("_") or name == "function" or not isinstance(self.function, Module):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self.function, name, value)
+
+    def __reduce__(self) -> Any:
+        # A copy traces anew: what was traced reads the parameters of the original.
+        return (CompiledFunction, (self.function, self._executor, self._passes))
+
     def _trace(self, leaves: list[Any], structure: Any) -> Entry:
         graph = Graph()
         graph.is_trace = True
@@ -111,7 +123,7 @@ class CompiledFunction:
         args, kwargs = unflatten(structure, traced)
         with watching() as reads, graph.building():
             results, shape = flatten(self.function(*args, **kwargs))
-            results = [graph.lift(r, "compile") if isinstance(r, Operand) else r for r in results]
+            results = [_result(graph, r) for r in results]
         outputs = [r for r in results if isinstance(r, Value)]
         return Entry(
             signature=", ".join(_show(leaf) for leaf in leaves),
@@ -194,7 +206,7 @@ def compile(
     GraphError
         When it mixes in a tensor that is neither an argument nor a parameter.
     DTypeError
-        When an argument is neither an array nor hashable.
+        When an argument is neither an array nor hashable, or a result is an object of another kind.
 
     Examples
     --------
@@ -224,6 +236,18 @@ def compile(
 _COMPUTED = object()
 
 
+def _result(graph: Graph, result: Any) -> Any:
+    """A result of a traced function: a value of its graph, or plain data."""
+    if isinstance(result, Operand):
+        return graph.lift(result, "compile")
+    if result is None or isinstance(result, str | int | float | np.ndarray | np.generic):
+        return result
+    raise DTypeError(
+        "compile: results must be tensors, plain data, or lists, tuples, named tuples and dicts of "
+        f"them, got {type(result).__name__}"
+    )
+
+
 def _fresh(constant: Any) -> Any:
     """What a trace found to be no tensor: an array as a new one, like the function would make."""
     return constant.copy() if isinstance(constant, np.ndarray) else constant
@@ -242,6 +266,8 @@ def _key(leaf: Any) -> Any:
         return (_aval(leaf), leaf.requires_grad)
     if isinstance(leaf, np.ndarray):
         return (_aval(leaf), False)
+    if isinstance(leaf, np.generic):
+        return (type(leaf), leaf.tobytes())
     try:
         hash(leaf)
     except TypeError:

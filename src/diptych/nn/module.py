@@ -61,7 +61,10 @@ class Module:
         elif isinstance(value, Storage):
             self._storages[name] = value
             value.name = value.name or name
-        elif isinstance(value, Module):
+        elif isinstance(value, Module) or isinstance(getattr(value, "function", None), Module):
+            if not isinstance(value, Module):  # a compiled module: called as such, but of the tree
+                object.__setattr__(self, name, value)
+                value = value.function
             self._modules[name] = value
             for path, storage in value._state().items():
                 if storage.name == path:  # not yet named by another parent
