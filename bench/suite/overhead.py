@@ -8,7 +8,7 @@ import diptych as dt
 class Dispatch:
     """Operators without gradient; NumPy's own call beside them."""
 
-    params = ((1,), (16, 16))
+    params = (((1,), (16, 16)),)
     param_names = ("shape",)
 
     def setup(self, shape):
@@ -31,7 +31,7 @@ class Dispatch:
 class Backward:
     """A chain of 198 operators, forward and backward; divide by 198 for a node's cost."""
 
-    params = ((1,), (16, 16))
+    params = (((1,), (16, 16)),)
     param_names = ("shape",)
 
     def setup(self, shape):
