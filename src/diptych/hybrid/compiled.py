@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import update_wrapper
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from ..graphs.modes import is_grad_enabled
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.trees import flatten, unflatten
-from ..nn import Module
 from .function import GraphFunction
 from .switch import is_disabled
 
@@ -101,7 +100,8 @@ class CompiledFunction:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Attributes of a compiled module are the module's own."""
-        if name.startswith("_") or name == "function" or not isinstance(self.function, Module):
+        own = name.startswith("_") or name == "function"
+        if own or isinstance(self.function, FunctionType | MethodType):
             object.__setattr__(self, name, value)
         else:
             setattr(self.function, name, value)
