@@ -421,3 +421,14 @@ def test_read_only_memory_cannot_change():
     spread = dt.broadcast_to(dt.tensor([1.0]), (3,))
     with pytest.raises(TapeError, match="add: only writeable memory can change in place"):
         spread += 1
+
+
+def test_views_of_memory_that_no_array_owns_are_views():
+    x = dt.asarray(np.frombuffer(bytearray(8), np.float32))
+    w = leaf(1.0, 2.0)
+    product = (x * w).sum()
+    view = x[:1]
+    view += 1
+    assert x.tolist() == [1.0, 0.0]
+    with pytest.raises(TapeError, match="multiply: a value saved"):
+        product.backward()

@@ -12,11 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from ...graphs.interpreter import resolve, source_array, viewed
 from ...graphs.ir import PLACEHOLDER, VARIABLE, Graph, Node, Value
-from ...graphs.kernels import shares_memory, touched_bytes
+from ...graphs.kernels import shares, shares_memory, touched_bytes
 from ...graphs.ops.core import Bound
 from ...graphs.storage import Storage
 
@@ -161,7 +159,7 @@ class _Planner:
         if node.op.view:
             source = self.layouts[node.inputs[0]]
             view = bound.kernel(source)
-            if view is source or (view.base is not None and np.may_share_memory(view, source)):
+            if shares(view, source):
                 self.layouts[value] = view
                 return self.root[node.inputs[0]]
         self.layouts[value] = aval.device.xp.empty(aval.shape, aval.dtype)

@@ -16,7 +16,7 @@ import numpy as np
 from ...graphs.errors import DiptychError
 from ...graphs.interpreter import MOST_SIZES, owns_memory
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
-from ...graphs.kernels import owner, recorder
+from ...graphs.kernels import owner, recorder, shares_memory
 from .memory import ALIGNMENT, MemoryPlan, plan_memory
 
 _FILE = "<diptych planned>"
@@ -111,7 +111,7 @@ class _Plan:
             return True
         # Memory that no array owns, such as a buffer's, may be shown by many.
         foreign = self._foreign or not _owns(feed)
-        return foreign and any(np.may_share_memory(feed, s.array) for s in self._written)
+        return foreign and any(shares_memory(feed, s.array) for s in self._written)
 
     def _instance(self) -> Callable[..., list[Any]]:
         """The code with an arena of its own."""
@@ -233,10 +233,7 @@ class _Writer:
 
 def _owns(array: Any) -> bool:
     """Whether the memory of an array is an array's own."""
-    if not isinstance(array, np.ndarray):
-        return True
-    root = owner(array)
-    return isinstance(root, np.ndarray) and bool(root.flags.owndata)
+    return not isinstance(array, np.ndarray) or bool(owner(array).flags.owndata)
 
 
 def _aligned_bytes(nbytes: int) -> np.ndarray:

@@ -208,7 +208,7 @@ def recording(recorder: Recorder) -> Iterator[Recorder]:
 
 def shares(result: Any, read: Any) -> bool:
     """Whether a kernel's result is a view of what it read, or the very array."""
-    return result is read or (result.base is not None and result.base is owner(read))
+    return owner(result) is owner(read)
 
 
 def shares_memory(a: Any, b: Any) -> bool:
@@ -240,5 +240,10 @@ def _digest(bound: Bound, arrays: tuple[Any, ...]) -> bytes:
 
 
 def owner(array: Any) -> Any:
-    """The array whose memory this one shows; itself if it is no view."""
-    return array if array.base is None else array.base
+    """The array whose memory this one shows, through any views; itself if it is no view.
+
+    It need not own the memory: an array over a buffer is its own owner here.
+    """
+    while isinstance(array.base, type(array)):
+        array = array.base
+    return array
