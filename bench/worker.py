@@ -158,6 +158,7 @@ class Worker:
             "operators": recorder.operators,
             "launches": recorder.launches,
             "bytes_moved": recorder.bytes_moved,
+            "flop": recorder.flop,
             "allocations": recorder.allocations,
             "memory_timeline": recorder.timeline,
             "graph_svg": mode.graph_svg(),

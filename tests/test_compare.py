@@ -160,7 +160,7 @@ def test_counters_are_exact_and_repeat(mode, executor):
     for step in range(3):
         with recording(Recorder()) as r:
             running.step(task.batch(step))
-        counts.append((r.operators, r.launches, r.allocations, r.bytes_moved, r.peak_bytes))
+        counts.append((r.operators, r.launches, r.allocations, r.bytes_moved, r.flop, r.peak_bytes))
     assert counts[1] == counts[2]
     assert all(n > 0 for n in counts[1])
 
@@ -174,6 +174,7 @@ def test_counters_by_hand():
         z = z.sum()
     assert (recorder.operators, recorder.launches, recorder.allocations) == (4, 3, 3)
     assert recorder.bytes_moved == (800) + (1200) + (400 + 4)
+    assert recorder.flop == 100 + 100 + 100  # one an element; a sum reads each once
     assert recorder.timeline == [400, 800, 800, 404]
     assert recorder.peak_bytes == 800
 
@@ -187,6 +188,7 @@ def test_the_plan_counts_what_it_allocates():
         program.run({"x": np.ones((10, 10), np.float32)})
     assert (recorder.operators, recorder.launches, recorder.allocations) == (3, 3, 2)
     assert recorder.peak_bytes == 400 + 400 + 4
+    assert recorder.flop == 100 + 2 * 10 * 10 * 10 + 100
 
 
 # -- compare ---------------------------------------------------------------------------------

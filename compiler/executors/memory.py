@@ -52,7 +52,7 @@ class Counts:
 
     Attributes
     ----------
-    operators, launches, bytes_moved : int
+    operators, launches, bytes_moved, flop : int
         As `graphs.kernels.Recorder` counts them.
     arena_bytes : int
     profile : list of int
@@ -62,6 +62,7 @@ class Counts:
     operators: int = 0
     launches: int = 0
     bytes_moved: int = 0
+    flop: int = 0
     arena_bytes: int = 0
     profile: list[int] = field(default_factory=list)
 
@@ -303,6 +304,7 @@ class _Planner:
                 counts.launches += 1
                 arrays = [self.layouts[v] for v in (*node.inputs, *node.outputs)]
                 counts.bytes_moved += sum(map(touched_bytes, arrays))
+                counts.flop += int(self.plan.bounds[node.id].flop)
                 returned += sum(
                     self.layouts[v].nbytes for v in node.outputs if v not in self.plan.homes
                 )

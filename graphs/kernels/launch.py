@@ -66,6 +66,8 @@ class Recorder:
         Operators applied, kernels that computed (views do not), and arrays allocated.
     bytes_moved : int
         Read and written by the kernels that computed; a repeated element counts once.
+    flop : int
+        Floating-point operations, by the operators' cost rules.
     live_bytes : int
         Allocated by kernels and still alive.
     timeline : list of int
@@ -73,7 +75,7 @@ class Recorder:
     """
 
     def __init__(self) -> None:
-        self.operators = self.launches = self.allocations = self.bytes_moved = 0
+        self.operators = self.launches = self.allocations = self.bytes_moved = self.flop = 0
         self.live_bytes = self._most_live = 0
         self._arenas: dict[int, int] = {}
         self.timeline: list[int] = []
@@ -93,6 +95,7 @@ class Recorder:
         if fresh:
             self.launches += 1
             self.bytes_moved += sum(map(touched_bytes, (*reads, *results)))
+            self.flop += int(bound.flop)
         sources = tuple(map(self._source, reads))
         call = Launch(_digest(bound, (*reads, *results)), sources, bound.op.structural or not fresh)
         for result in results:
@@ -108,14 +111,15 @@ class Recorder:
         Parameters
         ----------
         counts : object
-            With `operators`, `launches`, `bytes_moved`, `arena_bytes`, and `profile`: bytes in use
-            after each operator.
+            With `operators`, `launches`, `bytes_moved`, `flop`, `arena_bytes`, and `profile`: bytes
+            in use after each operator.
         results : list of arrays
             What the run allocated and gave back.
         """
         self.operators += counts.operators
         self.launches += counts.launches
         self.bytes_moved += counts.bytes_moved
+        self.flop += counts.flop
         self._arenas[id(counts)] = counts.arena_bytes
         self.timeline.extend(self.live_bytes + in_use for in_use in counts.profile)
         for result in results:
