@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import Any
 
-from ..graphs.autodiff import as_list, seeds_for, total, unreached
+from ..graphs.autodiff import as_list, met, seeds_for, unreached
 from ..graphs.errors import TapeError
 from ..graphs.modes import GradMode
 from .tape import Node
@@ -116,12 +116,13 @@ def _sweep(
     its node is reached; there is no recursion, so a chain may be of any length.
     """
     useful = None if wanted is None else _useful(outputs, wanted)
-    met: dict[tuple[int, int], tuple[Any, list[Any]]] = {}
+    arrived: dict[tuple[int, int], tuple[Any, Any]] = {}
     heap: list[tuple[int, Node]] = []
     queued: set[int] = set()
 
     def give(source: Any, index: int, cotangent: Any) -> None:
-        met.setdefault((id(source), index), (source, []))[1].append(cotangent)
+        key = (id(source), index)
+        arrived[key] = (source, met(arrived[key][1] if key in arrived else None, cotangent))
         if isinstance(source, Node) and id(source) not in queued:
             queued.add(id(source))
             heapq.heappush(heap, (-source.seq, source))
@@ -137,8 +138,8 @@ def _sweep(
         for index in range(len(node.outputs)):
             key = (id(node), index)
             gradient = None
-            if key in met:
-                gradient = node.apply_hooks(index, total(met.pop(key)[1]))
+            if key in arrived:
+                gradient = node.apply_hooks(index, arrived.pop(key)[1])
                 if wanted is not None:
                     if key in wanted:
                         found[key] = (node, gradient)
@@ -155,9 +156,9 @@ def _sweep(
         for position, cotangent in node.pull(totals, needs):
             source, index = node.edges[position]
             give(source, index, cotangent)
-    for key, (leaf, cotangents) in met.items():
+    for key, (leaf, cotangent) in arrived.items():
         if wanted is None or key in wanted:
-            found[key] = (leaf, leaf.apply_hooks(total(cotangents)))
+            found[key] = (leaf, leaf.apply_hooks(cotangent))
     return found, ran
 
 
@@ -192,7 +193,7 @@ def _accumulate(tensor: Tensor | None, gradient: Tensor, given: set[int]) -> Non
     if tensor is None:  # it retained its gradient and is gone
         return
     if tensor.grad is not None:
-        tensor.grad = total([tensor.grad, gradient])
+        tensor.grad = met(tensor.grad, gradient)
         return
     shared = id(gradient.array) in given or gradient.array.base is not None
     tensor.grad = gradient.clone() if shared else gradient

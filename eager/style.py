@@ -47,7 +47,7 @@ class Eager:
         results = [tensor(array) for array in launch(bound, arrays)]
         if op.view and shares(results[0].array, arrays[0]):
             self._link(tensors[0], results[0])
-        if mode.enabled and op.vjp and is_float(bound.outs[0].dtype):
+        if mode.enabled and bound.differentiable:
             edges = [t.edge() if isinstance(t, tensor) else None for t in tensors]
             if any(edges):
                 self._record(bound, tensors, results, tuple(edges))
@@ -70,8 +70,9 @@ class Eager:
                     operand = self.tensor_type(materialise(operand, bound.ins[position], op.name))
                 saved[name] = Saved(name, operand, None)
         node = OpNode(bound, edges, saved)
-        for index, result in enumerate(results):
-            result.grad_fn, result.index, result.requires_grad = node, index, True
+        for index, (result, aval) in enumerate(zip(results, bound.outs)):
+            if is_float(aval.dtype):
+                result.grad_fn, result.index, result.requires_grad = node, index, True
 
     def _link(self, base: Any, view: Any) -> None:
         """Let a view share its base's storage, so that a change of either shows in the version."""

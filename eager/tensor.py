@@ -322,7 +322,7 @@ class Tensor(Operand):
         return self._become(ops.divide(self._before_change("divide"), other))
 
     def __ipow__(self, other: Any) -> Tensor:
-        return self._become(ops.power(self._before_change("power"), other))
+        return self._become(ops.pow(self._before_change("pow"), other))
 
     def __imatmul__(self, other: Any) -> Tensor:
         return self._become(ops.matmul(self._before_change("matmul"), other))

@@ -1,8 +1,8 @@
 """Reverse-mode differentiation of graphs, and the step that graphs and the tape share.
 
 The gradient rules are the operators' own. Nodes are visited in descending order of creation, and
-the cotangents that meet at a value are summed in that order by one `accumulate`, here and on the
-tape, so both give the same kernels in the same order.
+a cotangent that meets another at a value is added to it at once by `accumulate`, here, on the tape
+and in the loops of `control`, so all give the same kernels in the same order.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def pull(
     return [(i, g) for i, g in pulled if g is not None]
 
 
-def total(cotangents: list[Any]) -> Any:
-    """The sum of the cotangents that met at one value."""
-    return cotangents[0] if len(cotangents) == 1 else accumulate(cotangents)
+def met(first: Any | None, cotangent: Any) -> Any:
+    """The sum of the cotangents that have met at one value, when another arrives."""
+    return cotangent if first is None else accumulate([first, cotangent])
 
 
 def seeds_for(outputs: Sequence[Any], given: Any) -> list[Any]:
@@ -161,10 +161,13 @@ def gradients(
         found = _sweep(nodes, outputs, seeds, reached, {v for reads in wanted for v in reads})
         results = []
         for position, reads in enumerate(wanted):
-            parts = [found[v] for v in reversed(reads) if v in found]
-            if not parts and not allow_unused:
+            gradient = None
+            for value in reversed(reads):
+                if value in found:
+                    gradient = met(gradient, found[value])
+            if gradient is None and not allow_unused:
                 raise unreached(position)
-            results.append(total(parts) if parts else None)
+            results.append(gradient)
     return tuple(results)
 
 
@@ -177,7 +180,7 @@ def _wanted(graph: Graph, x: Any) -> list[Value]:
 
 def depending(nodes: list[Any], inputs: list[Value]) -> set[Value]:
     """Every float value that depends on the inputs, they included."""
-    reached = set(inputs)
+    reached = {v for v in inputs if is_float(v.dtype)}
     for node in nodes:
         if node.recorded and node.op.vjp and any(v in reached for v in node.inputs):
             reached.update(v for v in node.outputs if is_float(v.dtype))
@@ -191,15 +194,14 @@ def _sweep(
     reached: set[Value],
     wanted: set[Value],
 ) -> dict[Value, Any]:
-    cotangents: dict[Value, list[Any]] = {}
+    cotangents: dict[Value, Any] = {}
     for value, seed in zip(outputs, seeds):
-        cotangents.setdefault(value, []).append(seed)
+        cotangents[value] = met(cotangents.get(value), seed)
     found: dict[Value, Any] = {}
     for node in reversed(nodes):
-        met = [cotangents.pop(v, None) for v in node.outputs]
-        if all(m is None for m in met) or not any(v in reached for v in node.outputs):
+        totals = [cotangents.pop(v, None) for v in node.outputs]
+        if all(g is None for g in totals) or not any(v in reached for v in node.outputs):
             continue
-        totals = [None if m is None else total(m) for m in met]
         found.update((v, g) for v, g in zip(node.outputs, totals) if v in wanted and g is not None)
         needs = [v in reached for v in node.inputs]
         if not any(needs) or not (node.recorded and node.op.vjp):
@@ -210,5 +212,6 @@ def _sweep(
             **dict(zip(node.op.results, node.outputs)),
         }
         for position, g in pull(node.bound, needs, named.__getitem__, full):
-            cotangents.setdefault(node.inputs[position], []).append(g)
+            operand = node.inputs[position]
+            cotangents[operand] = met(cotangents.get(operand), g)
     return found

@@ -15,7 +15,7 @@ from .avals import Aval, aval_of, show
 from .devices import CPU
 from .dims import Dim, symbols
 from .dtypes import DTYPES, as_dtype
-from .errors import GraphError
+from .errors import GraphError, StaticValueError
 from .nodes import (
     ASSIGN,
     CONSTANT,
@@ -78,6 +78,11 @@ class Graph:
         lifted = [self.lift(x, op.name) for x in operands]
         specs = tuple(_spec(x) for x in lifted)
         bound = op.bind(specs, attrs)
+        if op.dynamic:
+            raise StaticValueError(
+                f"{op.name}: a shape that depends on data is eager's alone, got "
+                f"{' and '.join(str(aval) for aval in bound.ins)} in a graph"
+            )
         values = []
         for position, (operand, aval) in enumerate(zip(lifted, bound.ins)):
             if not isinstance(operand, Value):

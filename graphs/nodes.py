@@ -151,7 +151,7 @@ class Value(Operand):
         raise self._fixed("divide", "write x = x / y")
 
     def __ipow__(self, other: Any) -> Any:
-        raise self._fixed("power", "write x = x ** y")
+        raise self._fixed("pow", "write x = x ** y")
 
     def __imatmul__(self, other: Any) -> Any:
         raise self._fixed("matmul", "write x = x @ y")

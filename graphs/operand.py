@@ -91,10 +91,10 @@ class Operand:
         return ops.divide(other, self)
 
     def __pow__(self, other: Any) -> Any:
-        return ops.power(self, other)
+        return ops.pow(self, other)
 
     def __rpow__(self, other: Any) -> Any:
-        return ops.power(other, self)
+        return ops.pow(other, self)
 
     def __matmul__(self, other: Any) -> Any:
         return ops.matmul(self, other)

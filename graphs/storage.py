@@ -9,7 +9,7 @@ import numpy as np
 
 from .avals import Aval, aval_of, show
 from .devices import Device, device_of, put
-from .dtypes import as_dtype
+from .dtypes import as_dtype, is_float, is_integer, rank
 from .errors import DTypeError, ShapeError, UnknownNameError
 from .kernels import recorder
 from .operand import Operand
@@ -107,7 +107,7 @@ class Storage(Operand):
                 f"{named}: what is written must keep the shape, got {show(shape)} for "
                 f"{show(self.shape)}"
             )
-        if dtype.kind != self.dtype.kind and not (dtype.kind in "iu" and self.dtype.kind == "f"):
+        if _loses(dtype, self.dtype):
             raise DTypeError(
                 f"{named}: what is written must keep the kind of dtype, got {dtype} for "
                 f"{self.dtype}"
@@ -154,6 +154,11 @@ def load_storages(where: str, own: Mapping[str, Storage], state: Mapping[str, An
             raise type(error)(f"{where}: {name!r}: {error}") from None
     for name, storage in own.items():
         storage.write(arrays[name])
+
+
+def _loses(given: np.dtype, held: np.dtype) -> bool:
+    """Whether numbers of one dtype cannot be held as another without a change of kind."""
+    return rank(given) != rank(held) and not (is_integer(given) and is_float(held))
 
 
 def _array(data: Any) -> Any:

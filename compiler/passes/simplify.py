@@ -94,7 +94,7 @@ RULES: dict[str, Rule] = {
     "multiply": _either(1.0),
     "negative": _negative,
     "permute_dims": _permute,
-    "power": _right(1.0),
+    "pow": _right(1.0),
     "reshape": _reshape,
     "subtract": _right(0.0),
     "sum_to": _unchanged,

@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import BFLOAT16, FLOAT16
+
+_BITS = {FLOAT16: 11, BFLOAT16: 8}
+
 
 def random_uniform(
     xp: Any, key: Any, offset: Any, *, shape: tuple[int, ...], dtype: Any, out: Any = None
 ) -> Any:
     drawn = _generator(key, offset).random(shape, dtype=_precision(dtype))
-    if dtype == np.float16:
-        drawn = np.floor(drawn * 2048) / 2048  # eleven bits, or rounding would give 1
+    if dtype in _BITS:
+        steps = 2 ** _BITS[dtype]
+        drawn = np.floor(drawn * steps) / steps  # no more bits than it has, or rounding gives 1
     return _give(xp, drawn, dtype, out)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from ..avals import Aval
 from ..dims import Size
-from ..dtypes import as_dtype
+from ..dtypes import BFLOAT16, FLOAT32, as_dtype, is_float
 from ..errors import DeviceError, DiptychError, DTypeError, ShapeError
 from . import dispatch, promotion
 
@@ -49,11 +49,13 @@ class Op:
     normalise: Callable[..., dict[str, Any]] | None
     expr: str | None
     cost: Callable[..., Size]
+    batch: Callable[..., Any] | None
     structural: bool
     view: bool
     in_place: bool
     may_raise: bool
     effect: bool
+    dynamic: bool
     module: str
     doc: str
     bounds: dict[Any, Bound] = field(default_factory=dict)
@@ -131,9 +133,11 @@ class Bound:
         Positions of operands that promotion changes.
     kernel : callable
         ``kernel(*arrays, out=None)``.
+    differentiable : bool
+        Whether a gradient can flow through the call.
     """
 
-    __slots__ = ("attrs", "casts", "ins", "kernel", "op", "outs")
+    __slots__ = ("attrs", "casts", "differentiable", "ins", "kernel", "op", "outs")
 
     def __init__(
         self,
@@ -144,6 +148,7 @@ class Bound:
         casts: tuple[int, ...] = (),
     ) -> None:
         self.op, self.attrs, self.ins, self.outs, self.casts = op, attrs, ins, outs, casts
+        self.differentiable = bool(op.vjp) and any(is_float(out.dtype) for out in outs)
         device = next((a.device for a in (*ins, *outs) if a.ndim), outs[0].device)
         self.kernel: Any = None
         if isinstance(op.kernel, str):
@@ -151,6 +156,8 @@ class Bound:
             self.kernel = partial(ufunc, order="C") if device.kind == "cpu" else ufunc
         elif op.kernel is not None:
             self.kernel = partial(op.kernel, device.xp, **attrs)
+        if not op.view and any(aval.dtype == BFLOAT16 for aval in ins):
+            self.kernel = partial(_in_float32, device.xp, self.kernel, outs)
 
     @property
     def flop(self) -> Size:
@@ -199,11 +206,13 @@ def defop(
     normalise: Callable[..., dict[str, Any]] | None = None,
     expr: str | None = None,
     cost: Callable[..., Size] | None = None,
+    batch: Callable[..., Any] | None = None,
     structural: bool = False,
     view: bool = False,
     in_place: bool = False,
     may_raise: bool = False,
     effect: bool = False,
+    dynamic: bool = False,
     doc: str = "",
 ) -> Operator:
     """Declare an operator and give the function that applies it in every style.
@@ -233,6 +242,9 @@ def defop(
         The scalar expression of an element-wise operator, as C, with ``{x}`` for an operand.
     cost : callable
         ``cost(ins, outs, attrs)``: FLOP. By default one per element of the results.
+    batch : callable, optional
+        ``batch(call, operands, batched)``: the operator applied to a whole batch at once, which
+        `vmap` uses; see `ops.batching` for the common rules. Without one the batch is looped over.
     structural : bool
         A constant or a seed: not part of a certificate.
     view : bool
@@ -243,6 +255,9 @@ def defop(
         The kernel checks its data, such as indices, and may refuse them.
     effect : bool
         Kept even where no fetch needs its results.
+    dynamic : bool
+        The shape of a result depends on data: eager's alone, an error in a graph. `infer` names
+        such a size by a `Dim`.
     doc : str
         The public docstring; its first line says what the operator computes.
     """
@@ -264,11 +279,13 @@ def defop(
         normalise=normalise,
         expr=expr,
         cost=cost or _one_flop_an_element,
+        batch=batch,
         structural=structural,
         view=view,
         in_place=in_place,
         may_raise=may_raise,
         effect=effect,
+        dynamic=dynamic,
         module=sys._getframe(1).f_globals["__name__"],
         doc=inspect.cleandoc(doc),
     )
@@ -307,6 +324,24 @@ def _function(op: Op) -> Operator:
     function.__doc__ = op.doc
     function.op = op
     return function
+
+
+def _in_float32(
+    xp: Any, kernel: Callable[..., Any], outs: tuple[Aval, ...], *arrays: Any, out: Any = None
+) -> Any:
+    """Run a kernel on bfloat16 operands as float32, and round its results once."""
+    wide = [a.astype(FLOAT32) if a.dtype == BFLOAT16 else a for a in arrays]
+    results = kernel(*wide)
+    if out is not None:
+        xp.copyto(out, results, casting="unsafe")
+        return out
+    if isinstance(results, tuple):
+        return tuple(_rounded(xp, r, aval) for r, aval in zip(results, outs))
+    return _rounded(xp, results, outs[0])
+
+
+def _rounded(xp: Any, result: Any, aval: Aval) -> Any:
+    return xp.asarray(result).astype(aval.dtype, order="C", copy=False)
 
 
 def _types(attrs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -69,13 +69,13 @@ def _unary(name: str, *, vjp: Any, saves: str = "", expr: str, says: str, exampl
 
 
 def _binary(name: str, *, vjp: Any, saves: tuple[str, str] = ("", ""), expr: str, says: str,
-            example: str, infer: Any = numeric, promote: Any = promotion.common,
+            example: str, kernel: Any = None, infer: Any = numeric, promote: Any = promotion.common,
             dtypes: str = "numbers", result: str = ", of the common dtype") -> Any:  # fmt: skip
     return defop(
         name,
         "x, y -> z",
         infer=infer,
-        kernel=name,
+        kernel=kernel or name,
         promote=promote,
         vjp=vjp,
         saves=saves,
@@ -129,8 +129,9 @@ divide: Operator = _binary(
     says="Element-wise quotient, as floats.",
     example="dt.divide(dt.tensor([1.0, 2.0]), 4) -> tensor([0.25, 0.5 ])",
 )
-power: Operator = _binary(
-    "power",
+pow: Operator = _binary(
+    "pow",
+    kernel="power",
     vjp=(
         # The exponent 0 is kept off y - 1: at x = 0 that would give 0 * infinity.
         lambda c, g: unbroadcast(g * (c.y * c.x ** where(c.y == 0, 1.0, c.y - 1)), c.ins[0]),
@@ -140,7 +141,7 @@ power: Operator = _binary(
     saves=("x y", "x z"),
     expr="pow({x}, {y})",
     says="Element-wise power, `x` to the `y`.",
-    example="dt.power(dt.tensor([2.0, 3.0]), 2) -> tensor([4., 9.])",
+    example="dt.pow(dt.tensor([2.0, 3.0]), 2) -> tensor([4., 9.])",
 )
 maximum: Operator = _binary(
     "maximum",

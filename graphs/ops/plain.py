@@ -8,14 +8,15 @@ import numpy as np
 
 from ..avals import Aval
 from ..devices import CPU, device_of, put
-from ..dtypes import DEFAULT_FLOAT
+from ..dtypes import BFLOAT16, COMPLEX64, DEFAULT_FLOAT
 from ..errors import DTypeError, TapeError
 from ..kernels import launch
 
 if TYPE_CHECKING:
     from .core import Op
 
-_SCALARS = (float, int, bool)
+_SCALARS = (float, int, bool, complex)
+_DEFAULTS = {np.dtype("float64"): DEFAULT_FLOAT, np.dtype("complex128"): COMPLEX64}
 _constants: dict[tuple[Any, ...], Any] = {}
 
 
@@ -37,7 +38,7 @@ def as_plain(operand: Any, where: str) -> Any:
     DTypeError
         For anything else.
     """
-    if isinstance(operand, np.ndarray | np.generic | float | int):
+    if isinstance(operand, np.ndarray | np.generic | float | int | complex):
         return np.asarray(operand) if isinstance(operand, np.generic) else operand
     if hasattr(operand, "__cuda_array_interface__"):
         return operand
@@ -49,7 +50,7 @@ def as_plain(operand: Any, where: str) -> Any:
 
 
 def array_of(data: Any, where: str) -> np.ndarray:
-    """A new array of nested lists of numbers; Python floats give the default float dtype.
+    """A new array of nested lists of numbers; Python numbers give the default dtype of their kind.
 
     Raises
     ------
@@ -60,10 +61,10 @@ def array_of(data: Any, where: str) -> np.ndarray:
         array = np.array(data)
     except ValueError:
         raise DTypeError(f"{where}: nested lists must be of equal length, got {data!r}") from None
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biufc" and array.dtype != BFLOAT16:
         raise DTypeError(f"{where}: data must be numbers, got {data!r}")
-    weak = isinstance(data, list | tuple | float) and array.dtype == np.float64
-    return array.astype(DEFAULT_FLOAT) if weak else array
+    weak = isinstance(data, list | tuple | float | complex)
+    return array.astype(_DEFAULTS.get(array.dtype, array.dtype)) if weak else array
 
 
 def materialise(operand: Any, aval: Aval, where: str) -> Any:
@@ -73,7 +74,7 @@ def materialise(operand: Any, aval: Aval, where: str) -> Any:
     return operand if operand.dtype == aval.dtype else operand.astype(aval.dtype)
 
 
-def _constant(number: float, aval: Aval, where: str) -> Any:
+def _constant(number: complex, aval: Aval, where: str) -> Any:
     """A 0-d array of a Python scalar, made once: converting it at each call costs more."""
     # Zeros are keyed by their text, for 0.0 == -0.0 == 0 == False.
     device = None if aval.device is CPU else aval.device

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..avals import Aval
-from ..dtypes import DEFAULT_FLOAT, is_float, promote
+from ..dtypes import DEFAULT_FLOAT, is_inexact, promote
 
 Spec = Aval | type
 
@@ -27,9 +27,9 @@ def common(*specs: Spec) -> list[Aval]:
 
 
 def common_float(*specs: Spec) -> list[Aval]:
-    """All operands in their common dtype, or the default float where that is no float."""
+    """All operands in their common dtype, or the default float where that is an integer or bool."""
     dtype = _common(specs)
-    return _all(specs, dtype if is_float(dtype) else DEFAULT_FLOAT)
+    return _all(specs, dtype if is_inexact(dtype) else DEFAULT_FLOAT)
 
 
 def after_first(*specs: Spec) -> list[Aval]:

@@ -8,12 +8,10 @@ import numpy as np
 
 from ..avals import Aval, as_shape, show
 from ..dims import Shape
-from ..dtypes import DTYPES, INT64, as_dtype
+from ..dtypes import INT64, UINT64, as_dtype, is_float
 from ..errors import DTypeError, ShapeError
 from ..kernels import random as kernels
 from .core import REQUIRED, Operator, defop, functions_of
-
-_UINT64 = DTYPES["uint64"]
 
 
 def _normal(key: Aval, offset: Aval, shape: Any, dtype: Any) -> dict[str, Any]:
@@ -21,12 +19,12 @@ def _normal(key: Aval, offset: Aval, shape: Any, dtype: Any) -> dict[str, Any]:
 
 
 def _drawn(key: Aval, offset: Aval, shape: Shape, dtype: np.dtype) -> Aval:
-    if key.shape != (2,) or key.dtype != _UINT64 or offset.shape != () or offset.dtype != INT64:
+    if key.shape != (2,) or key.dtype != UINT64 or offset.shape != () or offset.dtype != INT64:
         raise ShapeError(
             "key must be two uint64 and offset one int64, got "
             f"{show(key.shape)} {key.dtype} and {show(offset.shape)} {offset.dtype}"
         )
-    if dtype.kind != "f":
+    if not is_float(dtype):
         raise DTypeError(f"dtype must be a float, got {dtype}")
     return Aval(shape, dtype, key.device)
 

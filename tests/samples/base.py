@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from diptych.graphs.dtypes import as_dtype
 from diptych.graphs.errors import DTypeError, RangeError, ShapeError
 
-FLOATS = ("float16", "float32", "float64")
+FLOATS = ("bfloat16", "float16", "float32", "float64")
+COMPLEX = ("complex64", "complex128")
 INTS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 NUMBERS = (*FLOATS, *INTS)
 DTYPES = ("bool", *NUMBERS)
@@ -55,14 +57,35 @@ class ErrorSample(Sample):
 
 @dataclass(frozen=True, eq=False)
 class Entry:
+    """What is known of one operator.
+
+    Attributes
+    ----------
+    reference : callable
+        Plain NumPy, written apart from the kernels; of several results it gives a tuple.
+    samples, errors : list
+    lacks : set of str
+        What no sample can have: "scalar" (0-d operands), "empty" (size 0), "floats" (the operator
+        takes none), "half" (neither float16 nor bfloat16), "layouts" (odd strides).
+    ulp : int
+        How many units in the last place, scaled by the largest result, a kernel may be off.
+    """
+
     reference: Callable[..., Any]
     samples: list[Sample]
     errors: list[ErrorSample]
+    lacks: frozenset[str]
+    ulp: int
 
 SAMPLES: dict[str, Entry] = {}
 
-def entry(name: str, reference: Any, samples: Any, errors: Iterable[ErrorSample] = ()) -> None:
-    SAMPLES[name] = Entry(reference, list(samples), list(errors))
+def entry(
+    name: str, reference: Any, samples: Any, errors: Iterable[ErrorSample] = (), lacks: str = "",
+    ulp: int = 8,
+) -> None:
+    if name in SAMPLES:
+        raise ValueError(f"{name} has two entries")
+    SAMPLES[name] = Entry(reference, list(samples), list(errors), frozenset(lacks.split()), ulp)
 
 def good(*args: Any, **attrs: Any) -> Sample:
     return Sample(args, attrs)
@@ -102,7 +125,10 @@ def draw(
         least = max(0, math.ceil(low)) if dtype[0] == "u" else math.ceil(low)
         array = rng.integers(least, math.floor(high) + 1, shape).astype(dtype)
     else:
-        array = np.asarray(rng.uniform(low, high, shape)).astype(dtype)
+        array = np.asarray(rng.uniform(low, high, shape))
+        if dtype in COMPLEX:
+            array = array + 1j * rng.uniform(low, high, shape)
+        array = np.asarray(array).astype(as_dtype(dtype))
     return lay(array, layout)
 
 def two(shape: Any, other: Any, dtype: str = "float32", second: str = "float32") -> Any:
@@ -128,7 +154,7 @@ def unary(
         *(good(draw(shape, main, low, high)) for shape in shapes),
         *(good(draw((3, 4), main, low, high, layout)) for layout in LAYOUTS),
         *(good(draw((2, 3), dtype, low, high)) for dtype in dtypes),
-        *(rough(np.array(SPECIAL, d)) for d in dtypes if d in FLOATS),
+        *(rough(np.array(SPECIAL, as_dtype(d))) for d in dtypes if d in FLOATS),
     ]
 PAIRS = (
     ((), ()), ((3,), ()), ((0,), (1,)), ((2, 0), (2, 1)), ((2, 3), (3,)), ((3, 1), (1, 2)),
@@ -154,7 +180,7 @@ def binary(
         *(pair((2, 3), (3,), d, e) for d, e in mixed),
         *(good(draw((2, 3), main, *one), number) for number in weak),
         *(good(number, draw((2, 3), main, *other)) for number in weak),
-        *(rough(*SPECIAL_PAIRS.astype(d)) for d in dtypes if d in FLOATS),
+        *(rough(*SPECIAL_PAIRS.astype(as_dtype(d))) for d in dtypes if d in FLOATS),
     ]
 NO_OPERAND = "operands must be tensors, arrays or numbers, got str"
 NO_INTEGER = "no integer dtype holds both operands, got uint64 and int8"

@@ -47,4 +47,4 @@ entry("matmul", _matmul, [
     bad_shape(_NO_AXES + r"\(2, 2\) @ \(\)", draw((2, 2)), 2.0),
     bad_shape(r"must broadcast, got \(2, 2, 2\) @ \(3, 2, 2\)", *two((2, 2, 2), (3, 2, 2))),
     bad_dtype(NO_BOOL, *two((2, 2), (2, 2), "bool", "bool")), bad_dtype(NO_INTEGER, *SIGNED),
-])
+], lacks="scalar")

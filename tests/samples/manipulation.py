@@ -88,4 +88,4 @@ entry("concat", _concat, [
     bad_shape("a 0-d operand has no axis, got 0", *two((), ())),
     bad_shape("axis must be in -1..0, got 1", *two((2,), (2,)), axis=1),
     bad_dtype(NO_INTEGER, *SIGNED),
-])
+], lacks="scalar")

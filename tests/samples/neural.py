@@ -43,7 +43,7 @@ for _name, _normalised in (("softmax", _softmax), ("log_softmax", _log_softmax))
     ], [
         *AXIS_ERRORS, bad_shape("axis must be a whole number, got None", draw((2, 3)), axis=None),
         bad_shape(r"the axis must not be empty, got \(2, 0\)", draw((2, 0))),
-    ])
+    ], lacks="scalar")
 
 def _cross_entropy(logits: Any, labels: Any) -> np.ndarray:
     p = _softmax(logits).reshape(-1, logits.shape[-1])
@@ -77,4 +77,4 @@ for _name, _loss, _g in (
         bad_range("must be in 0..2, got 3", _LOGITS, np.array([0, 3]), *_g),
         bad_range("must be in 0..2, got -1", _LOGITS, np.array([-1, 0]), *_g),
         *(bad_shape(r"got \(2,\)", _LOGITS, _labels((2,)), draw((2,))) for _ in _g),
-    ])
+    ], lacks="empty")

@@ -69,7 +69,7 @@ _ARGMAX = (((3,), 0, False), ((2, 3), 1, True), ((0, 3), -1, False), ((2, 3), No
 entry("argmax", _argmax, [
     *(good(draw(shape), axis=axis, keepdims=k) for shape, axis, k in _ARGMAX),
     *kinds((3, 4), axis=0), *kinds((3, 4), axis=1),
-], [*AXIS_ERRORS, NO_EMPTY])
+], [*AXIS_ERRORS, NO_EMPTY], lacks="scalar")
 moved("sum_to", "shape",
     (((2, 3, 4), (3, 1)), ((2, 3), ()), ((2, 3), (2, 3)), ((2, 3), (1, 1)), ((0, 3), (1, 3)),
      ((), ()), ((2, 0), (0,)), ((2, 3), 3)), (

@@ -64,8 +64,8 @@ class Adam(Optimizer):
     def update(self, style: Style, gradients: list[Any]) -> list[Any]:
         beta1, beta2 = self.betas
         steps = style.read(self._steps) + 1
-        rate = style.read(self._lr) / (1 - ops.power(beta1, steps))
-        scale = ops.sqrt(1 - ops.power(beta2, steps))
+        rate = style.read(self._lr) / (1 - ops.pow(beta1, steps))
+        scale = ops.sqrt(1 - ops.pow(beta2, steps))
         done = [style.assign(self._steps, steps)]
         for p, g, first, second in zip(self.parameters, gradients, self._first, self._second):
             if g is None:
