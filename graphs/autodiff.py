@@ -158,7 +158,7 @@ def gradients(
         seeds = seeds_for(outputs, grad_outputs)
         wanted = [_wanted(graph, x) for x in inputs]
         reached = depending(nodes, [v for reads in wanted for v in reads])
-        found = _sweep(nodes, outputs, seeds, reached, {v for reads in wanted for v in reads})
+        found = sweep(nodes, outputs, seeds, reached, {v for reads in wanted for v in reads})
         results = []
         for position, reads in enumerate(wanted):
             gradient = None
@@ -187,14 +187,28 @@ def depending(nodes: list[Any], inputs: list[Value]) -> set[Value]:
     return reached
 
 
-def _sweep(
+def sweep(
     nodes: list[Any],
-    outputs: list[Value],
-    seeds: list[Any],
+    outputs: Sequence[Value],
+    seeds: Sequence[Any],
     reached: set[Value],
     wanted: set[Value],
+    begun: dict[Value, Any] | None = None,
 ) -> dict[Value, Any]:
-    cotangents: dict[Value, Any] = {}
+    """Cotangents of the wanted values, from those of the outputs.
+
+    Parameters
+    ----------
+    nodes : list of Node
+        In order of creation.
+    outputs, seeds : sequence
+    reached : set of Value
+        Those through which a gradient flows; see `depending`.
+    wanted : set of Value
+    begun : dict, optional
+        Sums to which the cotangents of some values are added.
+    """
+    cotangents: dict[Value, Any] = dict(begun or {})
     for value, seed in zip(outputs, seeds):
         cotangents[value] = met(cotangents.get(value), seed)
     found: dict[Value, Any] = {}
@@ -206,12 +220,20 @@ def _sweep(
         needs = [v in reached for v in node.inputs]
         if not any(needs) or not (node.recorded and node.op.vjp):
             continue
-        full = [zeros_of(v.aval) if g is None else g for v, g in zip(node.outputs, totals)]
-        named = {
-            **dict(zip(node.op.operands, node.inputs)),
-            **dict(zip(node.op.results, node.outputs)),
-        }
-        for position, g in pull(node.bound, needs, named.__getitem__, full):
+        for position, g in _pull_node(node, needs, totals):
             operand = node.inputs[position]
             cotangents[operand] = met(cotangents.get(operand), g)
     return found
+
+
+def _pull_node(node: Any, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
+    if node.op.region:
+        from .loops import pull_region
+
+        return pull_region(node, needs, totals)
+    full = [zeros_of(v.aval) if g is None else g for v, g in zip(node.outputs, totals)]
+    named = {
+        **dict(zip(node.op.operands, node.inputs)),
+        **dict(zip(node.op.results, node.outputs)),
+    }
+    return pull(node.bound, needs, named.__getitem__, full)

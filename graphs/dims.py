@@ -14,6 +14,9 @@ from .errors import ShapeError, StaticValueError
 # A monomial is a sorted tuple of (symbol, power); the empty one is the constant term.
 Monomial = tuple[tuple[str, int], ...]
 
+# Begins the names of sizes that depend on data, which no user's symbol can begin with.
+_DATA = "@"
+
 
 class Dim:
     """A size that is known only when a graph runs, such as ``batch`` or ``2*batch + 1``.
@@ -40,9 +43,21 @@ class Dim:
     def symbol(name: str) -> Dim:
         return Dim({((name, 1),): 1})
 
+    @staticmethod
+    def of_data(name: str) -> Dim:
+        """A size that a run alone will tell, such as a loop's number of rounds; never bound."""
+        return Dim.symbol(_DATA + name)
+
     @property
     def symbols(self) -> frozenset[str]:
-        return frozenset(name for monomial in self.terms for name, _ in monomial)
+        """The names that must be bound before the size is known."""
+        return frozenset(
+            name for monomial in self.terms for name, _ in monomial if not name.startswith(_DATA)
+        )
+
+    @property
+    def depends_on_data(self) -> bool:
+        return any(name.startswith(_DATA) for monomial in self.terms for name, _ in monomial)
 
     def evaluate(self, binding: Mapping[str, int]) -> int:
         """The size under a binding of every symbol."""
@@ -157,19 +172,17 @@ def divide_exactly(a: Size, b: Size) -> Size:
 def substitute(value: Any, binding: Mapping[str, int]) -> Any:
     """`value` with every dimension in it, through tuples, replaced by its size."""
     if isinstance(value, Dim):
-        return value.evaluate(binding)
+        return value if value.depends_on_data else value.evaluate(binding)
     if isinstance(value, tuple):
         return tuple(substitute(v, binding) for v in value)
     return value
 
 
 def symbols(value: Any) -> frozenset[str]:
-    """The names of all symbolic dimensions in a value, through tuples."""
-    if isinstance(value, Dim):
-        return value.symbols
+    """The names of all symbolic dimensions in a value, through tuples and graphs."""
     if isinstance(value, tuple):
         return frozenset().union(*map(symbols, value))
-    return frozenset()
+    return getattr(value, "symbols", frozenset())
 
 
 def _terms(value: Any) -> Mapping[Monomial, int] | None:

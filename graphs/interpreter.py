@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from .avals import show
@@ -10,6 +11,7 @@ from .errors import DiptychError, ShapeError
 from .ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from .kernels import copied, launch
 from .ops.core import Bound
+from .regions import Runner, kernel_of
 
 # How many combinations of sizes a program keeps ready; the oldest goes first.
 MOST_SIZES = 64
@@ -37,6 +39,7 @@ class Interpreter:
         self.graph = graph
         self._last_use = _last_uses(graph)
         self._resolved: dict[tuple[Any, ...], list[Bound]] = {}
+        self._bodies: dict[Graph, Interpreter] = {}
 
     def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
         """Run once: compute the outputs, then commit the effects.
@@ -63,6 +66,9 @@ class Interpreter:
                 env[node.outputs[0]] = next(fed)
             elif node.is_source:
                 env[node.outputs[0]] = source_array(node, binding)
+            elif node.op.region:
+                kernel = kernel_of(bound, binding, partial(self._body, binding))
+                env.update(zip(node.outputs, kernel(*(env[v] for v in node.inputs))))
             else:
                 arrays = [env[v] for v in node.inputs]
                 try:
@@ -79,6 +85,12 @@ class Interpreter:
         ]
         commit(writes)
         return results
+
+    def _body(self, binding: dict[str, int], body: Graph) -> Runner:
+        """Runs a body of a region as this graph is run."""
+        if body not in self._bodies:
+            self._bodies[body] = type(self)(body)
+        return partial(self._bodies[body].run, binding=binding)
 
     def run_node(self, node: Node, bound: Bound, arrays: list[Any]) -> tuple[Any, ...]:
         """Compute one node's results from its operands."""

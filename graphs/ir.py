@@ -59,6 +59,7 @@ class Graph:
 
     rank = 2
     parameter_type: Any = None
+    parent: Graph | None = None
 
     def __init__(self) -> None:
         self.is_trace = False
@@ -75,6 +76,9 @@ class Graph:
 
     def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
         """Append an operator on operands of any kind; its results as values."""
+        inner = dispatch.current()
+        if inner is not self and is_within(inner, self):
+            return inner.call(op, operands, attrs)  # a body reads values of the graph around it
         lifted = [self.lift(x, op.name) for x in operands]
         specs = tuple(_spec(x) for x in lifted)
         bound = op.bind(specs, attrs)
@@ -298,7 +302,7 @@ class Graph:
 
     def rebuild(
         self,
-        visit: Callable[[Graph, Node, tuple[Value, ...]], Sequence[Value]],
+        visit: Callable[[Graph, Node, tuple[Value, ...]], Sequence[Value | None]],
         nodes: Iterable[Node] | None = None,
     ) -> Graph:
         """A new graph from this one, node by node.
@@ -307,16 +311,16 @@ class Graph:
         ----------
         visit : callable
             ``visit(new, node, inputs)`` gives the values that stand for the node's outputs, from
-            operands of the new graph. It may copy the node (`Graph.copy_node`) or replace it.
-            Effects are copied without asking it.
+            operands of the new graph. It may copy the node (`Graph.copy_node`) or replace it, and
+            give None for an output that nothing reads. Effects are copied without asking it.
         nodes : iterable of Node, optional
             Which nodes to visit, in order. All by default.
         """
         new = Graph()
-        env: dict[Value, Value] = {}
+        env: dict[Value, Any] = {}
         with new.building():
             for node in self.nodes if nodes is None else nodes:
-                inputs = tuple(env[v] for v in node.inputs)
+                inputs: Any = tuple(map(env.get, node.inputs))
                 new._location = node.location  # what replaces a node stands for the same line
                 if node.op.effect:
                     when = None if node.when is None else env[node.when]
@@ -367,6 +371,8 @@ class Graph:
                     )
                 uses.setdefault(value, []).append(node)
             made.update(node.outputs)
+            for body in node.attrs["bodies"] if node.op.region else ():
+                body.verify()
         for value in made:
             if value.uses != uses.get(value, []):
                 raise GraphError(f"verify: uses must list every reader, got {value!r}")
@@ -411,6 +417,15 @@ class Graph:
 
     def __repr__(self) -> str:
         return f"<graph of {len(self.nodes)} nodes>"
+
+
+def is_within(inner: Any, graph: Graph) -> bool:
+    """Whether a style is the graph itself or a body somewhere inside it."""
+    while isinstance(inner, Graph):
+        if inner is graph:
+            return True
+        inner = inner.parent
+    return False
 
 
 def storage_of(operand: Any, where: str) -> Storage:

@@ -251,7 +251,7 @@ class Node:
     @property
     def is_source(self) -> bool:
         """Whether the node brings a value in rather than computing one."""
-        return self.op.kernel is None and not self.op.effect
+        return self.op.kernel is None and not self.op.operands
 
     def __repr__(self) -> str:
         from .text import node_text

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def graph_text(graph: Graph) -> str:
     """Every node on a line, then the outputs."""
-    lines = [node_text(node) for node in graph.nodes]
+    lines = []
+    for node in graph.nodes:
+        lines.append(node_text(node))
+        for body in node.attrs["bodies"] if node.op.region else ():
+            lines += [f"    {line}" for line in graph_text(body).splitlines()]
     lines.append(f"return {', '.join(v.name for v in graph.outputs)}".rstrip())
     return "\n".join(lines)
 
@@ -22,7 +26,7 @@ def graph_text(graph: Graph) -> str:
 def node_text(node: Node) -> str:
     """A node such as ``%3: float32[2] = sum(%1, axis=(0,), keepdims=False)``."""
     inputs = [v.name for v in node.inputs]
-    attrs = [f"{name}={_attr(value)}" for name, value in node.attrs.items()]
+    attrs = [f"{name}={_attr(value)}" for name, value in node.attrs.items() if name != "bodies"]
     call = f"{node.op.name}({', '.join(inputs + attrs)})"
     if node.op.effect:
         return call + (f" when {node.when.name}" if node.when is not None else "")

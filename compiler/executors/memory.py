@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...graphs.avals import Aval
+from ...graphs.dims import Dim
 from ...graphs.interpreter import resolve, source_array, viewed
 from ...graphs.ir import PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.kernels import shares, shares_memory, touched_bytes
@@ -163,7 +165,9 @@ class _Planner:
             if shares(view, source):
                 self.layouts[value] = view
                 return self.root[node.inputs[0]]
-        self.layouts[value] = aval.device.xp.empty(aval.shape, aval.dtype)
+        # What depends on data has no size before a run.
+        shape = tuple(0 if isinstance(d, Dim) else d for d in aval.shape)
+        self.layouts[value] = aval.device.xp.empty(shape, aval.dtype)
         return value
 
     def is_view(self, value: Value) -> bool:
@@ -181,10 +185,14 @@ class _Planner:
                     home = self.plan.homes.get(self.root[value])
                     if home is not None:
                         self.plan.homes[value] = home
-                elif value in self.outputs or value in self.escaping or len(node.outputs) > 1:
-                    self.plan.returned_bytes += int(aval.nbytes)
+                elif value in self.outputs or value in self.escaping or self._is_fresh(node, aval):
+                    self.plan.returned_bytes += self.layouts[value].nbytes
                 else:
                     self.plan.homes[value] = self._buffer(node, bound, value)
+
+    def _is_fresh(self, node: Node, aval: Aval) -> bool:
+        """Whether a kernel makes its own memory: of several results, or of a size unknown yet."""
+        return len(node.outputs) > 1 or node.op.region or aval.is_symbolic
 
     def _place_source(self, node: Node) -> None:
         [value] = node.outputs
@@ -299,6 +307,8 @@ class _Planner:
         for node in self.graph.nodes:
             if node.op.effect or node.is_source:
                 continue
+            if node.op.region:
+                continue  # its bodies count for themselves, in every round
             counts.operators += 1
             if not any(self.is_view(v) for v in node.outputs):
                 counts.launches += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -17,6 +18,7 @@ from ...graphs.errors import DiptychError
 from ...graphs.interpreter import MOST_SIZES, owns_memory
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
 from ...graphs.kernels import owner, recorder, shares_memory
+from ...graphs.regions import kernel_of
 from .memory import ALIGNMENT, MemoryPlan, plan_memory
 
 _FILE = "<diptych planned>"
@@ -69,7 +71,7 @@ class _Plan:
 
     def __init__(self, graph: Graph, binding: dict[str, int]) -> None:
         self.memory = plan_memory(graph, binding)
-        self._writer = _Writer(graph, self.memory)
+        self._writer = _Writer(graph, self.memory, binding)
         self.source = self._writer.text
         self._code: CodeType = compile(self.source, _FILE, "exec")
         self._storages = [storage for storage, _ in graph.variables]
@@ -143,8 +145,8 @@ class _Writer:
     is copied out, ``c`` an assigned value that is.
     """
 
-    def __init__(self, graph: Graph, memory: MemoryPlan) -> None:
-        self.graph, self.memory = graph, memory
+    def __init__(self, graph: Graph, memory: MemoryPlan, binding: dict[str, int]) -> None:
+        self.graph, self.memory, self._binding = graph, memory, binding
         self.names: dict[Value, str] = {}
         self.static: dict[str, Value] = {}
         self.constants: dict[str, Any] = {"copyto": np.copyto, "asarray": np.asarray}
@@ -188,18 +190,29 @@ class _Writer:
         if node.is_source or self.is_static_view(node.outputs[0]):
             return
         kernel = f"k{node.id}"
-        self.constants[kernel] = self.memory.bounds[node.id].kernel
+        self.constants[kernel] = self._kernel(node)
         operands = ", ".join(self.names[v] for v in node.inputs)
         results = [self.names[v] for v in node.outputs]
         if node.outputs[0] in self.memory.homes and not node.op.view:
             line = f"{kernel}({operands}{', ' if operands else ''}out={results[0]})"
         elif node.outputs[0] in self.memory.homes:
             line = f"copyto({results[0]}, {kernel}({operands}))"
-        elif node.outputs[0].shape or len(results) > 1:
-            line = f"{', '.join(results)} = {kernel}({operands})"
+        elif node.op.region or len(results) > 1:
+            line = f"[{', '.join(results)}] = {kernel}({operands})"
+        elif node.outputs[0].shape:
+            line = f"{results[0]} = {kernel}({operands})"
         else:  # NumPy gives scalars where it should give 0-d arrays
             line = f"{results[0]} = asarray({kernel}({operands}))"
         self._add(node, f"{line}  # {node.op.name} {self.memory.bounds[node.id].outs[0]}")
+
+    def _kernel(self, node: Node) -> Callable[..., Any]:
+        """What computes a node; a body of a region is planned as a graph of its own."""
+        bound = self.memory.bounds[node.id]
+        if not node.op.region:
+            return bound.kernel
+        return kernel_of(
+            bound, self._binding, lambda body: partial(Planned(body).run, binding=self._binding)
+        )
 
     def _write_commits(self) -> None:
         """Copy what is assigned; all of a variable's old numbers are read before any is written."""

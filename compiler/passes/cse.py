@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from ...graphs.ir import CONSTANT, Graph, Node, Value
+from ...graphs.regions import into_bodies
 
 
 def cse(graph: Graph) -> Graph:
     """Before: any graph. After: no two nodes apply one operator with equal attributes to the same
     operands, and no two small constants are equal. Operators are functions of their operands,
-    random ones too (they read their offset), so the first result stands for all."""
+    random ones too (they read their offset), so the first result stands for all. The same
+    holds within each body of a region."""
     seen: dict[Any, tuple[Value, ...]] = {}
 
     def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -19,7 +21,7 @@ def cse(graph: Graph) -> Graph:
             seen[key] = new.copy_node(node, inputs)
         return seen[key]
 
-    return graph.rebuild(visit)
+    return graph.rebuild(into_bodies(cse, visit))
 
 
 def _key(node: Node, inputs: tuple[Value, ...]) -> Any:

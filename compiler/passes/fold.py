@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from ...graphs.dims import symbols
-from ...graphs.ir import CONSTANT, Graph, Node, Value
+from ...graphs.ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
 from ...graphs.kernels import launch
+from ...graphs.ops.core import Bound
 
 # Above this a constant would cost more memory for the program's life than it saves time a step.
 _MOST_BYTES = 1 << 20
@@ -12,15 +16,51 @@ _MOST_BYTES = 1 << 20
 
 def fold(graph: Graph) -> Graph:
     """Before: any graph. After: no node of known shape reads constants alone and gives a small
-    array, but for the constants themselves. Kernels are the ones that a run would call."""
+    array, but for the constants themselves. Kernels are the ones that a run would call. Constants
+    that a region reads as a whole are constants of its bodies."""
     return graph.rebuild(_visit)
 
 
 def _visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+    if node.op.region:
+        copy = new.append(_absorbed(node, inputs), inputs, None, node.location)
+        copy.recorded = node.recorded
+        return copy.outputs
     if node.is_source or not _is_known(node) or not all(v.node.op is CONSTANT for v in inputs):
         return new.copy_node(node, inputs)
     results = launch(node.bound, [v.node.attrs["array"] for v in inputs])
     return tuple(new.add_constant(array) for array in results)
+
+
+def _absorbed(node: Node, inputs: tuple[Value, ...]) -> Bound:
+    """A region whose bodies hold the constants they read, folded in turn."""
+    attrs = node.attrs
+    first = attrs.get("carries", 0) + attrs.get("xs", 0)
+    known = {
+        i: v.node.attrs["array"]
+        for i, v in enumerate(inputs)
+        if i >= first and v.node.op is CONSTANT and v.node.attrs["array"].nbytes <= _MOST_BYTES
+    }
+    bodies, feeds = [], []
+    for body, feed in zip(attrs["bodies"], attrs["feeds"]):
+        by_name = dict(zip(body.placeholders, feed))
+        bodies.append(fold(body.rebuild(partial(_bring_in, known, by_name))))
+        feeds.append(tuple(i for i in feed if i not in known))
+    bound = node.bound
+    attrs = {**attrs, "bodies": tuple(bodies), "feeds": tuple(feeds)}
+    return Bound(bound.op, attrs, bound.ins, bound.outs)
+
+
+def _bring_in(
+    known: dict[int, Any],
+    by_name: dict[str, int],
+    new: Graph,
+    node: Node,
+    inputs: tuple[Value, ...],
+) -> tuple[Value, ...]:
+    if node.op is PLACEHOLDER and by_name[node.attrs["name"]] in known:
+        return (new.add_constant(known[by_name[node.attrs["name"]]]),)
+    return new.copy_node(node, inputs)
 
 
 def _is_known(node: Node) -> bool:

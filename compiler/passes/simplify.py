@@ -8,6 +8,7 @@ import numpy as np
 
 from ...graphs import ops
 from ...graphs.ir import CONSTANT, Graph, Node, Value
+from ...graphs.regions import into_bodies
 
 Rule = Callable[[Node, tuple[Value, ...]], "Value | None"]
 
@@ -21,7 +22,7 @@ def simplify(graph: Graph) -> Graph:
         replaced = rule(node, inputs) if rule else None
         return new.copy_node(node, inputs) if replaced is None else (replaced,)
 
-    return graph.rebuild(visit)
+    return graph.rebuild(into_bodies(simplify, visit))
 
 
 def _without(neutral: float, node: Node, x: Value, y: Value) -> Value | None:

@@ -56,6 +56,7 @@ class Op:
     may_raise: bool
     effect: bool
     dynamic: bool
+    region: bool
     module: str
     doc: str
     bounds: dict[Any, Bound] = field(default_factory=dict)
@@ -213,6 +214,7 @@ def defop(
     may_raise: bool = False,
     effect: bool = False,
     dynamic: bool = False,
+    region: bool = False,
     doc: str = "",
 ) -> Operator:
     """Declare an operator and give the function that applies it in every style.
@@ -258,6 +260,8 @@ def defop(
     dynamic : bool
         The shape of a result depends on data: eager's alone, an error in a graph. `infer` names
         such a size by a `Dim`.
+    region : bool
+        Its attribute `bodies` holds graphs that an executor runs; see `graphs.regions`.
     doc : str
         The public docstring; its first line says what the operator computes.
     """
@@ -286,6 +290,7 @@ def defop(
         may_raise=may_raise,
         effect=effect,
         dynamic=dynamic,
+        region=region,
         module=sys._getframe(1).f_globals["__name__"],
         doc=inspect.cleandoc(doc),
     )

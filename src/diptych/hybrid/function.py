@@ -21,7 +21,7 @@ from ..graphs.errors import TapeError
 from ..graphs.ir import CONSTANT, VARIABLE, Graph, Update, Value
 from ..graphs.modes import is_grad_enabled
 from ..graphs.storage import Storage
-from .partition import cut, feeding
+from ..graphs.partition import cut, feeding
 
 # Which results have a cotangent, and which operands need one.
 Variant = tuple[tuple[bool, ...], tuple[bool, ...]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..graphs.ir import Graph, Node, Update, Value
+from .ir import Graph, Node, Update, Value
 
 
 def feeding(outputs: list[Value], stands: Callable[[Value], bool]) -> list[Value]:
@@ -54,6 +54,15 @@ def cut(
     new.outputs = tuple(env[v] for v in outputs)
     new.adopt_parameters(graph)
     return new
+
+
+def copied(graph: Graph) -> tuple[Graph, dict[Value, Value]]:
+    """A copy of a graph without effects, and where each of its values went."""
+    new = Graph()
+    env: dict[Value, Value] = {}
+    for node in graph.nodes:
+        _copy(node, new, env)
+    return new, env
 
 
 def _copy(node: Node, new: Graph, env: dict[Value, Value]) -> None:

@@ -1,0 +1,283 @@
+"""Regions: the nodes that hold graphs of their own, which is how control flow stands in a graph.
+
+`cond`, `while_loop` and `scan` are nodes whose attribute `bodies` holds one or two graphs. Bodies
+are closed: what they read of the graph around them is among the node's operands. `feeds` says for
+each body which operand (or, in a loop, which carry or slice) each of its placeholders takes, in
+order. An executor runs a body as it runs any graph; `kernel_of` says in what order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .avals import Aval
+from .dims import Dim, substitute
+from .errors import GraphError
+from .ir import Graph, Node, Update, Value, is_within
+from .kernels import owner
+from .nodes import user_location
+from .ops import dispatch
+from .ops.core import Bound, Op, defop
+from .ops.rules import no_flop
+from .storage import Storage
+
+# From the arrays of a body's placeholders to those of its outputs.
+Runner = Callable[[list[Any]], list[Any]]
+
+
+def _region(name: str, attrs: dict[str, Any], doc: str) -> Op:
+    function = defop(
+        name,
+        "*operands -> results",
+        attrs={"bodies": (), "feeds": (), **attrs},
+        infer=lambda *operands, **attrs: operands,
+        kernel=None,
+        vjp=(lambda c, *g, position: None,),  # `loops.pull` differentiates the bodies
+        cost=no_flop,
+        region=True,
+        doc=doc,
+    )
+    return function.op
+
+
+COND = _region("cond", {}, "The first body where the first operand holds, else the second.")
+WHILE = _region(
+    "while_loop",
+    {"carries": 0},
+    "The second body on the carries for as long as the first one holds; also the outputs of every "
+    "round beyond the carries, stacked.",
+)
+SCAN = _region(
+    "scan",
+    {"carries": 0, "xs": 0, "length": None, "reverse": False},
+    "The body on the carries and a slice of each of the next operands, from end to end; the last "
+    "carries, and the other outputs stacked.",
+)
+
+
+class Body(Graph):
+    """The graph of a branch or a round while it is built within another graph.
+
+    An operator on values of the graph around it, or on state, brings these in as captures.
+
+    Parameters
+    ----------
+    parent : Graph
+    name : str
+        Of the function that builds it, for errors.
+
+    Attributes
+    ----------
+    captured : dict
+        From each placeholder that stands for a value of `parent` to that value.
+    """
+
+    def __init__(self, parent: Graph, name: str) -> None:
+        super().__init__()
+        self.parent, self.name = parent, name
+        self.rank = parent.rank + 1
+        self.is_trace = parent.is_trace
+        self.captured: dict[Value, Value] = {}
+        self._inside: dict[Value, Value] = {}
+        self._written: dict[int, tuple[Storage, Value]] = {}
+
+    def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+        if not is_within(dispatch.current(), self):
+            raise GraphError(
+                f"{op.name}: what a body of {self.name} computes stays within it, got one of its "
+                "values outside; return it from the function"
+            )
+        return super().call(op, operands, attrs)
+
+    def lift(self, operand: Any, where: str) -> Any:
+        if isinstance(operand, Value) and operand.graph is not self:
+            return self.capture(self.parent.lift(operand, where))
+        return super().lift(operand, where)
+
+    def capture(self, value: Value) -> Value:
+        """The placeholder that stands for a value of the graph around."""
+        value = value if value.graph is self.parent else self.parent.lift(value, self.name)
+        if value not in self._inside:
+            inside = self.add_placeholder(f"capture{len(self._inside)}", value.aval)
+            self._inside[value], self.captured[inside] = inside, value
+        return self._inside[value]
+
+    def variable_of(self, storage: Storage) -> Value:
+        return self.capture(self.parent.read(storage))
+
+    def read(self, storage: Any) -> Value:
+        if id(storage.storage) not in self._assigned:
+            self.parent.read(storage)  # a parameter is noted by the outermost graph
+        return super().read(storage)
+
+    def assign(self, storage: Any, value: Any, when: Value | None = None) -> Update:
+        """Carry a storage's new value out of the body, which the graph around writes."""
+        if isinstance(storage, Value):
+            raise GraphError(f"{self.name}: a variable is assigned outside the body, got {storage}")
+        held = storage.storage
+        if not isinstance(value, Value):
+            value = self.constant(value)
+        held.check(value.shape, value.dtype)
+        value = value if value.dtype == held.dtype else value.astype(held.dtype)
+        self._assigned[id(held)] = value
+        self._written[id(held)] = (held, value)
+        return Update(())
+
+    @property
+    def written(self) -> list[tuple[Storage, Value]]:
+        """Storages that the body assigns, with their last values."""
+        return list(self._written.values())
+
+
+def append_region(
+    graph: Graph,
+    op: Op,
+    operands: Sequence[Value],
+    outs: Sequence[Aval],
+    **attrs: Any,
+) -> tuple[Value, ...]:
+    """Append a region to a graph; its results."""
+    complete = {**op.attrs, **attrs}
+    bound = Bound(op, complete, tuple(v.aval for v in operands), tuple(outs))
+    return graph.append(bound, tuple(operands), None, user_location()).outputs
+
+
+def trips(graph: Graph) -> Dim:
+    """The number of rounds of a loop that only running it will tell."""
+    return Dim.of_data(f"trips{len(graph.nodes)}")
+
+
+def stacked(aval: Aval, length: Any) -> Aval:
+    """The aval of one output of every round."""
+    return replace(aval, shape=(length, *aval.shape))
+
+
+def with_bodies(bound: Bound, change: Callable[[Graph], Graph]) -> Bound:
+    """A region with each of its bodies changed; the placeholders and outputs must stay."""
+    bodies = tuple(change(body) for body in bound.attrs["bodies"])
+    return Bound(bound.op, {**bound.attrs, "bodies": bodies}, bound.ins, bound.outs)
+
+
+def into_bodies(
+    change: Callable[[Graph], Graph], visit: Callable[..., Sequence[Value]]
+) -> Callable[..., Sequence[Value]]:
+    """A visitor for `Graph.rebuild` that hands regions a pass for their bodies."""
+
+    def visit_any(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]:
+        if not node.op.region:
+            return visit(new, node, inputs)
+        copy = new.append(with_bodies(node.bound, change), inputs, None, node.location)
+        copy.recorded = node.recorded
+        return copy.outputs
+
+    return visit_any
+
+
+def grow(node: Node, bodies: tuple[Graph, ...], outs: Sequence[Aval]) -> tuple[Value, ...]:
+    """Give a region more outputs, at the end of those that its bodies have; the new values.
+
+    Nothing that exists changes its meaning, so the graph stays append-only. Copies of the node in
+    other graphs keep what they had.
+    """
+    bound = node.bound
+    node.bound = Bound(
+        bound.op, {**bound.attrs, "bodies": bodies}, bound.ins, (*bound.outs, *outs)
+    )
+    first = len(node.outputs)
+    more = tuple(Value(node, first + i, aval) for i, aval in enumerate(outs))
+    node.outputs += more
+    return more
+
+
+# -- running ---------------------------------------------------------------------------------
+
+
+def kernel_of(
+    bound: Bound, binding: dict[str, int], runner: Callable[[Graph], Runner]
+) -> Callable[..., tuple[Any, ...]]:
+    """What runs a region, from its operands to its results, in memory of their own.
+
+    Parameters
+    ----------
+    bound : Bound
+    binding : dict
+        The size of each symbolic dimension.
+    runner : callable
+        Makes of a body what runs it.
+    """
+    runners = [runner(body) for body in bound.attrs["bodies"]]
+    run = {"cond": _run_cond, "while_loop": _run_while, "scan": _run_scan}[bound.op.name]
+
+    def kernel(*operands: Any) -> tuple[Any, ...]:
+        results = run(bound, binding, runners, operands)
+        # A carry that no round changes, or an operand that a branch hands on, is somebody else's.
+        taken = {id(owner(x)) for x in operands}
+        fresh = []
+        for array in results:
+            mine = id(owner(array)) not in taken
+            taken.add(id(owner(array)))
+            fresh.append(array if mine else array.copy())
+        return tuple(fresh)
+
+    return kernel
+
+
+def _run_cond(
+    bound: Bound, binding: dict[str, int], runners: list[Runner], operands: Any
+) -> list[Any]:
+    branch = 0 if bool(operands[0]) else 1
+    return runners[branch]([operands[i] for i in bound.attrs["feeds"][branch]])
+
+
+def _run_while(
+    bound: Bound, binding: dict[str, int], runners: list[Runner], operands: Any
+) -> list[Any]:
+    count = bound.attrs["carries"]
+    asks, goes = bound.attrs["feeds"]
+    state = list(operands)
+    rounds: list[list[Any]] = []
+    while bool(runners[0]([state[i] for i in asks])[0]):
+        results = runners[1]([state[i] for i in goes])
+        state[:count] = results[:count]
+        if len(results) > count:
+            rounds.append(results[count:])
+    stacks = _stacks(bound.outs[count:], binding, len(rounds))
+    for i, stack in enumerate(stacks):
+        for step, outputs in enumerate(rounds):
+            stack[step] = outputs[i]
+    return [*state[:count], *stacks]
+
+
+def _run_scan(
+    bound: Bound, binding: dict[str, int], runners: list[Runner], operands: Any
+) -> list[Any]:
+    attrs = bound.attrs
+    count, xs = attrs["carries"], range(attrs["carries"], attrs["carries"] + attrs["xs"])
+    length = operands[xs[0]].shape[0] if xs else substitute(attrs["length"], binding)
+    [feeds], [run] = attrs["feeds"], runners
+    state = list(operands)
+    stacks = _stacks(bound.outs[count:], binding, length)
+    for step in reversed(range(length)) if attrs["reverse"] else range(length):
+        for i in xs:
+            state[i] = operands[i][step, ...]  # the ellipsis keeps a number an array
+        results = run([state[i] for i in feeds])
+        state[:count] = results[:count]
+        for stack, array in zip(stacks, results[count:]):
+            stack[step] = array
+    return [*state[:count], *stacks]
+
+
+def _stacks(avals: Sequence[Aval], binding: dict[str, int], length: int) -> list[Any]:
+    """Room for the outputs of every round."""
+    return [
+        aval.device.xp.empty((length, *substitute(aval.shape[1:], binding)), aval.dtype)
+        for aval in avals
+    ]
+
+
+__all__ = [
+    "COND", "SCAN", "WHILE", "Body", "append_region", "grow", "into_bodies",
+    "kernel_of", "stacked", "trips", "with_bodies",
+]  # fmt: skip
