@@ -76,7 +76,10 @@ def compile_graph(
     leaves, structure = flatten(fetches)
     selected = _select(graph, leaves)
     reports = []
-    for name in [name for name in PASSES if name in chosen]:
+    order = [name for name in PASSES if name in chosen]
+    if "prune" in order[:-1]:
+        order.append("prune")  # what the other passes left without a reader
+    for name in order:
         before = len(selected.nodes)
         start = time.perf_counter()
         selected = PASSES[name](selected).verify()

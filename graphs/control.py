@@ -78,7 +78,8 @@ def cond(
     state = list({id(s): s for body, *_ in branches for s, _ in body.written}.values())
     for body, values, _ in branches:
         last = {id(s): v for s, v in body.written}
-        body.outputs = (*values, *(last.get(id(s)) or body.variable_of(s) for s in state))
+        kept = (last[id(s)] if id(s) in last else body.variable_of(s) for s in state)
+        body.outputs = (*values, *kept)
     operand_values: dict[Value, int] = {graph.lift(pred, "cond"): 0}
     feeds = tuple(
         tuple(
@@ -356,9 +357,7 @@ def _feed(body: Body, known: dict[Value, int], operands: list[Value]) -> tuple[i
     return tuple(feed)
 
 
-def _carried(
-    body: Body, name: str, carry: Any, first: list[Value], structure: Any
-) -> list[Value]:
+def _carried(body: Body, name: str, carry: Any, first: list[Value], structure: Any) -> list[Value]:
     """The next carry as values, which must be like the first."""
     leaves, found = flatten(carry)
     if found != structure:

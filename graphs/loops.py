@@ -217,9 +217,7 @@ class _Loop:
 
 def _pull_cond(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
     works = [_Work(b, f) for b, f in zip(node.attrs["bodies"], node.attrs["feeds"])]
-    present = [
-        i for i, g in enumerate(totals) if g is not None and is_float(node.outputs[i].dtype)
-    ]
+    present = [i for i, g in enumerate(totals) if g is not None and is_float(node.outputs[i].dtype)]
     wanted = [i for i, need in enumerate(needs) if need]
     parts = []
     for work in works:
@@ -249,9 +247,7 @@ def _pull_cond(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[i
     return list(zip(wanted, found_values))
 
 
-def _kept_of_branches(
-    node: Node, works: list[_Work], kept: list[list[Value]]
-) -> list[list[Value]]:
+def _kept_of_branches(node: Node, works: list[_Work], kept: list[list[Value]]) -> list[list[Value]]:
     """The results that hold what each branch computed; of the branch not taken, zeros."""
     places = [_places(work.outputs) for work in works]
     missing = [[v for v in values if v not in known] for known, values in zip(places, kept)]

@@ -182,9 +182,7 @@ def grow(node: Node, bodies: tuple[Graph, ...], outs: Sequence[Aval]) -> tuple[V
     other graphs keep what they had.
     """
     bound = node.bound
-    node.bound = Bound(
-        bound.op, {**bound.attrs, "bodies": bodies}, bound.ins, (*bound.outs, *outs)
-    )
+    node.bound = Bound(bound.op, {**bound.attrs, "bodies": bodies}, bound.ins, (*bound.outs, *outs))
     first = len(node.outputs)
     more = tuple(Value(node, first + i, aval) for i, aval in enumerate(outs))
     node.outputs += more

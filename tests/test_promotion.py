@@ -255,7 +255,9 @@ def test_a_dtype_may_be_named_in_every_usual_way() -> None:
     assert as_dtype(bool) == np.bool_
 
 
-@pytest.mark.parametrize("dtype", ["complex256", "S3", object, ">f4", "no such", 3, "datetime64[s]"])
+@pytest.mark.parametrize(
+    "dtype", ["complex256", "S3", object, ">f4", "no such", 3, "datetime64[s]"]
+)
 def test_other_dtypes_are_errors(dtype: Any) -> None:
     with pytest.raises(errors.DTypeError, match=r"dtype: must be one of bool, .*, got"):
         as_dtype(dtype)
