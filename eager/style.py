@@ -6,7 +6,7 @@ from typing import Any
 
 from ..graphs.dtypes import is_float
 from ..graphs.kernels import launch, shares
-from ..graphs.modes import mode
+from ..graphs.modes import mode, note_write
 from ..graphs.operand import Operand
 from ..graphs.ops import astype
 from ..graphs.ops.core import Bound, Op
@@ -90,10 +90,16 @@ class Eager:
         return held
 
     def assign(self, storage: Any, value: Any, when: Any = None) -> None:
+        note_write(storage.storage)
         storage.storage.write(getattr(value, "array", value))
 
     def together(self, updates: Any) -> None:
         return None
+
+    def checkpoint(self, function: Any, args: tuple[Any, ...]) -> Any:
+        from .checkpoint import checkpoint
+
+        return checkpoint(function, args)
 
     def grad(self, outputs: Any, inputs: Any, **options: Any) -> Any:
         from .grad import grad

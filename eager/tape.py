@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..graphs.autodiff import pull, zeros_of
@@ -13,6 +13,11 @@ from ..graphs.errors import TapeError
 from ..graphs.ops.core import Bound
 
 _count = itertools.count()
+
+
+def next_seq() -> int:
+    """A moment in the order of creation of nodes: later ones have a larger `seq`."""
+    return next(_count)
 
 
 class Saved:
@@ -66,7 +71,7 @@ class Node:
         saved: dict[Any, Saved],
     ) -> None:
         self.name, self.edges, self.outputs = name, edges, outputs
-        self.saved: dict[Any, Saved] | None = saved
+        self.saved: Mapping[Any, Saved] | None = saved
         self.seq = next(_count)
         self._hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.retained: dict[int, weakref.ref[Any]] | None = None

@@ -11,16 +11,18 @@ from typing import Any
 
 from . import ops
 from .avals import Aval, show
+from .batching import Batched, Batching
 from .dims import Size
 from .dtypes import BOOL
 from .errors import ArgumentError, DTypeError, GraphError, ShapeError
 from .ir import Graph, Value, is_within
+from .mapped import mapped_cond, mapped_scan, mapped_while
 from .ops import dispatch
 from .ops.plain import array_of
-from .regions import COND, SCAN, WHILE, Body, append_region, stacked
+from .regions import CHECKPOINT, COND, SCAN, WHILE, Body, append_region, stacked
 from .trees import flatten, unflatten
 
-__all__ = ["cond", "scan", "while_loop"]
+__all__ = ["checkpoint", "cond", "scan", "while_loop"]
 
 
 def cond(
@@ -57,9 +59,13 @@ def cond(
     tensor(2.)
     """
     leaves, _ = flatten((pred, operands))
-    graph = _graph_of(leaves)
     if not isinstance(pred, bool):
         _check_pred("cond", pred)
+    if isinstance(pred, Batched):
+        if not pred.shared:
+            return mapped_cond(pred, true_fn, false_fn, operands)
+        pred = pred.value
+    graph = _graph_of(leaves)
     if graph is None or not isinstance(pred, Value):
         return true_fn(*operands) if bool(pred) else false_fn(*operands)
     branches = [_branch(graph, fn, operands) for fn in (true_fn, false_fn)]
@@ -144,6 +150,9 @@ def while_loop(
             f"{max_iterations!r}"
         )
     leaves, structure = flatten(init)
+    level = dispatch.style_of(*leaves)
+    if isinstance(level, Batching):
+        return mapped_while(level, while_loop, cond_fn, body_fn, init, max_iterations)
     graph = _graph_of(leaves)
     if graph is None:
         return _loop(cond_fn, body_fn, init, max_iterations)
@@ -229,6 +238,9 @@ def scan(
     leaves, structure = flatten(init)
     slices, x_structure = flatten(xs)
     slices = [] if xs is None else slices
+    level = dispatch.style_of(*leaves, *slices)
+    if isinstance(level, Batching):
+        return mapped_scan(level, scan, f, init, xs, length, reverse)
     graph = _graph_of([*leaves, *slices])
     slices = [x if hasattr(x, "shape") else array_of(x, "scan") for x in slices]
     length = _length(slices, length)
@@ -265,6 +277,54 @@ def scan(
         graph.assign(storage, value, when=values[0])
     ys = None if y is None else unflatten(y_structure, list(values[carries:]))
     return unflatten(structure, list(values[:count])), ys
+
+
+def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function whose gradient computes its intermediate results again, to save memory.
+
+    Parameters
+    ----------
+    function : callable
+        Of arrays in lists, tuples and dicts. It must compute the same when it is called again;
+        random numbers and other state are as they were at the first time.
+    *args
+
+    Returns
+    -------
+    what the function gives
+
+    Raises
+    ------
+    TapeError
+        From the gradient, in eager code: when what the function read has changed in place, or the
+        function computes something else.
+
+    Notes
+    -----
+    T. Chen et al., Training deep nets with sublinear memory cost (arXiv 1604.06174).
+
+    Examples
+    --------
+    >>> x = dt.tensor([0.0, 1.0], requires_grad=True)
+    >>> y = dt.checkpoint(lambda x: dt.sum(dt.exp(dt.sin(x))), x)
+    >>> y.backward()
+    >>> x.grad
+    tensor([1.       , 1.2534099])
+    """
+    leaves, _ = flatten(args)
+    graph = _graph_of(leaves)
+    if graph is None:
+        return dispatch.current().checkpoint(function, args)
+    body, found, structure = _branch(graph, function, args)
+    body.outputs = (*found, *(value for _, value in body.written))
+    operands: list[Value] = []
+    feed = _feed(body, {}, operands)
+    values = append_region(
+        graph, CHECKPOINT, operands, [v.aval for v in body.outputs], bodies=(body,), feeds=(feed,)
+    )
+    for (storage, _), value in zip(body.written, values[len(found) :]):
+        graph.assign(storage, value, when=values[0])
+    return unflatten(structure, list(values[: len(found)]))
 
 
 # -- in eager code ---------------------------------------------------------------------------

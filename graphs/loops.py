@@ -13,12 +13,13 @@ from typing import Any
 
 from .autodiff import depending, sweep, zeros_of
 from .avals import Aval
+from .batching import Batched, per_example
 from .dims import Dim
 from .dtypes import is_float
 from .errors import GraphError
 from .ir import CONSTANT, Graph, Node, Value
 from .partition import copied, cut, feeding
-from .regions import COND, SCAN, append_region, grow, stacked, trips
+from .regions import CHECKPOINT, COND, SCAN, append_region, grow, stacked, trips
 
 
 def pull_region(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
@@ -32,7 +33,23 @@ def pull_region(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[
     totals : list
         Per result its cotangent, or None.
     """
+    if any(isinstance(g, Batched) for g in totals):
+        return _pull_examples(node, needs, totals)
+    if node.op is CHECKPOINT:
+        return _pull_checkpoint(node, needs, totals)
     return _pull_cond(node, needs, totals) if node.op is COND else _Loop(node).pull(needs, totals)
+
+
+def _pull_examples(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
+    """Pull mapped cotangents, such as the rows of a Jacobian, one by one."""
+    positions: list[int] = []
+
+    def pull_one(cotangents: list[Any]) -> list[Any]:
+        pulled = pull_region(node, needs, cotangents)
+        positions[:] = [i for i, _ in pulled]
+        return [g for _, g in pulled]
+
+    return list(zip(positions, per_example(pull_one, totals)))
 
 
 class _Work:
@@ -245,6 +262,24 @@ def _pull_cond(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[i
         node.graph, COND, operands, outs, bodies=tuple(bodies), feeds=tuple(feeds)
     )
     return list(zip(wanted, found_values))
+
+
+def _pull_checkpoint(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
+    """The backward body holds the forward one, from the operands on."""
+    [body], [feed] = node.attrs["bodies"], node.attrs["feeds"]
+    work = _Work(body, feed)
+    present = [i for i, g in enumerate(totals) if g is not None]
+    wanted = [i for i, need in enumerate(needs) if need]
+    seeds = [work.placeholder(node.outputs[i].aval) for i in present]
+    found = work.gradients([(work.outputs[i], g) for i, g in zip(present, seeds)], wanted, {})
+    pairs = [(i, g) for i, g in zip(wanted, found) if g is not None]
+    backward = cut(work.graph, [*seeds, *work.placeholders], [g for _, g in pairs])
+    operands = [*(totals[i] for i in present), *(node.inputs[i] for i in feed)]
+    gradients = append_region(
+        node.graph, CHECKPOINT, operands, [g.aval for _, g in pairs],
+        bodies=(backward,), feeds=(tuple(range(len(operands))),),
+    )  # fmt: skip
+    return [(i, g) for (i, _), g in zip(pairs, gradients)]
 
 
 def _kept_of_branches(node: Node, works: list[_Work], kept: list[list[Value]]) -> list[list[Value]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 
 class _Mode(threading.local):
     enabled = True
+    notes: dict[int, Any] | None = None
 
 
 mode = _Mode()
@@ -41,6 +43,27 @@ class GradMode:
                 return function(*args, **kwargs)
 
         return wrapped
+
+
+@contextmanager
+def noting_writes() -> Iterator[dict[int, Any]]:
+    """Collect, by id, each storage that eager code writes on this thread within the block.
+
+    With it what it held, and its version, before the first write. An outer block learns of it, too.
+    """
+    outer, mode.notes = mode.notes, {}
+    try:
+        yield mode.notes
+    finally:
+        inner, mode.notes = mode.notes, outer
+        for key, note in inner.items() if outer is not None else ():
+            outer.setdefault(key, note)
+
+
+def note_write(storage: Any) -> None:
+    """Say that a storage is about to be written."""
+    if mode.notes is not None and id(storage) not in mode.notes:
+        mode.notes[id(storage)] = (storage, storage.array.copy(), storage.version)
 
 
 class set_grad_enabled(GradMode):

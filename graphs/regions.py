@@ -43,6 +43,9 @@ def _region(name: str, attrs: dict[str, Any], doc: str) -> Op:
 
 
 COND = _region("cond", {}, "The first body where the first operand holds, else the second.")
+CHECKPOINT = _region(
+    "checkpoint", {}, "The body, of whose results its gradient keeps none but computes them again."
+)
 WHILE = _region(
     "while_loop",
     {"carries": 0},
@@ -206,7 +209,7 @@ def kernel_of(
         Makes of a body what runs it.
     """
     runners = [runner(body) for body in bound.attrs["bodies"]]
-    run = {"cond": _run_cond, "while_loop": _run_while, "scan": _run_scan}[bound.op.name]
+    run = _RUN[bound.op]
 
     def kernel(*operands: Any) -> tuple[Any, ...]:
         results = run(bound, binding, runners, operands)
@@ -220,6 +223,12 @@ def kernel_of(
         return tuple(fresh)
 
     return kernel
+
+
+def _run_checkpoint(
+    bound: Bound, binding: dict[str, int], runners: list[Runner], operands: Any
+) -> list[Any]:
+    return runners[0]([operands[i] for i in bound.attrs["feeds"][0]])
 
 
 def _run_cond(
@@ -275,7 +284,9 @@ def _stacks(avals: Sequence[Aval], binding: dict[str, int], length: int) -> list
     ]
 
 
+_RUN = {CHECKPOINT: _run_checkpoint, COND: _run_cond, WHILE: _run_while, SCAN: _run_scan}
+
 __all__ = [
-    "COND", "SCAN", "WHILE", "Body", "append_region", "grow", "into_bodies",
+    "CHECKPOINT", "COND", "SCAN", "WHILE", "Body", "append_region", "grow", "into_bodies",
     "kernel_of", "stacked", "trips", "with_bodies",
 ]  # fmt: skip

@@ -494,3 +494,72 @@ def test_an_error_in_a_body_names_the_line_that_made_the_node() -> None:
         with pytest.raises(dt.errors.RangeError) as caught:
             g.compile(y, executor=executor).run({"x": np.ones(3, "f4"), "at": np.array([0, 5])})
         assert any("test_control.py" in note for note in caught.value.__notes__)
+
+
+# -- checkpoint ------------------------------------------------------------------------------
+
+
+def deep(x: Any, w: Any) -> Any:
+    for _ in range(3):
+        x = dt.sin(x * w) + x
+    return x
+
+
+def kept(x: Any, w: Any) -> Any:
+    return dt.checkpoint(lambda x: dt.checkpoint(deep, x, w) * w, x)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_checkpoint_changes_no_bit(executor: str) -> None:
+    arrays = [draw(4), draw(4, seed=1)]
+    expected = eagerly(lambda x, w: deep(x, w) * w, arrays)
+    assert_close(eagerly(kept, arrays), expected)
+    g, fed, found = graph_of(kept, arrays)
+    assert_close(g.compile(found, executor=executor).run(dict(zip(fed, arrays))), expected)
+
+
+def test_a_checkpoint_keeps_no_intermediate_result() -> None:
+    from diptych.graphs.kernels import Recorder, recording
+
+    live = {}
+    for name, f in (("plain", deep), ("checkpoint", lambda x, w: dt.checkpoint(deep, x, w))):
+        x, w = (dt.tensor(draw(100, seed=i), requires_grad=True) for i in range(2))
+        with recording(Recorder()) as recorder:
+            y = f(x, w)
+            live[name] = recorder.live_bytes
+        assert y.requires_grad
+    assert live["checkpoint"] == 800 < live["plain"]
+
+
+def test_a_checkpoint_draws_the_same_random_numbers_again() -> None:
+    gradients = []
+    for wrap in (False, True):
+        dt.manual_seed(3)
+        x = dt.tensor(draw(20), requires_grad=True)
+
+        def f(x: Any) -> Any:
+            return dt.sum(dt.sin(dt.nn.functional.dropout(x, 0.5)))
+
+        y = dt.checkpoint(f, x) if wrap else f(x)
+        dt.randn((2,))  # what is drawn in between must not matter
+        y.backward()
+        gradients.append((x.grad.numpy(), dt.rand((2,)).numpy()))
+    for one, other in zip(*gradients):
+        assert one.tobytes() == other.tobytes()
+
+
+def test_a_checkpoint_refuses_what_changed_in_between() -> None:
+    x = dt.tensor(draw(3), requires_grad=True)
+    w = dt.tensor(draw(3, seed=1))
+    y = dt.sum(dt.checkpoint(lambda x: dt.sin(x * w), x))
+    w += 1.0
+    with pytest.raises(dt.errors.TapeError, match="checkpoint: what the function read must not"):
+        y.backward()
+    calls = []
+
+    def other(x: Any) -> Any:
+        calls.append(x)
+        return dt.sum(dt.sin(x) if len(calls) == 1 else dt.exp(dt.sin(x)))
+
+    with pytest.raises(dt.errors.TapeError, match="must compute the same again, got 3 operators"):
+        dt.checkpoint(other, x).backward()

@@ -9,7 +9,7 @@ from ...graphs.dims import Dim
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
 from ...graphs.partition import copied
-from ...graphs.regions import COND
+from ...graphs.regions import CHECKPOINT, COND
 
 
 def prune(graph: Graph) -> Graph:
@@ -65,15 +65,18 @@ class _Narrowed:
 
 def _narrow(node: Node, needed: Collection[Value]) -> _Narrowed:
     wanted = {i for i, v in enumerate(node.outputs) if v in needed}
-    return _narrow_cond(node, wanted) if node.op is COND else _narrow_loop(node, wanted)
+    if node.op in (COND, CHECKPOINT):
+        return _narrow_branches(node, wanted)
+    return _narrow_loop(node, wanted)
 
 
-def _narrow_cond(node: Node, wanted: set[int]) -> _Narrowed:
+def _narrow_branches(node: Node, wanted: set[int]) -> _Narrowed:
     bound, results = node.bound, sorted(wanted)
     pairs = [
         _body(body, feed, results) for body, feed in zip(bound.attrs["bodies"], bound.attrs["feeds"])
     ]  # fmt: skip
-    operands = sorted({0}.union(*(feed for _, feed in pairs)))
+    asked = {0} if node.op is COND else set()
+    operands = sorted(asked.union(*(feed for _, feed in pairs)))
     return _rebound(bound, pairs, operands, results, {})
 
 

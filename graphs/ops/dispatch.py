@@ -40,6 +40,9 @@ class Style(Protocol):
     def together(self, updates: Any) -> Any:
         """One handle on several assignments, for a graph to fetch; None elsewhere."""
 
+    def checkpoint(self, function: Any, args: tuple[Any, ...]) -> Any:
+        """Call a function whose gradient computes its intermediate results again."""
+
     def grad(self, outputs: Any, inputs: Any, **options: Any) -> Any:
         """Gradients of the sum of `outputs` with respect to `inputs`."""
 

@@ -16,6 +16,7 @@ from ..compiler import PASSES, Program, compile_graph
 from ..eager import Node, Tensor
 from ..eager.tape import Saved
 from ..graphs.autodiff import depending
+from ..graphs.batching import Batched, per_example
 from ..graphs.dtypes import is_float
 from ..graphs.errors import TapeError
 from ..graphs.ir import CONSTANT, VARIABLE, Graph, Update, Value
@@ -157,6 +158,8 @@ class GraphFunction:
 
     def pull(self, node: GraphNode, cotangents: list[Any], needs: list[bool]) -> list[Any]:
         """Cotangents of the operands, by the compiled backward pass."""
+        if any(isinstance(g, Batched) for g in cotangents):
+            return self._pull_examples(node, cotangents, needs)
         variant = (tuple(g is not None for g in cotangents), tuple(needs))
         given = [g for g in cotangents if g is not None]
         if is_grad_enabled():
@@ -173,6 +176,19 @@ class GraphFunction:
             for position, value in zip(backward.wanted, backward.gradients)
             if value is not None
         ]
+
+    def _pull_examples(
+        self, node: GraphNode, cotangents: list[Any], needs: list[bool]
+    ) -> list[Any]:
+        """Pull mapped cotangents, such as the rows of a Jacobian, one by one."""
+        positions: list[int] = []
+
+        def pull_one(given: list[Any]) -> list[Any]:
+            pulled = self.pull(node, given, needs)
+            positions[:] = [i for i, _ in pulled]
+            return [g for _, g in pulled]
+
+        return list(zip(positions, per_example(pull_one, cotangents)))
 
     def explain(self) -> list[str]:
         """Lines on each program that was compiled."""

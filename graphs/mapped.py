@@ -1,0 +1,82 @@
+"""Control flow within `vmap`: every example of a batch takes its own way, all at once.
+
+A condition that differs between examples cannot choose which code runs: both branches run, and
+each example keeps the result of its own. A loop runs until the last example is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import ops
+from .batching import Batched, Batching, moved
+from .trees import flatten, unflatten
+
+
+def mapped_cond(
+    pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], args: Any
+) -> Any:
+    """`cond` where the predicate differs between examples."""
+    then, structure = flatten(true_fn(*args))
+    other, _ = flatten(false_fn(*args))
+    return unflatten(structure, [ops.where(pred, a, b) for a, b in zip(then, other)])
+
+
+def mapped_while(
+    level: Batching,
+    loop: Callable[..., Any],
+    cond_fn: Callable[[Any], Any],
+    body_fn: Callable[[Any], Any],
+    init: Any,
+    most: int | None,
+) -> Any:
+    """`while_loop` on examples: one that is done keeps its carry while others go on."""
+    leaves, structure = flatten(init)
+
+    def enter(values: list[Any]) -> Any:
+        return unflatten(structure, [Batched(v, level) for v in values])
+
+    def going(values: list[Any]) -> Any:
+        pred = cond_fn(enter(values))
+        return ops.any(level.whole(pred))
+
+    def round_(values: list[Any]) -> list[Any]:
+        carry = enter(values)
+        pred = cond_fn(carry)
+        before, _ = flatten(carry)
+        after, _ = flatten(body_fn(carry))
+        return [level.whole(ops.where(pred, a, b)) for a, b in zip(after, before)]
+
+    last = loop(going, round_, [level.whole(x) for x in leaves], max_iterations=most)
+    return enter(last)
+
+
+def mapped_scan(
+    level: Batching,
+    loop: Callable[..., Any],
+    f: Callable[[Any, Any], Any],
+    init: Any,
+    xs: Any,
+    length: Any,
+    reverse: bool,
+) -> tuple[Any, Any]:
+    """`scan` on examples: the slices go along the axis behind the batch."""
+    leaves, structure = flatten(init)
+    slices, x_structure = flatten(xs)
+    shape: list[Any] = []
+
+    def step(values: list[Any], parts: Any) -> tuple[list[Any], Any]:
+        x = None if xs is None else unflatten(x_structure, [Batched(p, level) for p in parts])
+        carry, y = f(unflatten(structure, [Batched(v, level) for v in values]), x)
+        found, y_structure = flatten(y)
+        shape[:] = [None if y is None else y_structure]
+        next_values = [level.whole(v) for v in flatten(carry)[0]]
+        return next_values, None if y is None else [level.whole(v) for v in found]
+
+    along = None if xs is None else [moved(level.whole(x), 1, 0) for x in slices]
+    last, ys = loop(step, [level.whole(x) for x in leaves], along, length, reverse=reverse)
+    carry = unflatten(structure, [Batched(v, level) for v in last])
+    if ys is None:
+        return carry, None
+    return carry, unflatten(shape[0], [Batched(moved(y, 0, 1), level) for y in ys])
