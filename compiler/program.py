@@ -8,6 +8,8 @@ from typing import Any
 from ..graphs.feeds import bind_feeds
 from ..graphs.ir import Graph, Value
 from ..graphs.trees import unflatten
+from ..graphs.watch import is_watching
+from .executors.reference import Reference
 
 
 class Program:
@@ -42,6 +44,7 @@ class Program:
     ) -> None:
         self.graph, self.executor, self.reports = graph, executor, reports
         self._structure, self._is_value = structure, is_value
+        self._watched: Reference | None = None
         self._declared = dict(declared)
         positions = {name: i for i, name in enumerate(declared)}
         self._needed = tuple(graph.placeholders)
@@ -68,7 +71,7 @@ class Program:
         arrays, binding = bind_feeds(
             self._needed, self._symbols, {} if feeds is None else feeds, self._declared
         )
-        results = iter(self.executor.run(arrays, binding))
+        results = iter(self._runner().run(arrays, binding))
         return unflatten(
             self._structure, [next(results) if value else None for value in self._is_value]
         )
@@ -83,7 +86,15 @@ class Program:
         arrays : list
             One per placeholder that was declared, in order, pruned ones included.
         """
-        return self.executor.run([arrays[i] for i in self._kept], {})
+        return self._runner().run([arrays[i] for i in self._kept], {})
+
+    def _runner(self) -> Any:
+        """The executor; while kernels are watched, one that launches them one by one."""
+        if not is_watching():
+            return self.executor
+        if self._watched is None:
+            self._watched = Reference(self.graph)
+        return self._watched
 
     def explain(self) -> str:
         """What every pass did, and what the executor plans, a line each."""

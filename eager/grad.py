@@ -6,7 +6,7 @@ import heapq
 from typing import Any
 
 from ..graphs.autodiff import as_list, met, seeds_for, unreached
-from ..graphs.errors import TapeError
+from ..graphs.errors import AnomalyError, TapeError
 from ..graphs.modes import GradMode
 from .tape import Node
 from .tensor import Tensor
@@ -153,13 +153,21 @@ def _sweep(
             continue
         node.check_alive()
         ran.append(node)
-        for position, cotangent in node.pull(totals, needs):
+        for position, cotangent in _pull(node, totals, needs):
             source, index = node.edges[position]
             give(source, index, cotangent)
     for key, (leaf, cotangent) in arrived.items():
         if wanted is None or key in wanted:
             found[key] = (leaf, leaf.apply_hooks(cotangent))
     return found, ran
+
+
+def _pull(node: Node, totals: list[Any], needs: list[bool]) -> list[tuple[int, Any]]:
+    try:
+        return node.pull(totals, needs)
+    except AnomalyError as error:
+        error.add_note(f"in the gradient of {node.name}, called at {node.location}")
+        raise
 
 
 def _nodes(outputs: list[Tensor]) -> list[Node]:

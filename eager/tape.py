@@ -10,7 +10,9 @@ from typing import Any
 from ..graphs.autodiff import pull, zeros_of
 from ..graphs.avals import Aval
 from ..graphs.errors import TapeError
+from ..graphs.nodes import user_location
 from ..graphs.ops.core import Bound
+from ..graphs.watch import is_watching
 
 _count = itertools.count()
 
@@ -59,9 +61,11 @@ class Node:
         Per operand, the node that made it, or the leaf tensor itself, with the index of the
         result; None where no gradient flows.
     outputs : tuple of Aval
+    location : Location or None
+        The line of the call, noted where anomalies are looked for.
     """
 
-    __slots__ = ("_hooks", "edges", "name", "outputs", "retained", "saved", "seq")
+    __slots__ = ("_hooks", "edges", "location", "name", "outputs", "retained", "saved", "seq")
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class Node:
         self.name, self.edges, self.outputs = name, edges, outputs
         self.saved: Mapping[Any, Saved] | None = saved
         self.seq = next(_count)
+        self.location = user_location() if is_watching() else None
         self._hooks: dict[int, list[Callable[[Any], Any]]] | None = None
         self.retained: dict[int, weakref.ref[Any]] | None = None
 

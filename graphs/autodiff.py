@@ -220,7 +220,10 @@ def sweep(
         needs = [v in reached for v in node.inputs]
         if not any(needs) or not (node.recorded and node.op.vjp):
             continue
-        for position, g in _pull_node(node, needs, totals):
+        # What computes the gradient of a line stands for that line.
+        with node.graph.located(node.location):
+            pulled = _pull_node(node, needs, totals)
+        for position, g in pulled:
             operand = node.inputs[position]
             cotangents[operand] = met(cotangents.get(operand), g)
     return found

@@ -28,21 +28,37 @@ from .trees import flatten, unflatten
 _FIRST_RANK = 1000
 
 
-class _Depth(threading.local):
-    maps = 0
+class _Maps(threading.local):
+    def __init__(self) -> None:
+        self.running: list[Batching] = []
 
 
-_depth = _Depth()
+_maps = _Maps()
+
+
+def innermost() -> Batching | None:
+    """The map whose function runs on this thread, if any."""
+    return _maps.running[-1] if _maps.running else None
 
 
 @contextmanager
-def _entered() -> Iterator[int]:
-    """One map further in on this thread; its rank."""
-    _depth.maps += 1
+def entered(level: Batching) -> Iterator[None]:
+    """Within the block a map's function runs on this thread."""
+    _maps.running.append(level)
     try:
-        yield _FIRST_RANK + _depth.maps
+        yield
     finally:
-        _depth.maps -= 1
+        _maps.running.pop()
+
+
+@contextmanager
+def left() -> Iterator[None]:
+    """Within the block what runs is outside the innermost map."""
+    level = _maps.running.pop()
+    try:
+        yield
+    finally:
+        _maps.running.append(level)
 
 
 class Batched(Operand):
@@ -305,8 +321,8 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
         if any(size != sizes[0] for size in sizes):
             shown = ", ".join(map(str, sizes))
             raise ShapeError(f"vmap: batches must be of one size, got {shown}")
-        with _entered() as rank:
-            level = Batching(rank, sizes[0])
+        level = Batching(_FIRST_RANK + len(_maps.running), sizes[0])
+        with entered(level):
             examples = [_enter(x, axis, level) for x, axis in zip(leaves, axes)]
             result = function(*unflatten(structure, examples))
         found, shape = flatten(result)
@@ -390,4 +406,4 @@ def _no_number(asked: str, remedy: str = "") -> StaticValueError:
     )
 
 
-__all__ = ["Batched", "Batching", "moved", "per_example", "vmap"]
+__all__ = ["Batched", "Batching", "entered", "innermost", "left", "moved", "per_example", "vmap"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import ops
 from .avals import Aval, show
-from .batching import Batched, Batching
+from .batching import innermost
 from .dims import Size
 from .dtypes import BOOL
 from .errors import ArgumentError, DTypeError, GraphError, ShapeError
@@ -61,10 +61,9 @@ def cond(
     leaves, _ = flatten((pred, operands))
     if not isinstance(pred, bool):
         _check_pred("cond", pred)
-    if isinstance(pred, Batched):
-        if not pred.shared:
-            return mapped_cond(pred, true_fn, false_fn, operands)
-        pred = pred.value
+    level = innermost()
+    if level is not None:
+        return mapped_cond(level, cond, pred, true_fn, false_fn, operands)
     graph = _graph_of(leaves)
     if graph is None or not isinstance(pred, Value):
         return true_fn(*operands) if bool(pred) else false_fn(*operands)
@@ -150,8 +149,8 @@ def while_loop(
             f"{max_iterations!r}"
         )
     leaves, structure = flatten(init)
-    level = dispatch.style_of(*leaves)
-    if isinstance(level, Batching):
+    level = innermost()
+    if level is not None:
         return mapped_while(level, while_loop, cond_fn, body_fn, init, max_iterations)
     graph = _graph_of(leaves)
     if graph is None:
@@ -238,8 +237,8 @@ def scan(
     leaves, structure = flatten(init)
     slices, x_structure = flatten(xs)
     slices = [] if xs is None else slices
-    level = dispatch.style_of(*leaves, *slices)
-    if isinstance(level, Batching):
+    level = innermost()
+    if level is not None:
         return mapped_scan(level, scan, f, init, xs, length, reverse)
     graph = _graph_of([*leaves, *slices])
     slices = [x if hasattr(x, "shape") else array_of(x, "scan") for x in slices]
@@ -286,7 +285,8 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     ----------
     function : callable
         Of arrays in lists, tuples and dicts. It must compute the same when it is called again;
-        random numbers and other state are as they were at the first time.
+        random numbers and other state are as they were at the first time. Within `vmap` it is
+        called as any other function is.
     *args
 
     Returns
@@ -311,6 +311,8 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     >>> x.grad
     tensor([1.       , 1.2534099])
     """
+    if innermost() is not None:
+        return function(*args)
     leaves, _ = flatten(args)
     graph = _graph_of(leaves)
     if graph is None:

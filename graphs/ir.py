@@ -225,6 +225,15 @@ class Graph:
         with dispatch.in_style(self):
             yield self
 
+    @contextmanager
+    def located(self, location: Location | None) -> Iterator[None]:
+        """Let what is appended within the block stand for a line."""
+        before, self._location = self._location, location
+        try:
+            yield
+        finally:
+            self._location = before
+
     def _source(self, op: Op, aval: Aval, **attrs: Any) -> Value:
         return self.append(Bound(op, attrs, (), (aval,)), ()).outputs[0]
 

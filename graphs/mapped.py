@@ -10,17 +10,44 @@ from collections.abc import Callable
 from typing import Any
 
 from . import ops
-from .batching import Batched, Batching, moved
+from .batching import Batched, Batching, entered, left, moved
 from .trees import flatten, unflatten
 
 
 def mapped_cond(
-    pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], args: Any
+    level: Batching,
+    choose: Callable[..., Any],
+    pred: Any,
+    true_fn: Callable[..., Any],
+    false_fn: Callable[..., Any],
+    args: Any,
 ) -> Any:
-    """`cond` where the predicate differs between examples."""
+    """`cond` on examples."""
+    if not level.is_mapped(pred):
+        return _chosen_for_all(level, choose, level.inside(pred), true_fn, false_fn, args)
     then, structure = flatten(true_fn(*args))
     other, _ = flatten(false_fn(*args))
     return unflatten(structure, [ops.where(pred, a, b) for a, b in zip(then, other)])
+
+
+def _chosen_for_all(
+    level: Batching, choose: Any, pred: Any, true_fn: Any, false_fn: Any, args: Any
+) -> Any:
+    """`cond` where the predicate is the same for all examples."""
+    structure: list[Any] = []
+
+    def branch(fn: Callable[..., Any]) -> Callable[[], list[Any]]:
+        def run() -> list[Any]:
+            with entered(level):
+                results, shape = flatten(fn(*args))
+            structure[:] = [shape]
+            return [level.whole(r) for r in results]
+
+        return run
+
+    with left():
+        found = choose(pred, branch(true_fn), branch(false_fn))
+    return unflatten(structure[0], [Batched(r, level) for r in found])
 
 
 def mapped_while(
@@ -38,17 +65,21 @@ def mapped_while(
         return unflatten(structure, [Batched(v, level) for v in values])
 
     def going(values: list[Any]) -> Any:
-        pred = cond_fn(enter(values))
-        return ops.any(level.whole(pred))
+        with entered(level):
+            pred = level.whole(cond_fn(enter(values)))
+        return ops.any(pred)
 
-    def round_(values: list[Any]) -> list[Any]:
-        carry = enter(values)
-        pred = cond_fn(carry)
-        before, _ = flatten(carry)
-        after, _ = flatten(body_fn(carry))
-        return [level.whole(ops.where(pred, a, b)) for a, b in zip(after, before)]
+    def next_round(values: list[Any]) -> list[Any]:
+        with entered(level):
+            carry = enter(values)
+            pred = cond_fn(carry)
+            before, _ = flatten(carry)
+            after, _ = flatten(body_fn(carry))
+            return [level.whole(ops.where(pred, a, b)) for a, b in zip(after, before)]
 
-    last = loop(going, round_, [level.whole(x) for x in leaves], max_iterations=most)
+    first = [level.whole(x) for x in leaves]
+    with left():
+        last = loop(going, next_round, first, max_iterations=most)
     return enter(last)
 
 
@@ -67,15 +98,18 @@ def mapped_scan(
     shape: list[Any] = []
 
     def step(values: list[Any], parts: Any) -> tuple[list[Any], Any]:
-        x = None if xs is None else unflatten(x_structure, [Batched(p, level) for p in parts])
-        carry, y = f(unflatten(structure, [Batched(v, level) for v in values]), x)
-        found, y_structure = flatten(y)
-        shape[:] = [None if y is None else y_structure]
-        next_values = [level.whole(v) for v in flatten(carry)[0]]
-        return next_values, None if y is None else [level.whole(v) for v in found]
+        with entered(level):
+            x = None if xs is None else unflatten(x_structure, [Batched(p, level) for p in parts])
+            carry, y = f(unflatten(structure, [Batched(v, level) for v in values]), x)
+            found, y_structure = flatten(y)
+            shape[:] = [None if y is None else y_structure]
+            next_values = [level.whole(v) for v in flatten(carry)[0]]
+            return next_values, None if y is None else [level.whole(v) for v in found]
 
+    first = [level.whole(x) for x in leaves]
     along = None if xs is None else [moved(level.whole(x), 1, 0) for x in slices]
-    last, ys = loop(step, [level.whole(x) for x in leaves], along, length, reverse=reverse)
+    with left():
+        last, ys = loop(step, first, along, length, reverse=reverse)
     carry = unflatten(structure, [Batched(v, level) for v in last])
     if ys is None:
         return carry, None
