@@ -165,7 +165,7 @@ class Comparison:
             "identical": None if len(self._certificates) < 2 else not self._differ(),
             "differ": self._differ(),
             "interrupted": not self._complete,
-            "certified_steps": min(self.steps, CERTIFIED_STEPS),
+            "certified_steps": max((c["steps"] for c in self._certificates.values()), default=0),
             "break_even_steps": self._break_even(rows),
             "rows": rows,
             "graph_svg": next((e["graph_svg"] for e in self._ends.values() if e["graph_svg"]), ""),

@@ -1,4 +1,4 @@
-"""The three modes of training one task. What they share is everything but the graph mode."""
+"""The three modes of running one task. What they share is everything but the graph mode."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Any
 
 from ..eager import asarray, grad
 from ..graphs.avals import aval_of
-from ..graphs.errors import unknown
+from ..graphs.errors import ArgumentError, unknown
+from ..graphs.modes import no_grad
+from ..graphs.ops import ones_like
 from ..hybrid import compile
+from ..optim import Optimizer
 from ..static import Graph
 from .task import Batch, Task
 
 
 class Mode:
-    """A way to take training steps.
+    """A way to take steps.
 
     Parameters
     ----------
@@ -25,12 +28,17 @@ class Mode:
     passes : iterable of str or None
         All by default.
     gradients : bool
-        Give the gradients, too, for a certificate.
+        Give the gradients of a training step, too, for a certificate.
 
     Attributes
     ----------
     build_s, compile_s : float
         Seconds spent building or tracing graphs, and compiling them, so far.
+
+    Raises
+    ------
+    ArgumentError
+        When the task says that it cannot be written in this mode.
     """
 
     name = ""
@@ -39,20 +47,31 @@ class Mode:
         self, task: Task, executor: str, passes: Iterable[str] | None = None,
         gradients: bool = False,
     ) -> None:  # fmt: skip
+        if self.name in task.refused:
+            raise ArgumentError(task.refused[self.name])
         self.task, self.executor, self.gradients = task, executor, gradients
         self.passes = None if passes is None else tuple(passes)
         self.build_s = self.compile_s = 0.0
+        self._loss = task.loss_for(self.name)
 
     def prepare(self, batch: Batch) -> None:
         """Whatever comes before the first step."""
 
     def step(self, batch: Batch) -> list[Any]:
-        """One training step; the loss, then the gradients if they are asked for, as arrays."""
+        """One step on a batch; what it computes, then its gradients, as arrays.
+
+        Of a training step the gradients are given only where they were asked for.
+        """
         raise NotImplementedError(self.name)
 
     def graph_svg(self) -> str:
         """The graph that runs, drawn; empty where there is none."""
         return ""
+
+    def _update(self, optimizer: Optimizer, gradients: Any) -> Any:
+        """Apply the gradients of the trained parameters."""
+        by_id = dict(zip(map(id, self.task.trained), gradients))
+        return optimizer.apply([by_id.get(id(p)) for p in optimizer.parameters])
 
 
 class Eager(Mode):
@@ -62,17 +81,23 @@ class Eager(Mode):
 
     def __init__(self, task: Task, executor: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(task, "eager", *args, **kwargs)
-        self._loss = task.loss
 
     def step(self, batch: Batch) -> list[Any]:
-        loss = self._loss(*map(asarray, batch))
-        if not self.gradients:
-            self.task.optimizer.minimize(loss)
+        task = self.task
+        operands = list(map(asarray, batch))
+        if not task.is_differentiated:
+            with no_grad():
+                return [self._loss(*operands).array]
+        for position in task.inputs:
+            operands[position].requires_grad_()
+        loss = self._loss(*operands)
+        if task.optimizer is not None and not self.gradients:
+            task.optimizer.minimize(loss)
             return [loss.array]
-        trained = self.task.trained
-        gradients = grad(loss, trained)
-        by_id = dict(zip(map(id, trained), gradients))
-        self.task.optimizer.apply([by_id.get(id(p)) for p in self.task.optimizer.parameters])
+        wanted = [*task.trained, *(operands[i] for i in task.inputs)]
+        gradients = grad(loss, wanted, ones_like(loss), allow_unused=True)
+        if task.optimizer is not None:
+            self._update(task.optimizer, gradients)
         return [loss.array, *(g.array for g in gradients if g is not None)]
 
 
@@ -83,22 +108,25 @@ class Static(Mode):
 
     def prepare(self, batch: Batch) -> None:
         start = time.perf_counter()
+        task = self.task
         with Graph() as graph:
             avals = [aval_of(array) for array in batch]
+            shapes = task.shapes or [a.shape for a in avals]
             feeds = [
-                graph.placeholder(f"input{i}", a.shape, a.dtype, a.device)
-                for i, a in enumerate(avals)
+                graph.placeholder(f"input{i}", shape, a.dtype, a.device)
+                for i, (a, shape) in enumerate(zip(avals, shapes))
             ]
-            loss = self.task.loss(*feeds)
+            loss = self._loss(*feeds)
             gradients: list[Any] = []
-            if self.gradients:
-                gradients = list(graph.grad(loss, self.task.trained))
-                by_id = dict(zip(map(id, self.task.trained), gradients))
-                update = self.task.optimizer.apply(
-                    [by_id.get(id(p)) for p in self.task.optimizer.parameters]
-                )
-            else:
-                update = self.task.optimizer.minimize(loss)
+            update: Any = []
+            if task.optimizer is not None and not self.gradients:
+                update = task.optimizer.minimize(loss)
+            elif task.is_differentiated:
+                wanted = [*task.trained, *(feeds[i] for i in task.inputs)]
+                found = graph.grad(loss, wanted, ones_like(loss), allow_unused=True)
+                gradients = [g for g in found if g is not None]
+                if task.optimizer is not None:
+                    update = self._update(task.optimizer, found)
         built = time.perf_counter()
         self.program = graph.compile(
             [[loss, *gradients], update], executor=self.executor, passes=self.passes
@@ -114,19 +142,25 @@ class Static(Mode):
 
 
 class Hybrid(Eager):
-    """A static loss, forward and backward, inside an eager step."""
+    """A static loss, forward and backward, inside an eager step.
+
+    A loss that the task writes for this mode compiles what it wants itself.
+    """
 
     name = "hybrid"
 
     def __init__(self, task: Task, executor: str, *args: Any, **kwargs: Any) -> None:
         Mode.__init__(self, task, executor, *args, **kwargs)
-        self._compiled = compile(task.loss, executor=self.executor, passes=self.passes)
-        self._loss = self._compiled
+        self._compiled = None
+        if self.name not in task.written_for:
+            self._compiled = compile(self._loss, executor=self.executor, passes=self.passes)
+            self._loss = self._compiled
 
     def step(self, batch: Batch) -> list[Any]:
         results = super().step(batch)
-        self.build_s = self._compiled.trace_s
-        self.compile_s = self._compiled.compile_s
+        if self._compiled is not None:
+            self.build_s = self._compiled.trace_s
+            self.compile_s = self._compiled.compile_s
         return results
 
 

@@ -80,22 +80,27 @@ class Worker:
         self._losses: list[float] = []
 
     def certify(self, steps: int) -> dict[str, Any]:
-        """Train with executor `reference` and all passes off; hash kernels and numbers."""
+        """Run with executor `reference` and all passes off; hash kernels and numbers.
+
+        Of long steps there are fewer: at most as many batches as were asked for, or one step.
+        """
         task = self._task()
+        steps = max(1, steps // task.batches_a_step)
         mode = self._mode(task, "reference", passes=(), gradients=True)
         mode.prepare(self._batch(task, 0))
         kernels, numbers = hashlib.sha256(), hashlib.sha256()
-        for step in range(steps):
+        for number in range(steps * task.batches_a_step):
             with recording(Recorder()) as recorder:
-                results = mode.step(self._batch(task, step))
+                results = mode.step(self._batch(task, number))
                 kernels.update(recorder.certificate(results).encode())
             for array in results:
                 numbers.update(put(array, CPU).tobytes())
-        for parameter in task.optimizer.parameters:
-            numbers.update(parameter.storage.numpy().tobytes())
+        for storage in task.storages:
+            numbers.update(storage.numpy().tobytes())
         return {
             "certificate": kernels.hexdigest(),
             "numbers": numbers.hexdigest(),
+            "steps": steps,
             "device": str(self._device),
         }
 
@@ -107,11 +112,11 @@ class Worker:
         mode.prepare(batch)
         prepared = mode.build_s + mode.compile_s
         begin = time.perf_counter()
-        loss = mode.step(batch)[0]
+        result = self._step(mode, 0)
         elapsed = time.perf_counter() - begin
         # What a mode builds or compiles only when it is first called is told apart here.
         within = mode.build_s + mode.compile_s - prepared
-        self._running, self._losses = mode, [float(loss)]
+        self._running, self._losses = mode, [_first_number(result)]
         return {
             "build_s": mode.build_s,
             "compile_s": mode.compile_s,
@@ -128,12 +133,13 @@ class Worker:
         mode = self._current()
         seconds = []
         for _ in range(count):
-            batch = self._batch(mode.task, len(self._losses))
+            batches = self._batches(mode.task, len(self._losses))
             begin = time.perf_counter()
-            loss = mode.step(batch)[0]
-            _synchronise(loss)
+            for batch in batches:
+                result = mode.step(batch)[0]
+            _synchronise(result)
             seconds.append(time.perf_counter() - begin)
-            self._losses.append(float(loss))
+            self._losses.append(_first_number(result))
         return seconds
 
     def finish(self, weights: str) -> dict[str, Any]:
@@ -146,11 +152,11 @@ class Worker:
         """
         mode = self._current()
         task = mode.task
-        parameters = [p.storage.numpy().copy() for p in task.optimizer.parameters]
+        parameters = [storage.numpy().copy() for storage in task.storages]
         np.savez(weights, *parameters)
         accuracy = None if task.evaluate is None else float(task.evaluate())
         with recording(Recorder()) as recorder:
-            mode.step(self._batch(task, len(self._losses)))
+            self._step(mode, len(self._losses))
         return {
             "losses": self._losses,
             "accuracy": accuracy,
@@ -174,11 +180,24 @@ class Worker:
         if not isinstance(task, Task):
             raise DTypeError(f"compare: build must give a Task, got {type(task).__name__}")
         if self._device != CPU:
-            task.optimizer.to(self._device)
+            for storage in task.storages:
+                storage.move(self._device)
+            if task.optimizer is not None:
+                task.optimizer.to(self._device)
         return task
 
-    def _batch(self, task: Task, step: int) -> tuple[Any, ...]:
-        return tuple(put(array, self._device) for array in task.batch(step))
+    def _step(self, mode: Mode, step: int) -> Any:
+        """One step; what its last batch computes."""
+        for batch in self._batches(mode.task, step):
+            result = mode.step(batch)[0]
+        return result
+
+    def _batches(self, task: Task, step: int) -> list[tuple[Any, ...]]:
+        first = step * task.batches_a_step
+        return [self._batch(task, first + i) for i in range(task.batches_a_step)]
+
+    def _batch(self, task: Task, number: int) -> tuple[Any, ...]:
+        return tuple(put(array, self._device) for array in task.batch(number))
 
 
 def _described(error: Exception) -> str:
@@ -193,6 +212,11 @@ def _described(error: Exception) -> str:
 
 def _is_ours(file: str) -> bool:
     return Path(file).parent == Path(__file__).parent
+
+
+def _first_number(array: Any) -> float:
+    """The loss, or of an array its first element."""
+    return float(array.reshape(-1)[0])
 
 
 def _synchronise(array: Any) -> None:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from . import ops
 from .avals import Aval
+from .devices import device_of
 from .dims import Dim, substitute
 from .errors import GraphError
 from .ir import Graph, Node, Update, Value, is_within
-from .kernels import owner
+from .kernels import owner, recorder
 from .nodes import user_location
 from .ops import dispatch
 from .ops.core import Bound, Op, defop
@@ -254,6 +256,7 @@ def _run_while(
     for i, stack in enumerate(stacks):
         for step, outputs in enumerate(rounds):
             stack[step] = outputs[i]
+    _note_stacks(rounds, stacks)
     return [*state[:count], *stacks]
 
 
@@ -266,14 +269,31 @@ def _run_scan(
     [feeds], [run] = attrs["feeds"], runners
     state = list(operands)
     stacks = _stacks(bound.outs[count:], binding, length)
+    observer = recorder()
+    rounds: list[list[Any]] = [[]] * length
     for step in reversed(range(length)) if attrs["reverse"] else range(length):
         for i in xs:
             state[i] = operands[i][step, ...]  # the ellipsis keeps a number an array
+            if observer is not None:
+                observer.note_slice(state[i], operands[i], step)
         results = run([state[i] for i in feeds])
         state[:count] = results[:count]
         for stack, array in zip(stacks, results[count:]):
             stack[step] = array
+        if observer is not None:
+            rounds[step] = results[count:]
+    _note_stacks(rounds, stacks)
     return [*state[:count], *stacks]
+
+
+def _note_stacks(rounds: list[list[Any]], stacks: list[Any]) -> None:
+    """Tell whoever observes what each stack is made of."""
+    observer = recorder()
+    if observer is None or not rounds:
+        return
+    for parts, stacked_parts in zip(zip(*rounds), stacks):
+        specs = tuple((p.shape, p.dtype, device_of(p)) for p in parts)
+        observer.note_stack(ops.stack.op.bind(specs, (0,)), list(parts), stacked_parts)
 
 
 def _stacks(avals: Sequence[Aval], binding: dict[str, int], length: int) -> list[Any]:

@@ -1,10 +1,20 @@
-"""The workloads that ship: one file each."""
+"""The workloads that ship: one file each family."""
 
 from ...graphs.errors import unknown
 from .digits_mlp import DIGITS_MLP
+from .lstm import LSTM, LSTM_VARLEN
+from .mlp import MLP_WORKLOADS
+from .operators import CHAIN_WORKLOAD, OPERATOR_WORKLOADS
+from .text_lstm import TEXT_LSTM
 from .workload import Workload
 
-WORKLOADS: dict[str, Workload] = {w.name: w for w in (DIGITS_MLP,)}
+WORKLOADS: dict[str, Workload] = {
+    w.name: w
+    for w in (
+        DIGITS_MLP, TEXT_LSTM, *OPERATOR_WORKLOADS, CHAIN_WORKLOAD, *MLP_WORKLOADS, LSTM,
+        LSTM_VARLEN,
+    )
+}  # fmt: skip
 
 
 def find(name: str) -> Workload:

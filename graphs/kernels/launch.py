@@ -82,6 +82,8 @@ class Recorder:
         self._calls: list[Launch] = []
         self._written: list[int] = []
         self._maker: dict[int, int] = {}
+        self._zeros: set[int] = set()
+        self._parts: dict[int, list[int]] = {}
 
     @property
     def peak_bytes(self) -> int:
@@ -97,10 +99,16 @@ class Recorder:
             self.bytes_moved += sum(map(touched_bytes, (*reads, *results)))
             self.flop += int(bound.flop)
         sources = tuple(map(self._source, reads))
-        call = Launch(_digest(bound, (*reads, *results)), sources, bound.op.structural or not fresh)
+        index, structural = len(self._calls), bound.op.structural or not fresh
+        if bound.op.name == "accumulate" and any(map(self._is_zero, sources)):
+            # A sum that begins with zeros is what meets them.
+            sources = tuple(s for s in sources if not self._is_zero(s)) or sources
+            structural = True
+        if structural and (_is_zeros(bound) or (sources and self._is_zero(sources[0]))):
+            self._zeros.add(index)
         for result in results:
-            self._hold(result, len(self._calls))
-        self._calls.append(call)
+            self._hold(result, index)
+        self._calls.append(Launch(_digest(bound, (*reads, *results)), sources, structural))
         for result in fresh:
             self._allocate(result)
         self.timeline.append(self.live_bytes)
@@ -138,6 +146,18 @@ class Recorder:
         else:
             self._maker.pop(id(copy), None)
 
+    def note_stack(self, bound: Bound, parts: list[Any], stack: Any) -> None:
+        """Count a stack of what the rounds of a loop gave, as the operator that would make it."""
+        makers = [self._maker_of(part) for part in parts]
+        self.note(bound, tuple(parts), (stack,))
+        self._parts[id(stack)] = makers
+        weakref.finalize(stack, self._parts.pop, id(stack), None).atexit = False
+
+    def note_slice(self, part: Any, whole: Any, step: int) -> None:
+        """Say that an array is the slice of another that a round of a loop reads."""
+        makers = self._parts.get(id(whole))
+        self._hold(part, self._maker_of(whole) if makers is None else makers[step])
+
     def certificate(self, fetched: Iterable[Any]) -> str:
         """A hash of the kernels that reach fetched arrays or storages, in order of creation.
 
@@ -166,6 +186,16 @@ class Recorder:
             else:
                 made[index] = reads[0] if reads else f"constant {call.digest.hex()}"
         return total.hexdigest()
+
+    def _maker_of(self, array: Any) -> int:
+        """The call that made an array; a structural one for an array that came from outside."""
+        if id(array) not in self._maker:
+            self._calls.append(Launch(b"", (self._source(array),), True))
+            self._hold(array, len(self._calls) - 1)
+        return self._maker[id(array)]
+
+    def _is_zero(self, source: Any) -> bool:
+        return isinstance(source, int) and source in self._zeros
 
     def _source(self, array: Any) -> Any:
         if id(array) in self._maker:
@@ -226,6 +256,10 @@ def touched_bytes(array: Any) -> int:
     """Bytes of distinct elements: a broadcast operand is read once."""
     distinct = [n for n, stride in zip(array.shape, array.strides) if stride != 0 or n == 0]
     return math.prod(distinct) * array.itemsize
+
+
+def _is_zeros(bound: Bound) -> bool:
+    return bound.op.name == "full" and bound.attrs["value"] == 0
 
 
 def _name(read: Any, made: dict[int, str], arrays: dict[int, str]) -> str:
