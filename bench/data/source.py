@@ -11,8 +11,8 @@ import numpy as np
 MODULES = (
     "argparse", "ast", "bisect", "calendar", "cmd", "configparser", "copy", "csv", "dataclasses",
     "difflib", "enum", "fractions", "functools", "gettext", "heapq", "inspect", "locale",
-    "optparse", "pathlib", "random", "shlex", "shutil", "statistics", "string", "tarfile", "textwrap",
-    "threading", "traceback", "uuid", "zipfile",
+    "optparse", "pathlib", "random", "shlex", "shutil", "statistics", "string", "tarfile",
+    "textwrap", "threading", "traceback", "uuid", "zipfile",
 )  # fmt: skip
 # Printable ASCII; 0 begins a line.
 FIRST, VOCABULARY = 32, 96

@@ -6,13 +6,14 @@ from .lstm import LSTM, LSTM_VARLEN
 from .mlp import MLP_WORKLOADS
 from .operators import CHAIN_WORKLOAD, OPERATOR_WORKLOADS
 from .text_lstm import TEXT_LSTM
+from .tree import TREE
 from .workload import Workload
 
 WORKLOADS: dict[str, Workload] = {
     w.name: w
     for w in (
         DIGITS_MLP, TEXT_LSTM, *OPERATOR_WORKLOADS, CHAIN_WORKLOAD, *MLP_WORKLOADS, LSTM,
-        LSTM_VARLEN,
+        LSTM_VARLEN, TREE,
     )
 }  # fmt: skip
 
