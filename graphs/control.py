@@ -314,9 +314,11 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
     if innermost() is not None:
         return function(*args)
     leaves, _ = flatten(args)
-    graph = _graph_of(leaves)
-    if graph is None:
-        return dispatch.current().checkpoint(function, args)
+    return (_graph_of(leaves) or dispatch.current()).checkpoint(function, args)
+
+
+def append_checkpoint(graph: Graph, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """A call as one node of a graph; see `checkpoint`."""
     body, found, structure = _branch(graph, function, args)
     body.outputs = (*found, *(value for _, value in body.written))
     operands: list[Value] = []

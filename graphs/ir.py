@@ -59,7 +59,7 @@ class Graph:
 
     rank = 2
     parameter_type: Any = None
-    parent: Graph | None = None
+    parent: Any = None  # the graph around a body
 
     def __init__(self) -> None:
         self.is_trace = False
@@ -212,6 +212,12 @@ class Graph:
     def together(self, updates: Iterable[Update]) -> Update:
         """One update of several."""
         return Update(tuple(node for update in updates for node in update.nodes))
+
+    def checkpoint(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """A call whose gradient computes its intermediate results again; see `control`."""
+        from .control import append_checkpoint
+
+        return append_checkpoint(self, function, args)
 
     def grad(self, outputs: Any, inputs: Any, *args: Any, **options: Any) -> Any:
         """Gradients as values of this graph; see `autodiff.gradients`."""

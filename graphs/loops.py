@@ -74,8 +74,8 @@ class _Work:
         seeds: list[tuple[Value, Value]],
         wanted: Sequence[int],
         begun: dict[int, Value],
-    ) -> list[Value]:
-        """Append the backward pass; per wanted operand its cotangent, zeros where none flows."""
+    ) -> list[Value | None]:
+        """Append the backward pass; per wanted operand its cotangent, None where none flows."""
         operands = [self.inside[i] for i in wanted if i in self.inside]
         sums = {self.inside[i]: v for i, v in begun.items() if i in self.inside}
         with self.graph.building():

@@ -51,13 +51,14 @@ def noting_writes() -> Iterator[dict[int, Any]]:
 
     With it what it held, and its version, before the first write. An outer block learns of it, too.
     """
-    outer, mode.notes = mode.notes, {}
+    notes: dict[int, Any] = {}
+    outer, mode.notes = mode.notes, notes
     try:
-        yield mode.notes
+        yield notes
     finally:
-        inner, mode.notes = mode.notes, outer
-        for key, note in inner.items() if outer is not None else ():
-            outer.setdefault(key, note)
+        mode.notes = outer
+        if outer is not None:
+            outer.update({**notes, **outer})
 
 
 def note_write(storage: Any) -> None:

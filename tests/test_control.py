@@ -431,7 +431,7 @@ def test_algebra_is_simplified_in_both_branches() -> None:
 
 WRONG: list[tuple[str, Callable[[Any], Any], type[Exception], str]] = [
     ("carry shape", lambda x: dt.scan(lambda c, _: (dt.sum(c), None), x, length=2),
-     dt.errors.GraphError, r"scan: the carry must keep its shapes .* got float32\[\] for float32\[3\]"),
+     dt.errors.GraphError, r"the carry must keep its shapes .* got float32\[\] for float32\[3\]"),
     ("carry structure", lambda x: dt.scan(lambda c, _: ((c, c), None), x, length=2),
      dt.errors.GraphError, "scan: the carry must keep its structure, got 2 leaves for 1"),
     ("no pair", lambda x: dt.scan(lambda c, _: c, x, length=2),

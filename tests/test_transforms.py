@@ -296,9 +296,12 @@ def test_an_anomaly_of_a_gradient_names_the_line_of_its_operator(style: str) -> 
             x.requires_grad_()
         return dt.grad((dt.compile(f) if style == "hybrid" else f)(x), x)[0]
 
-    with np.errstate(all="ignore"), dt.detect_anomaly():
-        with pytest.raises(dt.errors.AnomalyError) as caught:
-            run("static" if style == "static" else "eager", slope, np.zeros(2))
+    with (
+        np.errstate(all="ignore"),
+        dt.detect_anomaly(),
+        pytest.raises(dt.errors.AnomalyError) as caught,
+    ):
+        run("static" if style == "static" else "eager", slope, np.zeros(2))
     assert line_of("# its slope at 0 is infinite") in notes(caught)
 
 
@@ -364,7 +367,7 @@ def test_an_own_operator_must_give_what_was_inferred() -> None:
     x = dt.tensor([1.0, 2.0])
     with pytest.raises(dt.errors.ShapeError, match=r"shorter: .* got \(1,\) for \(2,\)"):
         shorter(x)
-    with pytest.raises(dt.errors.DTypeError, match="wider: .* got float64 for float32"):
+    with pytest.raises(dt.errors.DTypeError, match=r"wider: .* got float64 for float32"):
         wider(x)
     y = same(x)
     y += 1.0

@@ -72,9 +72,8 @@ def _narrow(node: Node, needed: Collection[Value]) -> _Narrowed:
 
 def _narrow_branches(node: Node, wanted: set[int]) -> _Narrowed:
     bound, results = node.bound, sorted(wanted)
-    pairs = [
-        _body(body, feed, results) for body, feed in zip(bound.attrs["bodies"], bound.attrs["feeds"])
-    ]  # fmt: skip
+    bodies, feeds = bound.attrs["bodies"], bound.attrs["feeds"]
+    pairs = [_body(body, feed, results) for body, feed in zip(bodies, feeds)]
     asked = {0} if node.op is COND else set()
     operands = sorted(asked.union(*(feed for _, feed in pairs)))
     return _rebound(bound, pairs, operands, results, {})
