@@ -92,7 +92,8 @@ class _Plan:
         except IndexError:
             step = self._instance()
         # A feed over a variable's memory must keep its numbers while the variable changes.
-        feeds = [f.copy() if self._overlaps(f) else f for f in feeds]
+        if self._written:
+            feeds = [f.copy() if self._overlaps(f) else f for f in feeds]
         try:
             results = step(*feeds)
         except DiptychError as error:
