@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..graphs.errors import ArgumentError
 from ..graphs.ops.dispatch import Style
-from .optimizer import Optimizer, require
+from .groups import ParameterGroup
+from .hyperparameters import require, require_at_least_0, require_flag
+from .optimizer import Optimizer, in_dtypes
 
 
 class SGD(Optimizer):
@@ -14,16 +17,26 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    parameters : iterable of Parameter
+    parameters : iterable of Parameter, or of dict
+        A dict makes a group with hyperparameters of its own; see `Optimizer`.
     lr : float
         Learning rate, at least 0.
     momentum : float
         In ``0 <= momentum < 1``.
+    nesterov : bool
+        Step along ``g + momentum * v``, where the next step would look. Needs momentum.
+    weight_decay : float
+        At least 0. ``weight_decay * p`` is added to the gradient.
 
     Raises
     ------
-    DTypeError, ArgumentError
+    DTypeError, UnknownNameError, ArgumentError
         As `Optimizer` does.
+
+    Notes
+    -----
+    Y. Nesterov, A method of solving a convex programming problem with convergence rate O(1/k^2),
+    1983, in the form of I. Sutskever et al., ICML 2013.
 
     Examples
     --------
@@ -33,20 +46,46 @@ class SGD(Optimizer):
     array([0.], dtype=float32)
     """
 
-    def __init__(self, parameters: Iterable[Any], lr: float, momentum: float = 0.0) -> None:
-        super().__init__(parameters, lr)
-        require("momentum", momentum, "in 0 <= momentum < 1", lambda v: 0 <= v < 1)
-        self.momentum = momentum
-        self._velocity = self.slots("velocity") if momentum else [None] * len(self.parameters)
+    def __init__(
+        self,
+        parameters: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        *,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        options = {
+            "lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay
+        }  # fmt: skip
+        super().__init__(parameters, options)
 
-    def update(self, style: Style, gradients: list[Any]) -> list[Any]:
-        lr = style.read(self._lr)
+    def check(self, options: Mapping[str, Any]) -> None:
+        momentum = options["momentum"]
+        require("momentum", momentum, "in 0 <= momentum < 1", lambda v: 0 <= v < 1)
+        require_flag("nesterov", options["nesterov"])
+        require_at_least_0("weight_decay", options["weight_decay"])
+        if options["nesterov"] and not momentum:
+            raise ArgumentError(f"optimizer: nesterov needs momentum above 0, got {momentum}")
+
+    def begin(self, group: ParameterGroup) -> None:
+        if group["momentum"]:
+            self.slots(group, "velocity")
+
+    def update(self, style: Style, group: ParameterGroup, gradients: list[Any]) -> list[Any]:
+        momentum, decay = group["momentum"], group["weight_decay"]
+        rate = in_dtypes(style.read(group.lr))
         done = []
-        for p, g, v in zip(self.parameters, gradients, self._velocity):
+        for i, (p, g) in enumerate(zip(group.parameters, gradients)):
             if g is None:
                 continue
-            if v is not None:
-                g = self.momentum * style.read(v) + g
-                done.append(style.assign(v, g))
-            done.append(style.assign(p.storage, style.read(p.storage) - lr * g))
+            old = style.read(p.storage)
+            if decay:
+                g = g + decay * old
+            if momentum:
+                velocity = group.slots["velocity"][i]
+                v = momentum * style.read(velocity) + g
+                done.append(style.assign(velocity, v))
+                g = g + momentum * v if group["nesterov"] else v
+            done.append(style.assign(p.storage, old - rate(p) * g))
         return done
