@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .errors import DTypeError
 from .ops import dispatch, random_normal, random_uniform
-from .storage import Storage
+from .storage import Storage, load_storages
 
 
 class Generator:
@@ -55,6 +56,39 @@ class Generator:
     def normal(self, shape: Any, *, dtype: Any = "float32", style: Any = None) -> Any:
         """Normal numbers of mean 0 and variance 1; see `random_normal`."""
         return self._draw(random_normal, shape, dtype, style)
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Copies of the key and the offset as NumPy arrays, by name."""
+        return {name: storage.numpy().copy() for name, storage in self._state().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the generator stood whose state this is.
+
+        Parameters
+        ----------
+        state : mapping
+            What `state_dict` gave.
+
+        Raises
+        ------
+        UnknownNameError
+            When names are missing or unexpected. Nothing is written then.
+        ShapeError, DTypeError
+            When an array does not fit. Nothing is written then.
+
+        Examples
+        --------
+        >>> generator = Generator(0)
+        >>> state = generator.state_dict()
+        >>> first = generator.uniform((3,)).numpy()
+        >>> generator.load_state_dict(state)
+        >>> bool((generator.uniform((3,)).numpy() == first).all())
+        True
+        """
+        load_storages("load_state_dict", self._state(), state)
+
+    def _state(self) -> dict[str, Storage]:
+        return {"key": self.key, "offset": self.offset}
 
     def _draw(self, op: Any, shape: Any, dtype: Any, style: dispatch.Style | None) -> Any:
         style = style or dispatch.current()

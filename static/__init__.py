@@ -2,6 +2,6 @@
 
 from ..compiler import Program
 from ..graphs.ir import Update, Value
-from .graph import Graph
+from .graph import Graph, load
 
-__all__ = ["Graph", "Program", "Update", "Value"]
+__all__ = ["Graph", "Program", "Update", "Value", "load"]

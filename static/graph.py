@@ -15,6 +15,7 @@ from ..graphs.devices import Device
 from ..graphs.dims import Dim, Shape
 from ..graphs.dtypes import as_dtype
 from ..graphs.errors import ShapeError
+from ..graphs.files import MOST_BYTES, load_graph, save_graph
 from ..graphs.ops import dispatch
 from ..graphs.storage import Storage
 
@@ -32,10 +33,17 @@ class Graph(ir.Graph):
     ...     total = x.sum(axis=1)
     >>> g.compile(fetches=total).run({"x": np.ones((2, 3), np.float32)})
     array([3., 3.], dtype=float32)
+
+    Attributes
+    ----------
+    fetches : object
+        Of a graph that was loaded: the values and updates that it was saved for, in their
+        containers. Else None.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.fetches: Any = None
         self._entered: list[Any] = []
 
     def __enter__(self) -> Graph:
@@ -120,6 +128,83 @@ class Graph(ir.Graph):
             When an executor or a pass is not known.
         """
         return compile_graph(self, fetches, executor=executor, passes=passes)
+
+    def save(self, path: Any, fetches: Any) -> None:
+        """Write to one file what computes the fetches: nodes, constants and variables' numbers.
+
+        Symbolic dimensions, control flow, gradients and updates are kept, so what is loaded can be
+        run, trained on and saved again, to equal bytes. ``docs/format.md`` describes the file,
+        which is also a safetensors file of the numbers.
+
+        Parameters
+        ----------
+        path : str or path
+        fetches : Value, Update, or nested lists, tuples and dicts of them
+            What `load` gives back as ``fetches``.
+
+        Raises
+        ------
+        FetchError
+            When a fetch is none of this graph.
+        DTypeError
+            When an attribute of a node is of a kind that no file can hold.
+        OSError
+            When the file cannot be written. What was there before is there still.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+        >>> with dt.static.Graph() as g:
+        ...     x = g.placeholder("x", ("batch", 3))
+        ...     total = x.sum(axis=1)
+        >>> g.save(path, {"total": total})
+        >>> loaded = dt.static.load(path)
+        >>> loaded.compile(loaded.fetches).run({"x": np.ones((2, 3), np.float32)})
+        {'total': array([3., 3.], dtype=float32)}
+        """
+        save_graph(path, self, fetches)
+
+
+def load(path: Any, *, max_bytes: int = MOST_BYTES) -> Graph:
+    """Read a graph that `Graph.save` wrote, with its variables' numbers.
+
+    Parameters
+    ----------
+    path : str or path
+    max_bytes : int
+        Refuse a file whose tensors, or one of whose values, takes more.
+
+    Returns
+    -------
+    Graph
+        Its ``fetches`` are those that were saved. Variables lie over storages of its own, and
+        parameters among them are parameters again, in ``parameters``.
+
+    Raises
+    ------
+    FileError
+        When the file is damaged, is no such file, or describes no graph that keeps the rules of
+        its operators; it names the file and the tensor or node. Nothing has been allocated for
+        tensors then.
+    OSError
+        When the file cannot be read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "counter.safetensors")
+    >>> with dt.static.Graph() as g:
+    ...     n = g.variable(0, "n")
+    ...     step = g.assign(n, n + 1)
+    >>> g.save(path, [n, step])
+    >>> program = (loaded := dt.static.load(path)).compile(loaded.fetches)
+    >>> [program.run()[0].item() for _ in range(3)]
+    [0, 1, 2]
+    """
+    graph, fetches = load_graph(path, Graph, max_bytes)
+    graph.fetches = fetches
+    return graph
 
 
 def _named(shape: Any) -> Shape:

@@ -70,7 +70,7 @@ class Op:
             ``name: rule, got values``.
         """
         # 1, 1.0 and True are one key, but not one attribute.
-        key = (signature, attrs, _types(attrs)) if attrs else signature
+        key = (signature, attrs, distinct(attrs)) if attrs else signature
         try:
             return self.bounds[key]
         except (KeyError, TypeError):
@@ -349,8 +349,12 @@ def _rounded(xp: Any, result: Any, aval: Aval) -> Any:
     return xp.asarray(result).astype(aval.dtype, order="C", copy=False)
 
 
-def _types(attrs: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(_types(a) if type(a) is tuple else type(a) for a in attrs)
+def distinct(attrs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What tells attributes apart that are equal: their types, and the signs of zeros."""
+    return tuple(
+        distinct(a) if type(a) is tuple else str(a) if type(a) is float and not a else type(a)
+        for a in attrs
+    )
 
 
 def _check_operands(specs: list[Any]) -> None:
