@@ -144,19 +144,23 @@ class _Loop:
         is_captured = [work.operand_of.get(v, -1) >= self.carries for v in reads]
         captured = [v for v, is_outside in zip(reads, is_captured) if is_outside]
         kept = [v for v, is_outside in zip(reads, is_captured) if not is_outside]
-        if not self.slices and self.attrs.get("length") is None and not kept:
+        if not self.slices and "length" not in self.attrs and not kept:
             kept = [work.outputs[0]]  # a stack tells how many rounds there were
         stacks = self._stacks(kept)
         again = [v for v in captured if work.operand_of[v] in self.slices]
         whole = [v for v in captured if work.operand_of[v] not in self.slices]
-        body = cut(work.graph, [*carried, *sliced, *kept, *again, *whole], results)
+        counted = [] if sliced or kept or again else list(self.slices[:1])
+        counting = [work.placeholder(_slice_of(node.bound.ins[i])) for i in counted]
+        body = cut(work.graph, [*carried, *sliced, *kept, *again, *counting, *whole], results)
         graph = node.graph
         operands = [
             *(self._start(i, totals[i]) for i in active),
             *(zeros_of(node.bound.ins[i]) for i in sums),
             *(totals[i] for i in stacked_seeds),
             *stacks,
-            *(node.inputs[work.operand_of[v]] for v in (*again, *whole)),
+            *(node.inputs[work.operand_of[v]] for v in again),
+            *(node.inputs[i] for i in counted),
+            *(node.inputs[work.operand_of[v]] for v in whole),
         ]
         count = len(active) + len(sums)
         length = self._length()
@@ -165,7 +169,7 @@ class _Loop:
         found = append_region(
             graph, SCAN, operands, outs,
             bodies=(body,), feeds=(tuple(range(len(operands))),), carries=count,
-            xs=len(stacked_seeds) + len(stacks) + len(again), length=length,
+            xs=len(stacked_seeds) + len(stacks) + len(again) + len(counted), length=length,
             reverse=not self.attrs.get("reverse", False),
         )  # fmt: skip
         pulled = {i: g for i, g in zip([*active, *sums, *along], found) if needs[i]}
@@ -193,7 +197,7 @@ class _Loop:
             for i, value in zip(wanted, found):
                 aval = self.node.bound.ins[i]
                 if i in self.slices:
-                    aval = Aval(aval.shape[1:], aval.dtype, aval.device)
+                    aval = _slice_of(aval)
                 results.append(zeros_of(aval) if value is None else value)
         return results
 
@@ -307,6 +311,11 @@ def _kept_of_branches(node: Node, works: list[_Work], kept: list[list[Value]]) -
 def _places(outputs: Sequence[Value], start: int = 0) -> dict[Value, int]:
     """Where each value stands among the outputs, from `start` on."""
     return {v: i for i, v in enumerate(outputs) if i >= start}
+
+
+def _slice_of(aval: Aval) -> Aval:
+    """What a round sees of an operand that a loop goes along."""
+    return Aval(aval.shape[1:], aval.dtype, aval.device)
 
 
 def _nothing(aval: Aval) -> Value:

@@ -70,6 +70,11 @@ def halving(x: Any, w: Any) -> Any:
     )
 
 
+def linear(x: Any, w: Any) -> Any:
+    """Rounds of which a gradient reads nothing but their number."""
+    return dt.while_loop(lambda c: dt.sum(c) < 20.0, lambda c: c * 1.5 + 1.0, x) * w
+
+
 def bounded(x: Any, w: Any) -> Any:
     return dt.while_loop(
         lambda c: dt.sum(c * c) > 0.05, lambda c: dt.sin(c) * w, x, max_iterations=6
@@ -123,6 +128,7 @@ MODELS: dict[str, tuple[Callable[..., Any], list[np.ndarray]]] = {
         (two_carries, [draw(3, 2), draw(3, 2, seed=1), draw(2, seed=2), draw(2, seed=3)]),
         (nested, [draw(3, 2), draw(seed=1)]),
         (halving, [draw(2) + 1.5, draw(2, seed=1) * 0.2 + 0.7]),
+        (linear, [draw(2) + 1.5, draw(2, seed=1)]),
         (bounded, [draw(2) + 1.5, draw(2, seed=1) * 0.2 + 0.7]),
         (halving_in_scan, [draw(3, 2) + 1.5, draw(2, seed=1) * 0.2 + 0.7]),
         (either, [draw(3) + 1.0, draw(3, seed=1)]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...graphs.ir import CONSTANT, Graph, Node, Value
+from ...graphs.ops.core import distinct
 from ...graphs.regions import into_bodies
 
 
@@ -32,4 +33,5 @@ def _key(node: Node, inputs: tuple[Value, ...]) -> Any:
         return ("constant", array.shape, array.dtype, array.tobytes())
     if node.is_source:
         return node
-    return (node.op.name, tuple(node.attrs.items()), tuple(map(id, inputs)))
+    attrs = tuple(node.attrs.values())
+    return (node.op, attrs, distinct(attrs), tuple(map(id, inputs)))
