@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from . import ops
 from .avals import Aval
 from .devices import device_of
 from .dims import Dim, substitute
@@ -20,7 +19,7 @@ from .errors import GraphError
 from .ir import Graph, Node, Update, Value, is_within
 from .kernels import owner, recorder
 from .nodes import user_location
-from .ops import dispatch
+from .ops import REGISTRY, dispatch
 from .ops.core import Bound, Op, defop
 from .ops.rules import no_flop
 from .storage import Storage
@@ -292,8 +291,8 @@ def _note_stacks(rounds: list[list[Any]], stacks: list[Any]) -> None:
     if observer is None or not rounds:
         return
     for parts, stacked_parts in zip(zip(*rounds), stacks):
-        specs = tuple((p.shape, p.dtype, device_of(p)) for p in parts)
-        observer.note_stack(ops.stack.op.bind(specs, (0,)), list(parts), stacked_parts)
+        specs = tuple(((1, *p.shape), p.dtype, device_of(p)) for p in parts)
+        observer.note_stack(REGISTRY["concat"].bind(specs, (0,)), list(parts), stacked_parts)
 
 
 def _stacks(avals: Sequence[Aval], binding: dict[str, int], length: int) -> list[Any]:

@@ -35,7 +35,7 @@ def build() -> Task:
     def step(carry: Any, tokens: Any) -> tuple[Any, Any]:
         h, c, total = carry
         seen, following = tokens
-        h, c = cell((h, c), take(embedding, seen), wx, wh, b)
+        h, c = cell((h, c), take(embedding, seen, axis=0), wx, wh, b)
         return (h, c, total + cross_entropy(h @ wo + bo, following)), None
 
     def loss(seen: Any, following: Any) -> Any:
@@ -49,7 +49,7 @@ def build() -> Task:
             for batch in lines.test:
                 carry: Any = (zeros((BATCH, HIDDEN)), zeros((BATCH, HIDDEN)))
                 for seen, following in pairwise(batch):
-                    carry = cell(carry, take(embedding, seen), wx, wh, b)
+                    carry = cell(carry, take(embedding, seen, axis=0), wx, wh, b)
                     found = argmax(carry[0] @ wo + bo, axis=-1).numpy()
                     hits += int((found == following).sum())
                     count += following.size

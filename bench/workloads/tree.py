@@ -43,7 +43,7 @@ def build() -> Task:
     wo, bo = numbers.weight(rng, HIDDEN, HIDDEN, CLASSES), numbers.zeros(CLASSES)
 
     def leaf(word: Any) -> State:
-        c = take(embedding, word)
+        c = take(embedding, word, axis=0)
         return tanh(c), c
 
     def node(h_left: Any, c_left: Any, h_right: Any, c_right: Any) -> State:
@@ -65,14 +65,14 @@ def build() -> Task:
             h, c = cond(
                 a < 0,
                 lambda: leaf(take(words, at)),
-                lambda: node(take(hs, a), take(cs, a), take(hs, b), take(cs, b)),
+                lambda: node(*(take(x, i, axis=0) for i in (a, b) for x in (hs, cs))),
             )
             here = expand_dims(rows == at, 1)
             return at + 1, where(here, h, hs), where(here, c, cs)
 
         start = (zeros((), dtype="int64"), zeros((count, HIDDEN)), zeros((count, HIDDEN)))
         _, hs, _ = while_loop(lambda carry: carry[0] < count, grow, start)
-        return classified(take(hs, count - 1), label)
+        return classified(take(hs, count - 1, axis=0), label)
 
     return Task(
         loss=_walk(leaf, node, classified),

@@ -261,7 +261,7 @@ class _Planner:
         written = [e for e in self.graph.effects if e.attrs["storage"] is storage]
         own = [v for v in node.inputs if self.root[v] is variable]
         # A kernel that may refuse its data must find every variable as it was.
-        safe = not any(other.op.may_raise for other in self.graph.nodes[node.id + 1 :])
+        safe = not any(self._may_raise(other) for other in self.graph.nodes[node.id + 1 :])
         return (
             len(written) == 1
             and not stored
@@ -271,6 +271,12 @@ class _Planner:
             and (not own or (node.op.in_place and all(v is variable for v in own)))
             and self.layouts[variable].flags.c_contiguous
         )
+
+    def _may_raise(self, node: Node) -> bool:
+        """Whether a kernel may refuse its data; of a region, one in its bodies."""
+        if node.op.region:
+            return any(map(self._may_raise, (n for b in node.attrs["bodies"] for n in b.nodes)))
+        return node.bound.may_raise
 
     def _source_of(self, effect: Node) -> Value:
         return self.root[effect.inputs[1]]

@@ -149,7 +149,10 @@ class Recorder:
     def note_stack(self, bound: Bound, parts: list[Any], stack: Any) -> None:
         """Count a stack of what the rounds of a loop gave, as the operator that would make it."""
         makers = [self._maker_of(part) for part in parts]
-        self.note(bound, tuple(parts), (stack,))
+        rows = tuple(part[None] for part in parts)
+        for row, maker in zip(rows, makers):
+            self._hold(row, maker)
+        self.note(bound, rows, (stack,))
         self._parts[id(stack)] = makers
         weakref.finalize(stack, self._parts.pop, id(stack), None).atexit = False
 

@@ -91,6 +91,7 @@ def custom_op(
         vjp=vjp,
         saves=() if vjp is None else saves or (everything,) * len(operands),
         attrs=attrs,
+        may_raise=True,
         doc=forward.__doc__ or f"The user's operator {name}.",
     )
 
@@ -179,6 +180,7 @@ def _backward_op(
         kernel=partial(_run, f"{name}_backward", forward, lambda *avals, **attrs: avals[:count]),
         vjp=(refuse,) * len(given),
         attrs=attrs,
+        may_raise=True,
         doc=f"The gradient of the user's operator {name}.",
     )
 
