@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,18 +10,28 @@ import numpy as np
 from ..graphs import ops
 from ..graphs.avals import show
 from ..graphs.devices import CPU, Device, device_of, put
-from ..graphs.dtypes import as_dtype, is_float
-from ..graphs.errors import DTypeError, ShapeError, TapeError
+from ..graphs.dtypes import is_float, is_integer
+from ..graphs.errors import ArgumentError, DTypeError, ShapeError, TapeError
 from ..graphs.kernels import recorder
 from ..graphs.modes import mode
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
-from ..graphs.ops.indexing import hashable
-from ..graphs.ops.plain import array_of
 from ..graphs.parameter import Parameter
 from ..graphs.storage import Storage
+from .dlpack import export
 from .style import EAGER
 from .tape import Node
+
+
+def _in_place(operator: Any) -> Callable[[Any, Any], Any]:
+    """The method behind an assignment such as ``x += y``."""
+    name = operator.__name__
+
+    def change(self: Any, other: Any) -> Any:
+        return self._become(operator(self._before_change(name), other))
+
+    change.__doc__ = f"`{name}` in place: it keeps the shape and the kind of dtype."
+    return change
 
 
 class Tensor(Operand):
@@ -115,8 +124,51 @@ class Tensor(Operand):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ArgumentError(
+                    f"__array__: a copy must be allowed for another dtype, got {array.dtype} for "
+                    f"{np.dtype(dtype)} with copy=False"
+                )
             return array.astype(dtype)
         return array.copy() if copy else array
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A DLPack capsule of the tensor's memory, for another library to import.
+
+        Parameters
+        ----------
+        stream : int, optional
+            The stream on which a CUDA device must have finished.
+        max_version : (int, int), optional
+            The newest version of DLPack that the importer knows.
+        dl_device : (int, int), optional
+            The device on which it wants the data.
+        copy : bool, optional
+            Whether it wants a copy (True), or none (False).
+
+        Raises
+        ------
+        TapeError
+            When it records a gradient: export ``x.detach()``.
+        BufferError
+            When the memory cannot be handed over: it is read-only and `max_version` older than 1.0.
+        """
+        if self.requires_grad:
+            raise TapeError("dlpack: the tensor must not record, got requires_grad=True; detach it")
+        return export(
+            self.array, stream=stream, max_version=max_version, dl_device=dl_device, copy=copy
+        )
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The device as DLPack numbers it: (1, 0) is the CPU, (2, i) the CUDA device i."""
+        return self.array.__dlpack_device__()
 
     def item(self) -> Any:
         """The number of a tensor of one element, as a Python scalar.
@@ -160,6 +212,12 @@ class Tensor(Operand):
             raise TapeError("to: a recorded tensor cannot move, got requires_grad=True; detach it")
         return Tensor(array)
 
+    def to_device(self, device: Device | str, /, *, stream: Any = None) -> Tensor:
+        """The Array API's name of `to`; `stream` is for CuPy's current one alone, so None."""
+        if stream is not None:
+            raise ArgumentError(f"to_device: stream must be None, got {stream!r}")
+        return self.to(device)
+
     def cpu(self) -> Tensor:
         return self.to("cpu")
 
@@ -175,8 +233,13 @@ class Tensor(Operand):
     def __float__(self) -> float:
         return float(self.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
     def __index__(self) -> int:
-        return operator.index(self.item())
+        if not is_integer(self.dtype):
+            raise DTypeError(f"index: must be an integer, got {self.dtype}")
+        return self.item()
 
     def __len__(self) -> int:
         if not self.shape:
@@ -242,7 +305,7 @@ class Tensor(Operand):
         """
         if not self.is_leaf:
             raise TapeError("requires_grad_: only a leaf can change, got a recorded result")
-        self.requires_grad = _recordable(self.array, requires_grad)
+        self.requires_grad = recordable(self.array, requires_grad)
         return self
 
     def retain_grad(self) -> None:
@@ -307,31 +370,16 @@ class Tensor(Operand):
     # -- in place ----------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._become(ops.setitem(self._before_change("setitem"), value, hashable(index)))
+        self._become(ops.setitem(self._before_change("setitem"), value, index))
 
-    def __iadd__(self, other: Any) -> Tensor:
-        return self._become(ops.add(self._before_change("add"), other))
-
-    def __isub__(self, other: Any) -> Tensor:
-        return self._become(ops.subtract(self._before_change("subtract"), other))
-
-    def __imul__(self, other: Any) -> Tensor:
-        return self._become(ops.multiply(self._before_change("multiply"), other))
-
-    def __itruediv__(self, other: Any) -> Tensor:
-        return self._become(ops.divide(self._before_change("divide"), other))
-
-    def __ipow__(self, other: Any) -> Tensor:
-        return self._become(ops.pow(self._before_change("pow"), other))
-
-    def __imatmul__(self, other: Any) -> Tensor:
-        return self._become(ops.matmul(self._before_change("matmul"), other))
-
-    def __iand__(self, other: Any) -> Tensor:
-        return self._become(ops.logical_and(self._before_change("logical_and"), other))
-
-    def __ior__(self, other: Any) -> Tensor:
-        return self._become(ops.logical_or(self._before_change("logical_or"), other))
+    __iadd__, __isub__ = _in_place(ops.add), _in_place(ops.subtract)
+    __imul__, __itruediv__ = _in_place(ops.multiply), _in_place(ops.divide)
+    __ifloordiv__, __imod__ = _in_place(ops.floor_divide), _in_place(ops.remainder)
+    __ipow__, __imatmul__ = _in_place(ops.pow), _in_place(ops.matmul)
+    __iand__, __ior__ = _in_place(ops.bitwise_and), _in_place(ops.bitwise_or)
+    __ixor__ = _in_place(ops.bitwise_xor)
+    __ilshift__ = _in_place(ops.bitwise_left_shift)
+    __irshift__ = _in_place(ops.bitwise_right_shift)
 
     def copy_(self, other: Any) -> Tensor:
         """Take the numbers of `other`, broadcast to this shape, in place."""
@@ -397,7 +445,7 @@ class TensorParameter(Tensor, Parameter):
 
     def __init__(self, data: Any, requires_grad: bool = True, name: str | None = None) -> None:
         storage = data if isinstance(data, Storage) else Storage(data, name)
-        super().__init__(storage.array, _recordable(storage.array, requires_grad))
+        super().__init__(storage.array, recordable(storage.array, requires_grad))
         self._storage = storage
 
     @property
@@ -425,89 +473,8 @@ class TensorParameter(Tensor, Parameter):
 EAGER.tensor_type, EAGER.parameter_type = Tensor, TensorParameter
 
 
-def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """A new tensor with a copy of the data.
-
-    Parameters
-    ----------
-    data : number, nested lists of numbers, array or Tensor
-        Python floats become float32; an array keeps its dtype.
-    dtype : dtype, optional
-    device : Device or str, optional
-    requires_grad : bool
-
-    Returns
-    -------
-    Tensor
-
-    Raises
-    ------
-    DTypeError
-        When the data are no numbers, or a gradient is asked for and they are no floats.
-
-    Examples
-    --------
-    >>> dt.tensor([[1, 2], [3, 4]])
-    tensor([[1, 2],
-            [3, 4]])
-    """
-    array = _read(data, dtype)
-    array = array.copy() if array is getattr(data, "array", data) else array
-    array = array if device is None else put(array, Device.of(device))
-    return Tensor(array, _recordable(array, requires_grad))
-
-
-def asarray(
-    data: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None
-) -> Tensor:
-    """A tensor of the data; over the same memory where that is possible and `copy` is not True.
-
-    Examples
-    --------
-    >>> numbers = np.zeros(2)
-    >>> x = dt.asarray(numbers)
-    >>> numbers[0] = 1
-    >>> x
-    tensor([1., 0.], dtype=float64)
-    """
-    if isinstance(data, Tensor) and not copy and dtype is None and device is None:
-        return data
-    array = _read(data, dtype)
-    if copy and array is getattr(data, "array", data):
-        array = array.copy()
-    return Tensor(array if device is None else put(array, Device.of(device)))
-
-
-def from_numpy(array: np.ndarray) -> Tensor:
-    """A tensor over the memory of a NumPy array.
-
-    Raises
-    ------
-    DTypeError
-        When it is no NumPy array of a dtype that Diptych computes with.
-
-    Examples
-    --------
-    >>> dt.from_numpy(np.zeros(2, np.float32))
-    tensor([0., 0.])
-    """
-    if not isinstance(array, np.ndarray):
-        raise DTypeError(f"from_numpy: must be a NumPy array, got {type(array).__name__}")
-    as_dtype(array.dtype)
-    return Tensor(array)
-
-
-def _read(data: Any, dtype: Any) -> Any:
-    array = getattr(data, "array", data)
-    if not isinstance(array, np.ndarray) and not hasattr(array, "__cuda_array_interface__"):
-        array = np.asarray(array) if isinstance(array, np.generic) else array_of(array, "tensor")
-    wanted = as_dtype(array.dtype if dtype is None else dtype)
-    return array if array.dtype == wanted else array.astype(wanted)
-
-
-def _recordable(array: Any, requires_grad: bool) -> bool:
+def recordable(array: Any, requires_grad: bool) -> bool:
+    """`requires_grad`, after a check that the array can have a gradient."""
     if requires_grad and not is_float(array.dtype):
         raise DTypeError(f"requires_grad: only floats have gradients, got {array.dtype}")
     return bool(requires_grad)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,15 @@ class Location:
         return f"{self.file}:{self.line}"
 
 
+def _refused(operator: str, symbol: str) -> Callable[[Any, Any], Any]:
+    """The method behind an assignment such as ``x += y``, which a graph does not have."""
+
+    def change(self: Any, other: Any) -> Any:
+        raise self._fixed(operator, f"write x = x {symbol} y")
+
+    return change
+
+
 class Value(Operand):
     """A result of a node: what a graph computes, known by its aval alone.
 
@@ -118,6 +127,9 @@ class Value(Operand):
     def __float__(self) -> float:
         raise self._no_number("float()")
 
+    def __complex__(self) -> complex:
+        raise self._no_number("complex()")
+
     def __index__(self) -> int:
         raise self._no_number("an index")
 
@@ -138,29 +150,14 @@ class Value(Operand):
 
     # Rebinding the name, as Python would, leaves other names of the value as they were, where
     # eager code changes what all of them see.
-    def __iadd__(self, other: Any) -> Any:
-        raise self._fixed("add", "write x = x + y")
-
-    def __isub__(self, other: Any) -> Any:
-        raise self._fixed("subtract", "write x = x - y")
-
-    def __imul__(self, other: Any) -> Any:
-        raise self._fixed("multiply", "write x = x * y")
-
-    def __itruediv__(self, other: Any) -> Any:
-        raise self._fixed("divide", "write x = x / y")
-
-    def __ipow__(self, other: Any) -> Any:
-        raise self._fixed("pow", "write x = x ** y")
-
-    def __imatmul__(self, other: Any) -> Any:
-        raise self._fixed("matmul", "write x = x @ y")
-
-    def __iand__(self, other: Any) -> Any:
-        raise self._fixed("logical_and", "write x = x & y")
-
-    def __ior__(self, other: Any) -> Any:
-        raise self._fixed("logical_or", "write x = x | y")
+    __iadd__, __isub__ = _refused("add", "+"), _refused("subtract", "-")
+    __imul__, __itruediv__ = _refused("multiply", "*"), _refused("divide", "/")
+    __ifloordiv__, __imod__ = _refused("floor_divide", "//"), _refused("remainder", "%")
+    __ipow__, __imatmul__ = _refused("pow", "**"), _refused("matmul", "@")
+    __iand__, __ior__ = _refused("bitwise_and", "&"), _refused("bitwise_or", "|")
+    __ixor__ = _refused("bitwise_xor", "^")
+    __ilshift__ = _refused("bitwise_left_shift", "<<")
+    __irshift__ = _refused("bitwise_right_shift", ">>")
 
     def _fixed(self, operator: str, remedy: str) -> GraphError:
         return GraphError(

@@ -4,20 +4,126 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ..errors import ArgumentError
+
 
 def sigmoid(xp: Any, x: Any, out: Any = None) -> Any:
     """1 / (1 + exp(-x)), which neither overflows to NaN nor warns at large |x|."""
     out = xp.empty(x.shape, x.dtype) if out is None else out
     xp.negative(x, out=out)
-    with xp.errstate(over="ignore"):
+    with np.errstate(over="ignore"):
         xp.exp(out, out=out)
     xp.add(out, 1, out=out)
     return xp.reciprocal(out, out=out)
 
 
+def softplus(xp: Any, x: Any, out: Any = None) -> Any:
+    out = xp.empty(x.shape, x.dtype) if out is None else out
+    return xp.logaddexp(x, x.dtype.type(0), out=out)
+
+
 def relu(xp: Any, x: Any, out: Any = None) -> Any:
     out = xp.empty(x.shape, x.dtype) if out is None else out
     return xp.maximum(x, x.dtype.type(0), out=out)
+
+
+def rsqrt(xp: Any, x: Any, out: Any = None) -> Any:
+    out = xp.empty(x.shape, x.dtype) if out is None else out
+    xp.sqrt(x, out=out)
+    return xp.reciprocal(out, out=out)
+
+
+def power(xp: Any, x: Any, y: Any, out: Any = None) -> Any:
+    if y.dtype.kind == "i" and y.size and (least := int(y.min())) < 0:
+        raise no_integer_power(least)
+    out = xp.empty(xp.broadcast(x, y).shape, x.dtype) if out is None else out
+    return xp.power(x, y, out=out)
+
+
+def no_integer_power(exponent: int) -> ArgumentError:
+    return ArgumentError(f"pow: integers must have exponents of at least 0, got {exponent}")
+
+
+def clip(xp: Any, x: Any, low: Any, high: Any, out: Any = None) -> Any:
+    out = xp.empty(xp.broadcast(x, low, high).shape, x.dtype) if out is None else out
+    return xp.clip(x, low, high, out=out)
+
+
+def ceil(xp: Any, x: Any, out: Any = None) -> Any:
+    return _rounded(xp, xp.ceil, x, out)
+
+
+def floor(xp: Any, x: Any, out: Any = None) -> Any:
+    return _rounded(xp, xp.floor, x, out)
+
+
+def trunc(xp: Any, x: Any, out: Any = None) -> Any:
+    return _rounded(xp, xp.trunc, x, out)
+
+
+def round(xp: Any, x: Any, out: Any = None) -> Any:
+    out = xp.empty(x.shape, x.dtype) if out is None else out
+    if x.dtype.kind == "c":
+        xp.rint(x.real, out=out.real)
+        xp.rint(x.imag, out=out.imag)
+        return out
+    return _rounded(xp, xp.rint, x, out)
+
+
+def _rounded(xp: Any, ufunc: Any, x: Any, out: Any) -> Any:
+    """Integers are whole as they are; NumPy before 2.1 makes floats of them."""
+    out = xp.empty(x.shape, x.dtype) if out is None else out
+    if x.dtype.kind == "f":
+        return ufunc(x, out=out)
+    xp.copyto(out, x)
+    return out
+
+
+def real(xp: Any, x: Any, out: Any = None) -> Any:
+    out = xp.empty(x.shape, x.real.dtype) if out is None else out
+    xp.copyto(out, x.real)
+    return out
+
+
+def imag(xp: Any, x: Any, out: Any = None) -> Any:
+    out = xp.empty(x.shape, x.real.dtype) if out is None else out
+    xp.copyto(out, x.imag)
+    return out
+
+
+def isclose(
+    xp: Any, x: Any, y: Any, *, rtol: float, atol: float, equal_nan: bool, out: Any = None
+) -> Any:
+    out = xp.equal(x, y, out=xp.empty(xp.broadcast(x, y).shape, bool) if out is None else out)
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = _distance(xp, x, y) <= atol + rtol * xp.abs(y.astype(xp.result_type(y, 1.0)))
+    out |= near & xp.isfinite(y)  # an infinite tolerance is none
+    if equal_nan:
+        out |= xp.isnan(x) & xp.isnan(y)
+    return out
+
+
+def _distance(xp: Any, x: Any, y: Any) -> Any:
+    """abs(x - y); of integers exact, for the difference wraps around into the unsigned dtype."""
+    if x.dtype.kind in "fc":
+        return xp.abs(x - y)
+    if x.dtype.kind == "b":
+        return xp.asarray(x != y, xp.float64)
+    return (xp.maximum(x, y) - xp.minimum(x, y)).view(f"u{x.dtype.itemsize}")
+
+
+def nan_to_num(xp: Any, x: Any, *, nan: Any, posinf: Any, neginf: Any, out: Any = None) -> Any:
+    out = xp.empty(x.shape, x.dtype) if out is None else out
+    if x.dtype.kind != "f":
+        xp.copyto(out, x)
+        return out
+    replaced = [(xp.isnan(x), nan), (x == xp.inf, posinf), (x == -xp.inf, neginf)]
+    xp.copyto(out, x)
+    for where, number in replaced:
+        xp.copyto(out, number, where=where)
+    return out
 
 
 def where(xp: Any, condition: Any, x: Any, y: Any, out: Any = None) -> Any:
@@ -30,6 +136,15 @@ def where(xp: Any, condition: Any, x: Any, y: Any, out: Any = None) -> Any:
 
 def astype(xp: Any, x: Any, *, dtype: Any, out: Any = None) -> Any:
     if out is None:
-        return x.astype(dtype, order="C")
-    xp.copyto(out, x, casting="unsafe")
+        return cast(x, dtype)
+    with np.errstate(invalid="ignore"):
+        xp.copyto(out, x, casting="unsafe")
     return out
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    """A copy in another dtype. What an integer dtype does not hold gives no warning."""
+    if dtype.kind not in "iu":
+        return x.astype(dtype, order="C")
+    with np.errstate(invalid="ignore"):
+        return x.astype(dtype, order="C")

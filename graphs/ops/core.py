@@ -53,7 +53,7 @@ class Op:
     structural: bool
     view: bool
     in_place: bool
-    may_raise: bool
+    may_raise: bool | Callable[..., bool]
     effect: bool
     dynamic: bool
     region: bool
@@ -161,6 +161,12 @@ class Bound:
             self.kernel = partial(_in_float32, device.xp, self.kernel, outs)
 
     @property
+    def may_raise(self) -> bool:
+        """Whether the kernel may refuse its data."""
+        rule = self.op.may_raise
+        return rule(*self.ins) if callable(rule) else rule
+
+    @property
     def flop(self) -> Size:
         """Floating-point operations of one launch, by the operator's cost rule."""
         return self.op.cost(self.ins, self.outs, self.attrs)
@@ -211,7 +217,7 @@ def defop(
     structural: bool = False,
     view: bool = False,
     in_place: bool = False,
-    may_raise: bool = False,
+    may_raise: bool | Callable[..., bool] = False,
     effect: bool = False,
     dynamic: bool = False,
     region: bool = False,
@@ -253,8 +259,9 @@ def defop(
         The result may be a view of the first operand.
     in_place : bool
         `out` may be the memory of an operand of the same shape and dtype.
-    may_raise : bool
-        The kernel checks its data, such as indices, and may refuse them.
+    may_raise : bool or callable
+        The kernel checks its data, such as indices, and may refuse them; ``may_raise(*avals)``
+        where only some dtypes are checked.
     effect : bool
         Kept even where no fetch needs its results.
     dynamic : bool

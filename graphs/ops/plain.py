@@ -11,6 +11,7 @@ from ..devices import CPU, device_of, put
 from ..dtypes import BFLOAT16, COMPLEX64, DEFAULT_FLOAT
 from ..errors import DTypeError, TapeError
 from ..kernels import launch
+from ..kernels.elementwise import cast
 
 if TYPE_CHECKING:
     from .core import Op
@@ -63,15 +64,29 @@ def array_of(data: Any, where: str) -> np.ndarray:
         raise DTypeError(f"{where}: nested lists must be of equal length, got {data!r}") from None
     if array.dtype.kind not in "biufc" and array.dtype != BFLOAT16:
         raise DTypeError(f"{where}: data must be numbers, got {data!r}")
-    weak = isinstance(data, list | tuple | float | complex)
+    weak = type(data) in (list, tuple, float, complex)
     return array.astype(_DEFAULTS.get(array.dtype, array.dtype)) if weak else array
+
+
+def shaped(operand: Any, where: str) -> Any:
+    """The operand; numbers and nested lists as arrays, so that it has a shape and a dtype.
+
+    Raises
+    ------
+    DTypeError
+        When it is no operand at all.
+    """
+    if hasattr(operand, "style"):
+        return operand
+    given = as_plain(operand, where)
+    return array_of(given, where) if type(given) in _SCALARS else given
 
 
 def materialise(operand: Any, aval: Aval, where: str) -> Any:
     """A plain operand as the array of `aval`'s dtype and device that a kernel takes."""
     if type(operand) in _SCALARS:
         return _constant(operand, aval, where)
-    return operand if operand.dtype == aval.dtype else operand.astype(aval.dtype)
+    return operand if operand.dtype == aval.dtype else cast(operand, aval.dtype)
 
 
 def _constant(number: complex, aval: Aval, where: str) -> Any:
@@ -83,7 +98,7 @@ def _constant(number: complex, aval: Aval, where: str) -> Any:
     if found is None:
         try:
             array = np.array(number, aval.dtype)
-        except OverflowError:
+        except (OverflowError, ValueError):
             raise DTypeError(
                 f"{where}: a number must fit the dtype {aval.dtype}, got {number}"
             ) from None
@@ -118,6 +133,9 @@ class Plain:
 
     def together(self, updates: Any) -> None:
         return None
+
+    def checkpoint(self, function: Any, args: tuple[Any, ...]) -> Any:
+        return function(*args)
 
     def grad(self, outputs: Any, inputs: Any, **options: Any) -> Any:
         raise TapeError("grad: outputs must be tensors or static values, got plain arrays")
