@@ -1,22 +1,32 @@
 """The errors of every style: one class per rule broken, each a subclass of a built-in.
 
 A message has the form ``operator: rule, got values``, and is raised before any kernel runs; only a
-`RangeError` comes from a kernel, which alone sees the indices in its data.
+`RangeError` and a `LinAlgError` come from kernels, which alone see the indices and matrices in
+their data.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 
 class DiptychError(Exception):
     """Base of every error that Diptych raises on purpose."""
 
 
-class ShapeError(DiptychError, ValueError):
-    """Shapes, axes or indices break an operator's rule."""
+class ShapeError(DiptychError, ValueError, IndexError):
+    """Shapes, axes or indices break an operator's rule.
+
+    Of both built-in kinds, as NumPy's error for an axis: the Array API asks for either in places.
+    """
 
 
 class RangeError(DiptychError, IndexError):
     """An index in the data points outside its axis."""
+
+
+class LinAlgError(DiptychError, np.linalg.LinAlgError):
+    """A matrix in the data is singular, not positive definite, or cannot be decomposed."""
 
 
 class ArgumentError(DiptychError, ValueError):
@@ -49,6 +59,18 @@ class TapeError(DiptychError, RuntimeError):
 
 class StaticValueError(DiptychError, TypeError):
     """Python asked for the number behind a value that exists only when the graph runs."""
+
+
+class FileError(DiptychError, ValueError):
+    """A file is damaged, or holds what it must not hold."""
+
+
+class AnomalyError(DiptychError, ArithmeticError):
+    """A kernel gave NaN where no operand held one; see `detect_anomaly`."""
+
+
+class GradientError(DiptychError, ArithmeticError):
+    """A gradient is not the slope that finite differences give; see `gradcheck`."""
 
 
 class UnknownNameError(DiptychError, LookupError):

@@ -1,13 +1,17 @@
 """The errors that Diptych raises, for ``except`` clauses; see `diptych.graphs.errors`."""
 
 from .graphs.errors import (
+    AnomalyError,
     ArgumentError,
     DeviceError,
     DiptychError,
     DTypeError,
     FeedError,
     FetchError,
+    FileError,
+    GradientError,
     GraphError,
+    LinAlgError,
     RangeError,
     ShapeError,
     StaticValueError,
@@ -16,7 +20,7 @@ from .graphs.errors import (
 )  # fmt: skip
 
 __all__ = [
-    "ArgumentError", "DTypeError", "DeviceError", "DiptychError", "FeedError", "FetchError",
-    "GraphError", "RangeError", "ShapeError", "StaticValueError", "TapeError",
-    "UnknownNameError",
+    "AnomalyError", "ArgumentError", "DTypeError", "DeviceError", "DiptychError", "FeedError", "FetchError",
+    "FileError", "GradientError", "GraphError", "LinAlgError", "RangeError", "ShapeError",
+    "StaticValueError", "TapeError", "UnknownNameError",
 ]  # fmt: skip
