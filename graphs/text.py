@@ -24,7 +24,7 @@ def graph_text(graph: Graph) -> str:
 
 
 def node_text(node: Node) -> str:
-    """A node such as ``%3: float32[2] = sum(%1, axis=(0,), keepdims=False)``."""
+    """A node such as ``%3: float32[2] = sum(%1, axis=(0,), keepdims=False, dtype=float32)``."""
     inputs = [v.name for v in node.inputs]
     attrs = [f"{name}={_attr(value)}" for name, value in node.attrs.items() if name != "bodies"]
     call = f"{node.op.name}({', '.join(inputs + attrs)})"

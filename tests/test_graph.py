@@ -30,7 +30,7 @@ def test_text_is_stable():
         "%0: float32[n, 2] = placeholder(name='x')\n"
         "%1: float32[] = constant(array=2.0)\n"
         "%2: float32[n, 2] = multiply(%0, %1)\n"
-        "%3: float32[2] = sum(%2, axis=(0,), keepdims=False)\n"
+        "%3: float32[2] = sum(%2, axis=(0,), keepdims=False, dtype=float32)\n"
         "return %3"
     )
 

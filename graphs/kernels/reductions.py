@@ -1,18 +1,29 @@
-"""Reduction kernels."""
+"""Reduction kernels.
+
+Sums and products of 16-bit floats are accumulated in float32 and rounded once.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..dtypes import FLOAT32, is_inexact
 
-def sum(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
-    dtype = _sum_dtype(xp, x)
-    out = _result(xp, x, axis, keepdims, dtype) if out is None else out
-    return xp.add.reduce(x, axis=axis, keepdims=keepdims, out=out, dtype=dtype)
+
+def sum(
+    xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, dtype: Any, out: Any = None
+) -> Any:
+    return _accumulated(xp, xp.add, x, axis, keepdims, dtype, out)
+
+
+def prod(
+    xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, dtype: Any, out: Any = None
+) -> Any:
+    return _accumulated(xp, xp.multiply, x, axis, keepdims, dtype, out)
 
 
 def mean(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
-    out = _result(xp, x, axis, keepdims, x.dtype) if out is None else out
+    out = result_for(xp, x, axis, keepdims, x.dtype) if out is None else out
     if x.dtype.itemsize > 2:
         return xp.mean(x, axis=axis, keepdims=keepdims, out=out)
     xp.copyto(out, xp.mean(x, axis=axis, keepdims=keepdims))  # summed in float32, rounded once
@@ -20,19 +31,33 @@ def mean(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = N
 
 
 def max(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
-    out = _result(xp, x, axis, keepdims, x.dtype) if out is None else out
+    out = result_for(xp, x, axis, keepdims, x.dtype) if out is None else out
     return xp.max(x, axis=axis, keepdims=keepdims, out=out)
 
 
 def min(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
-    out = _result(xp, x, axis, keepdims, x.dtype) if out is None else out
+    out = result_for(xp, x, axis, keepdims, x.dtype) if out is None else out
     return xp.min(x, axis=axis, keepdims=keepdims, out=out)
 
 
-def argmax(xp: Any, x: Any, *, axis: int | None, keepdims: bool, out: Any = None) -> Any:
-    axes = tuple(range(x.ndim)) if axis is None else (axis,)
-    out = _result(xp, x, axes, keepdims, xp.int64) if out is None else out
-    return xp.argmax(x, axis=axis, keepdims=keepdims, out=out)
+def all(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
+    out = result_for(xp, x, axis, keepdims, xp.bool_) if out is None else out
+    return xp.all(x, axis=axis, keepdims=keepdims, out=out)
+
+
+def any(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
+    out = result_for(xp, x, axis, keepdims, xp.bool_) if out is None else out
+    return xp.any(x, axis=axis, keepdims=keepdims, out=out)
+
+
+def count_nonzero(
+    xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None
+) -> Any:
+    out = result_for(xp, x, axis, keepdims, xp.int64) if out is None else out
+    if len(axis) == x.ndim:  # the count of all has a loop of its own, many times as fast
+        out[...] = xp.count_nonzero(x)
+        return out
+    return xp.add.reduce(x != 0, axis=axis, keepdims=keepdims, dtype=xp.int64, out=out)
 
 
 def sum_to(xp: Any, x: Any, *, shape: tuple[int, ...], out: Any = None) -> Any:
@@ -42,7 +67,7 @@ def sum_to(xp: Any, x: Any, *, shape: tuple[int, ...], out: Any = None) -> Any:
     if out is None:
         out = xp.empty(shape, x.dtype)
     axes = (*range(extra), *repeated)
-    xp.add.reduce(x, axis=axes, dtype=x.dtype, keepdims=bool(repeated), out=out.reshape(wide))
+    _accumulated(xp, xp.add, x, axes, bool(repeated), x.dtype, out.reshape(wide))
     return out
 
 
@@ -57,14 +82,31 @@ def accumulate(xp: Any, *xs: Any, out: Any = None) -> Any:
     return out
 
 
-def _sum_dtype(xp: Any, x: Any) -> Any:
-    return x.dtype if x.dtype.kind == "f" else xp.uint64 if x.dtype.kind == "u" else xp.int64
+def accumulator(dtype: Any) -> Any:
+    """The dtype in which many numbers are added up to one of `dtype`."""
+    return FLOAT32 if is_inexact(dtype) and dtype.itemsize == 2 else dtype
 
 
-def _result(xp: Any, x: Any, axis: tuple[int, ...], keepdims: bool, dtype: Any) -> Any:
+def result_for(xp: Any, x: Any, axis: tuple[int, ...], keepdims: bool, dtype: Any) -> Any:
     """An array for a reduction's result."""
     if keepdims:
         shape = tuple(1 if i in axis else n for i, n in enumerate(x.shape))
     else:
         shape = tuple(n for i, n in enumerate(x.shape) if i not in axis)
     return xp.empty(shape, dtype)
+
+
+def _accumulated(
+    xp: Any, ufunc: Any, x: Any, axis: tuple[int, ...], keepdims: bool, dtype: Any, out: Any
+) -> Any:
+    """`x` cast to `dtype` and reduced."""
+    wide = accumulator(dtype)
+    if wide == dtype:
+        out = result_for(xp, x, axis, keepdims, dtype) if out is None else out
+        return ufunc.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype, out=out)
+    total = result_for(xp, x, axis, keepdims, wide)
+    ufunc.reduce(x, axis=axis, keepdims=keepdims, dtype=wide, out=total)
+    if out is None:
+        return total.astype(dtype)
+    xp.copyto(out, total, casting="same_kind")
+    return out

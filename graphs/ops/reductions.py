@@ -5,200 +5,216 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ..avals import Aval, as_shape, show
-from ..dims import Shape, Size, product
-from ..dtypes import BOOL, DEFAULT_INT, DTYPES
+from ..dims import Shape, product
+from ..dtypes import BOOL, DEFAULT_INT
 from ..errors import ShapeError
 from ..kernels import reductions as kernels
 from . import promotion
-from .core import REQUIRED, Operator, defop, functions_of
+from .axes import flip
+from .batching import apply, shifted, spread
+from .core import REQUIRED, Bound, Operator, defop, functions_of
+from .cumulative import before
 from .elementwise import astype
-from .manipulation import broadcast_to, reshape
-from .rules import broadcast_shapes, normal_axes, normal_axis
-
-_DOC = """
-    Parameters
-    ----------
-    x : array
-    axis : int or tuple of int, optional
-        All axes by default.
-    keepdims : bool
-        Keep the reduced axes with size 1.
-
-    Returns
-    -------
-    array without the reduced axes{result}
-
-    Raises
-    ------
-    ShapeError
-        When an axis is out of range{raises}.
-
-    Examples
-    --------
-    >>> dt.{name}(dt.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
-    {example}
-"""
+from .manipulation import broadcast_to, permute_dims, reshape
+from .reducing import (
+    DTYPE,
+    DTYPE_ERRORS,
+    REAL_ERRORS,
+    accumulated_dtype,
+    as_type,
+    back,
+    count_of,
+    doc,
+    over_axes,
+    over_count,
+    reads_all,
+    reduced,
+    require_elements,
+    with_axes,
+)
+from .rules import broadcast_shapes, require_real
 
 
-def _axes(x: Aval, axis: Any, keepdims: bool) -> dict[str, Any]:
-    return {"axis": normal_axes(axis, x.ndim), "keepdims": bool(keepdims)}
+def _accumulation(x: Aval, axis: Any, keepdims: bool, dtype: Any) -> dict[str, Any]:
+    return over_axes(x, axis, keepdims, dtype=accumulated_dtype(x, dtype))
 
 
-def _reduced(shape: Shape, axis: tuple[int, ...], keepdims: bool) -> Shape:
-    if keepdims:
-        return tuple(1 if i in axis else d for i, d in enumerate(shape))
-    return tuple(d for i, d in enumerate(shape) if i not in axis)
+def _accumulated(x: Aval, axis: tuple[int, ...], keepdims: bool, dtype: np.dtype) -> Aval:
+    return Aval(reduced(x.shape, axis, keepdims), dtype, x.device)
 
 
-def _sum(x: Aval, axis: tuple[int, ...], keepdims: bool) -> Aval:
-    dtype = x.dtype
-    if dtype == BOOL or dtype.kind == "i":
-        dtype = DEFAULT_INT
-    elif dtype.kind == "u":
-        dtype = DTYPES["uint64"]
-    return Aval(_reduced(x.shape, axis, keepdims), dtype, x.device)
+def _reduced(x: Aval, axis: tuple[int, ...], keepdims: bool) -> Aval:
+    return replace(x, shape=reduced(x.shape, axis, keepdims))
 
 
-def _not_empty(x: Aval, axis: tuple[int, ...], keepdims: bool) -> Aval:
-    if any(x.shape[a] == 0 for a in axis):
-        raise ShapeError(f"reduced axes must not be empty, got {show(x.shape)}")
-    return Aval(_reduced(x.shape, axis, keepdims), x.dtype, x.device)
+def _sum_vjp(c: Any, g: Any) -> Any:
+    return back(as_type(g, c.ins[0].dtype), c.ins[0], c.axis, c.keepdims)
 
 
-def _reads_all(ins: Any, outs: Any, attrs: Any) -> Size:
-    return ins[0].size
+sum: Operator = defop(
+    "sum",
+    "x -> y",
+    attrs={"axis": None, "keepdims": False, "dtype": None},
+    normalise=_accumulation,
+    infer=_accumulated,
+    kernel=kernels.sum,
+    vjp=(_sum_vjp,),
+    saves=("",),
+    batch=shifted("axis"),
+    cost=reads_all,
+    doc=doc(
+        "Sum of elements over axes.",
+        "dt.sum(dt.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0) -> tensor([4., 6.])",
+        dtype=DTYPE,
+        errors=DTYPE_ERRORS,
+    ),
+)
 
 
-def _spread(g: Any, x: Aval, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """A cotangent of a reduction, broadcast back over the reduced axes."""
-    return broadcast_to(_with_axes(g, x, axis, keepdims), x.shape)
+def _others(x: Any, axis: tuple[int, ...]) -> Any:
+    """Per element, the product of the others that are reduced with it: exact at zeros, too."""
+    kept = tuple(a for a in range(len(x.shape)) if a not in axis)
+    moved = permute_dims(x, (*kept, *axis))
+    last = len(kept)
+    rows = reshape(moved, (*moved.shape[:last], product(moved.shape[last:])))
+    after = flip(before(flip(rows, axis=last), last), axis=last)
+    others = reshape(before(rows, last) * after, moved.shape)
+    return permute_dims(others, tuple(np.argsort((*kept, *axis)).tolist()))
 
 
-def _with_axes(y: Any, x: Aval, axis: tuple[int, ...], keepdims: bool) -> Any:
-    return y if keepdims else reshape(y, _reduced(x.shape, axis, True))
+def _prod_vjp(c: Any, g: Any) -> Any:
+    x = c.ins[0]
+    others = _others(as_type(c.x, c.dtype), c.axis)
+    return as_type(with_axes(g, x, c.axis, c.keepdims) * others, x.dtype)
+
+
+prod: Operator = defop(
+    "prod",
+    "x -> y",
+    attrs={"axis": None, "keepdims": False, "dtype": None},
+    normalise=_accumulation,
+    infer=_accumulated,
+    kernel=kernels.prod,
+    vjp=(_prod_vjp,),
+    saves=("x",),
+    batch=shifted("axis"),
+    cost=reads_all,
+    doc=doc(
+        "Product of elements over axes. That of nothing is 1.",
+        "dt.prod(dt.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0) -> tensor([3., 8.])",
+        dtype=DTYPE,
+        errors=DTYPE_ERRORS,
+    ),
+)
+
+
+def _mean_vjp(c: Any, g: Any) -> Any:
+    x = c.ins[0]
+    return back(over_count(g, count_of(x, c.axis)), x, c.axis, c.keepdims)
+
+
+mean: Operator = defop(
+    "mean",
+    "x -> y",
+    attrs={"axis": None, "keepdims": False},
+    normalise=over_axes,
+    infer=_reduced,
+    kernel=kernels.mean,
+    promote=promotion.common_float,
+    vjp=(_mean_vjp,),
+    saves=("",),
+    batch=shifted("axis"),
+    cost=reads_all,
+    doc=doc(
+        "Arithmetic mean over axes. That of nothing is NaN.",
+        "dt.mean(dt.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0) -> tensor([2., 3.])",
+        dtypes=", floats or complex; integers become float32",
+    ),
+)
+
+
+def _extremum(x: Aval, axis: tuple[int, ...], keepdims: bool) -> Aval:
+    require_real(x, "operands")
+    require_elements(x, axis)
+    return _reduced(x, axis, keepdims)
 
 
 def _extremum_vjp(c: Any, g: Any) -> Any:
     """The cotangent shared evenly between the elements that tie."""
     x = c.ins[0]
-    hit = astype(c.x == _with_axes(c.y, x, c.axis, c.keepdims), x.dtype)
+    hit = astype(c.x == with_axes(c.y, x, c.axis, c.keepdims), x.dtype)
     share = hit / sum(hit, axis=c.axis, keepdims=True)
-    return _with_axes(g, x, c.axis, c.keepdims) * share
+    return with_axes(g, x, c.axis, c.keepdims) * share
 
 
-_ATTRS = {"axis": None, "keepdims": False}
-
-sum: Operator = defop(
-    "sum",
-    "x -> y",
-    attrs=_ATTRS,
-    normalise=_axes,
-    infer=_sum,
-    kernel=kernels.sum,
-    vjp=(lambda c, g: _spread(g, c.ins[0], c.axis, c.keepdims),),
-    saves=("",),
-    cost=_reads_all,
-    doc="Sum of elements over axes; small integers and bools are summed as 64-bit integers."
-    + _DOC.format(name="sum", result="", raises="", example="tensor([4., 6.])"),
-)
-
-mean: Operator = defop(
-    "mean",
-    "x -> y",
-    attrs=_ATTRS,
-    normalise=_axes,
-    infer=lambda x, axis, keepdims: replace(x, shape=_reduced(x.shape, axis, keepdims)),
-    kernel=kernels.mean,
-    promote=promotion.common_float,
-    vjp=(
-        lambda c, g: (
-            _spread(g / product(tuple(c.ins[0].shape[a] for a in c.axis)),
-                    c.ins[0], c.axis, c.keepdims)
+def _extremum_op(name: str, kernel: Any, says: str, value: str) -> Operator:
+    return defop(
+        name,
+        "x -> y",
+        attrs={"axis": None, "keepdims": False},
+        normalise=over_axes,
+        infer=_extremum,
+        kernel=kernel,
+        vjp=(_extremum_vjp,),
+        saves=("x y",),
+        batch=shifted("axis"),
+        cost=reads_all,
+        doc=doc(
+            f"{says} over axes; NaN where there is one. Ties share the gradient evenly.",
+            f"dt.{name}(dt.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0) -> {value}",
+            dtypes=", real",
+            raises=", or a reduced axis is empty",
+            errors=REAL_ERRORS,
         ),
-    ),
-    saves=("",),
-    cost=_reads_all,
-    doc="Arithmetic mean over axes, as a float."
-    + _DOC.format(name="mean", result="", raises="", example="tensor([2., 3.])"),
-)  # fmt: skip
+    )
 
-max: Operator = defop(
-    "max",
-    "x -> y",
-    attrs=_ATTRS,
-    normalise=_axes,
-    infer=_not_empty,
-    kernel=kernels.max,
-    vjp=(_extremum_vjp,),
-    saves=("x y",),
-    cost=_reads_all,
-    doc="Largest element over axes; NaN where there is one. Ties share the gradient evenly."
-    + _DOC.format(
-        name="max", result="", raises=", or a reduced axis is empty", example="tensor([3., 4.])"
-    ),
+
+max: Operator = _extremum_op("max", kernels.max, "Largest element", "tensor([3., 4.])")
+min: Operator = _extremum_op("min", kernels.min, "Smallest element", "tensor([1., 2.])")
+
+
+def _truth(name: str, kernel: Any, dtype: np.dtype, says: str, value: str) -> Operator:
+    return defop(
+        name,
+        "x -> y",
+        attrs={"axis": None, "keepdims": False},
+        normalise=over_axes,
+        infer=lambda x, axis, keepdims: replace(_reduced(x, axis, keepdims), dtype=dtype),
+        kernel=kernel,
+        vjp=None,
+        batch=shifted("axis"),
+        cost=reads_all,
+        doc=doc(
+            says,
+            f"dt.{name}(dt.tensor([[1.0, 2.0], [0.0, 3.0]]), axis=0) -> {value}",
+            result=f", {dtype}",
+        ),
+    )
+
+
+all: Operator = _truth(
+    "all",
+    kernels.all,
+    BOOL,
+    "Whether all elements over axes differ from 0, as NaN does. All of none do.",
+    "tensor([False,  True])",
 )
-
-min: Operator = defop(
-    "min",
-    "x -> y",
-    attrs=_ATTRS,
-    normalise=_axes,
-    infer=_not_empty,
-    kernel=kernels.min,
-    vjp=(_extremum_vjp,),
-    saves=("x y",),
-    cost=_reads_all,
-    doc="Smallest element over axes; NaN where there is one. Ties share the gradient evenly."
-    + _DOC.format(
-        name="min", result="", raises=", or a reduced axis is empty", example="tensor([1., 2.])"
-    ),
+any: Operator = _truth(
+    "any",
+    kernels.any,
+    BOOL,
+    "Whether any element over axes differs from 0, as NaN does. None of none does.",
+    "tensor([ True,  True])",
 )
-
-
-def _one_axis(x: Aval, axis: Any, keepdims: bool) -> dict[str, Any]:
-    one = axis if axis is None else normal_axis(axis, x.ndim)
-    return {"axis": one, "keepdims": bool(keepdims)}
-
-
-def _argmax(x: Aval, axis: int | None, keepdims: bool) -> Aval:
-    axes = tuple(range(x.ndim)) if axis is None else (axis,)
-    return replace(_not_empty(x, axes, keepdims), dtype=DEFAULT_INT)
-
-
-argmax: Operator = defop(
-    "argmax",
-    "x -> y",
-    attrs={"axis": None, "keepdims": False},
-    normalise=_one_axis,
-    infer=_argmax,
-    kernel=kernels.argmax,
-    vjp=None,
-    cost=_reads_all,
-    doc="""Index of the first largest element, along an axis or of all.
-
-    Parameters
-    ----------
-    x : array
-    axis : int, optional
-        By default the index is into the elements of all axes in row-major order.
-    keepdims : bool
-        Keep the reduced axes with size 1.
-
-    Returns
-    -------
-    array, int64
-
-    Raises
-    ------
-    ShapeError
-        When the axis is out of range or empty.
-
-    Examples
-    --------
-    >>> dt.argmax(dt.tensor([[1.0, 5.0], [7.0, 2.0]]), axis=1)
-    tensor([1, 0])
-    """,
+count_nonzero: Operator = _truth(
+    "count_nonzero",
+    kernels.count_nonzero,
+    DEFAULT_INT,
+    "How many elements over axes differ from 0, as NaN does.",
+    "tensor([1, 2])",
 )
 
 
@@ -210,6 +226,12 @@ def _sum_to(x: Aval, shape: Shape) -> Aval:
     return replace(x, shape=shape)
 
 
+def _sum_to_batch(call: Bound, operands: Any, batched: Any) -> Any:
+    [x], shape = operands, call.attrs["shape"]
+    aligned = (x.shape[0], *[1] * (call.ins[0].ndim - len(shape)), *shape)
+    return reshape(apply(call, x, shape=aligned), (x.shape[0], *shape))
+
+
 sum_to: Operator = defop(
     "sum_to",
     "x -> y",
@@ -219,7 +241,8 @@ sum_to: Operator = defop(
     kernel=kernels.sum_to,
     vjp=(lambda c, g: broadcast_to(g, c.ins[0].shape),),
     saves=("",),
-    cost=_reads_all,
+    batch=_sum_to_batch,
+    cost=reads_all,
     doc="""Sum over the axes that broadcasting `shape` to the operand's shape would repeat.
 
     Parameters
@@ -245,7 +268,7 @@ sum_to: Operator = defop(
 
 
 def _alike(*xs: Aval) -> Aval:
-    if any(x.shape != xs[0].shape for x in xs):
+    if len({x.shape for x in xs}) > 1:
         raise ShapeError(
             f"operands must have one shape, got {' and '.join(show(x.shape) for x in xs)}"
         )
@@ -260,6 +283,7 @@ accumulate: Operator = defop(
     promote=promotion.common,
     vjp=(lambda c, g, position: g,),
     saves=("",),
+    batch=lambda call, operands, batched: apply(call, *spread(call, operands, batched)),
     cost=lambda ins, outs, attrs: (len(ins) - 1) * outs[0].size,
     doc="""Sum of arrays of one shape, from left to right: how cotangents meet.
 

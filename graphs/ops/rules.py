@@ -7,7 +7,7 @@ from typing import Any
 
 from ..avals import Aval, show
 from ..dims import Shape, Size
-from ..dtypes import BOOL, is_float
+from ..dtypes import BOOL, is_complex, is_float
 from ..errors import DTypeError, ShapeError
 
 
@@ -109,6 +109,12 @@ def require_float(aval: Aval, what: str) -> None:
     """Raises DTypeError unless the dtype is a float."""
     if not is_float(aval.dtype):
         raise DTypeError(f"{what} must be floats, got {aval.dtype}")
+
+
+def require_real(aval: Aval, what: str) -> None:
+    """Raises DTypeError for a complex dtype."""
+    if is_complex(aval.dtype):
+        raise DTypeError(f"{what} must be real, got {aval.dtype}")
 
 
 def unbroadcast(g: Any, aval: Aval) -> Any:
