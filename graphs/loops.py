@@ -17,8 +17,8 @@ from .batching import Batched, per_example
 from .dims import Dim
 from .dtypes import is_float
 from .errors import GraphError
-from .ir import CONSTANT, Graph, Node, Value
-from .partition import copied, cut, feeding
+from .ir import Graph, Node, Value
+from .partition import copied, cut, feeding, is_made_again
 from .regions import CHECKPOINT, COND, SCAN, append_region, grow, stacked, trips
 
 
@@ -99,10 +99,8 @@ class _Work:
 
         def stands(value: Value) -> bool:
             node = value.node
-            again = node.op is CONSTANT or node.op.view or (not node.inputs and value not in known)
-            return node.id < count and not again
+            return node.id < count and not is_made_again(node)
 
-        known = set(self.placeholders)
         return feeding(list(backward), stands)
 
     def extended(self, outputs: Sequence[Value]) -> Graph:

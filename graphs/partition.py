@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .ir import Graph, Node, Update, Value
+from .ir import CONSTANT, SIZE, Graph, Node, Update, Value
+
+# Views of dense memory that are dense themselves.
+_DENSE_VIEWS = {"expand_dims", "reshape", "squeeze", "stop_gradient"}
 
 
 def feeding(outputs: list[Value], stands: Callable[[Value], bool]) -> list[Value]:
@@ -25,6 +28,23 @@ def feeding(outputs: list[Value], stands: Callable[[Value], bool]) -> list[Value
         else:
             pending.extend(value.node.inputs)
     return sorted(found, key=lambda value: (value.node.id, value.index))
+
+
+def is_made_again(node: Node) -> bool:
+    """Whether a second graph makes a node's results itself rather than being handed them.
+
+    So it is with constants and with views, but for a reshape that has to copy.
+    """
+    if node.op in (CONSTANT, SIZE) or (not node.inputs and node.op.kernel is not None):
+        return True
+    if node.op.name != "reshape":
+        return node.op.view
+    [source] = node.inputs
+    while source.node.op.view:
+        if source.node.op.name not in _DENSE_VIEWS:
+            return False
+        source = source.node.inputs[0]
+    return True
 
 
 def cut(

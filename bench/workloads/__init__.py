@@ -1,19 +1,22 @@
 """The workloads that ship: one file each family."""
 
 from ...graphs.errors import unknown
+from .cnn import CNN_WORKLOADS
+from .digits_cnn import DIGITS_CNN
 from .digits_mlp import DIGITS_MLP
 from .lstm import LSTM, LSTM_VARLEN
 from .mlp import MLP_WORKLOADS
 from .operators import CHAIN_WORKLOAD, OPERATOR_WORKLOADS
 from .text_lstm import TEXT_LSTM
+from .transformer import TRANSFORMER_WORKLOADS
 from .tree import TREE
 from .workload import Workload
 
 WORKLOADS: dict[str, Workload] = {
     w.name: w
     for w in (
-        DIGITS_MLP, TEXT_LSTM, *OPERATOR_WORKLOADS, CHAIN_WORKLOAD, *MLP_WORKLOADS, LSTM,
-        LSTM_VARLEN, TREE,
+        DIGITS_MLP, DIGITS_CNN, TEXT_LSTM, *OPERATOR_WORKLOADS, CHAIN_WORKLOAD, *MLP_WORKLOADS,
+        LSTM, LSTM_VARLEN, *CNN_WORKLOADS, *TRANSFORMER_WORKLOADS, TREE,
     )
 }  # fmt: skip
 

@@ -19,10 +19,10 @@ from ..graphs.autodiff import depending
 from ..graphs.batching import Batched, per_example
 from ..graphs.dtypes import is_float
 from ..graphs.errors import TapeError
-from ..graphs.ir import CONSTANT, VARIABLE, Graph, Update, Value
+from ..graphs.ir import VARIABLE, Graph, Update, Value
 from ..graphs.modes import is_grad_enabled
+from ..graphs.partition import cut, feeding, is_made_again
 from ..graphs.storage import Storage
-from ..graphs.partition import cut, feeding
 
 # Which results have a cotangent, and which operands need one.
 Variant = tuple[tuple[bool, ...], tuple[bool, ...]]
@@ -260,8 +260,7 @@ class GraphFunction:
 
         def stands(value: Value) -> bool:
             node = value.node
-            made_again = node.op is CONSTANT or node.op.view or (not node.inputs and node.op.kernel)
-            if node.id >= self._forward_nodes or made_again:
+            if node.id >= self._forward_nodes or is_made_again(node):
                 return False
             return node.op is not VARIABLE or id(node.attrs["storage"]) in self._written
 
