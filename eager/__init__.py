@@ -2,12 +2,13 @@
 
 from ..graphs.ops import dispatch
 from .grad import backward, grad
+from .making import asarray, from_dlpack, from_numpy, tensor
 from .style import EAGER
 from .tape import Node
-from .tensor import Tensor, asarray, from_numpy, tensor
+from .tensor import Tensor
 
 dispatch.set_default(EAGER)
 
 __all__ = [
-    "Node", "Tensor", "asarray", "backward", "from_numpy", "grad", "tensor",
+    "Node", "Tensor", "asarray", "backward", "from_dlpack", "from_numpy", "grad", "tensor",
 ]  # fmt: skip

@@ -46,7 +46,7 @@ class Eager:
         tensor = self.tensor_type
         results = [tensor(array) for array in launch(bound, arrays)]
         if op.view and shares(results[0].array, arrays[0]):
-            self._link(tensors[0], results[0])
+            self.link(tensors[0], results[0])
         if mode.enabled and bound.differentiable:
             edges = [t.edge() if isinstance(t, tensor) else None for t in tensors]
             if any(edges):
@@ -74,7 +74,7 @@ class Eager:
             if is_float(aval.dtype):
                 result.grad_fn, result.index, result.requires_grad = node, index, True
 
-    def _link(self, base: Any, view: Any) -> None:
+    def link(self, base: Any, view: Any) -> None:
         """Let a view share its base's storage, so that a change of either shows in the version."""
         if isinstance(base, self.tensor_type):
             view._storage = base.storage

@@ -247,7 +247,9 @@ class Tensor(Operand):
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
+        from .rows import rows
+
+        return iter(rows(self))
 
     def __contains__(self, item: Any) -> bool:
         return bool((self == item).array.any())

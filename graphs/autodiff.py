@@ -222,18 +222,20 @@ def sweep(
             continue
         # What computes the gradient of a line stands for that line.
         with node.graph.located(node.location):
-            pulled = _pull_node(node, needs, totals)
+            pulled = _pull_node(node, needs, totals, cotangents)
         for position, g in pulled:
             operand = node.inputs[position]
             cotangents[operand] = met(cotangents.get(operand), g)
     return found
 
 
-def _pull_node(node: Any, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
+def _pull_node(
+    node: Any, needs: list[bool], totals: list[Any], cotangents: dict[Value, Any]
+) -> list[tuple[int, Any]]:
     if node.op.region:
         from .loops import pull_region
 
-        return pull_region(node, needs, totals)
+        return pull_region(node, needs, totals, cotangents)
     full = [zeros_of(v.aval) if g is None else g for v, g in zip(node.outputs, totals)]
     named = {
         **dict(zip(node.op.operands, node.inputs)),

@@ -17,6 +17,7 @@ from .dtypes import BOOL
 from .errors import ArgumentError, DTypeError, GraphError, ShapeError
 from .ir import Graph, Value, is_within
 from .mapped import mapped_cond, mapped_scan, mapped_while
+from .operand import Operand
 from .ops import dispatch
 from .ops.plain import array_of
 from .regions import CHECKPOINT, COND, SCAN, WHILE, Body, append_region, stacked
@@ -342,9 +343,23 @@ def _loop(cond_fn: Any, body_fn: Any, carry: Any, most: int | None) -> Any:
             _check_pred("while_loop", pred)
         if not bool(pred):
             break
-        carry = body_fn(carry)
+        carry = body_fn(_round(carry))
         rounds += 1
     return carry
+
+
+def _round(carry: Any) -> Any:
+    """The carry as one round reads it, through views of its own.
+
+    What a round does with it is then summed before it meets what is done with it elsewhere, as in
+    a graph, where a round is a body.
+    """
+    leaves, structure = flatten(carry)
+    recorded = [getattr(x, "requires_grad", False) for x in leaves]
+    if not any(recorded):
+        return carry
+    views = [ops.reshape(x, x.shape) if r else x for x, r in zip(leaves, recorded)]
+    return unflatten(structure, views)
 
 
 def _steps(
@@ -353,9 +368,10 @@ def _steps(
     made: list[Any] = [None] * length
     y_structure: Any = None
     order = range(length)
+    rows = [list(s) if isinstance(s, Operand) else [s[i, ...] for i in order] for s in slices]
     for step in reversed(order) if reverse else order:
-        x = None if not slices else unflatten(structure, [s[step] for s in slices])
-        carry, y = _pair(f(carry, x))
+        x = None if not slices else unflatten(structure, [row[step] for row in rows])
+        carry, y = _pair(f(_round(carry), x))
         if y is not None:
             made[step], y_structure = flatten(y)
     if y_structure is None and not (made and made[0]):

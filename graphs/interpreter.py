@@ -7,7 +7,7 @@ from typing import Any
 
 from .avals import show
 from .dims import substitute
-from .errors import DiptychError, ShapeError
+from .errors import DiptychError, GraphError, ShapeError
 from .ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from .kernels import copied, launch
 from .ops.core import Bound
@@ -132,9 +132,27 @@ def source_array(node: Node, binding: dict[str, int]) -> Any:
     if node.op is CONSTANT:
         return node.attrs["array"]
     if node.op is VARIABLE:
-        return node.attrs["storage"].array
+        return current_array(node)
     aval = node.outputs[0].aval
     return aval.device.xp.asarray(node.attrs["dim"].evaluate(binding), aval.dtype)
+
+
+def current_array(node: Node) -> Any:
+    """What the storage of a variable holds now.
+
+    Raises
+    ------
+    GraphError
+        When it is of another shape or dtype than the graph was built for.
+    """
+    storage, aval = node.attrs["storage"], node.outputs[0].aval
+    array = storage.array
+    if array.shape != aval.shape or array.dtype != aval.dtype:
+        raise GraphError(
+            f"variable: {storage.name!r} must keep its shape and dtype, got "
+            f"{array.dtype}{list(array.shape)} for {aval}; build the graph again"
+        )
+    return array
 
 
 def owns_memory(outputs: tuple[Value, ...]) -> list[bool]:

@@ -22,7 +22,9 @@ from .partition import copied, cut, feeding, is_made_again
 from .regions import CHECKPOINT, COND, SCAN, append_region, grow, stacked, trips
 
 
-def pull_region(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
+def pull_region(
+    node: Node, needs: list[bool], totals: list[Any], arrived: dict[Value, Any]
+) -> list[tuple[int, Any]]:
     """Cotangents of a region's operands, as (position, cotangent), from those of its results.
 
     Parameters
@@ -32,12 +34,17 @@ def pull_region(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[
         Which operands' cotangents are wanted.
     totals : list
         Per result its cotangent, or None.
+    arrived : dict
+        The cotangents that have met at values so far. Those of what a loop reads as a whole are
+        taken out: its sums begin with them, as sums on the tape do.
     """
     if any(isinstance(g, Batched) for g in totals):
         return _pull_examples(node, needs, totals)
     if node.op is CHECKPOINT:
         return _pull_checkpoint(node, needs, totals)
-    return _pull_cond(node, needs, totals) if node.op is COND else _Loop(node).pull(needs, totals)
+    if node.op is COND:
+        return _pull_cond(node, needs, totals)
+    return _Loop(node).pull(needs, totals, arrived)
 
 
 def _pull_examples(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
@@ -45,7 +52,7 @@ def _pull_examples(node: Node, needs: list[bool], totals: list[Any]) -> list[tup
     positions: list[int] = []
 
     def pull_one(cotangents: list[Any]) -> list[Any]:
-        pulled = pull_region(node, needs, cotangents)
+        pulled = pull_region(node, needs, cotangents, {})
         positions[:] = [i for i, _ in pulled]
         return [g for _, g in pulled]
 
@@ -117,7 +124,9 @@ class _Loop:
         self.carries = self.attrs["carries"]
         self.slices = range(self.carries, self.carries + self.attrs.get("xs", 0))
 
-    def pull(self, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
+    def pull(
+        self, needs: list[bool], totals: list[Any], arrived: dict[Value, Any]
+    ) -> list[tuple[int, Any]]:
         node, work = self.node, self.work
         fixed = [i for i, need in enumerate(needs) if need and i >= self.carries]
         active = self._active(needs, fixed)
@@ -153,7 +162,7 @@ class _Loop:
         graph = node.graph
         operands = [
             *(self._start(i, totals[i]) for i in active),
-            *(zeros_of(node.bound.ins[i]) for i in sums),
+            *(self._begin(i, arrived) for i in sums),
             *(totals[i] for i in stacked_seeds),
             *stacks,
             *(node.inputs[work.operand_of[v]] for v in again),
@@ -184,6 +193,13 @@ class _Loop:
             if more == active:
                 return sorted(active)
             active = more
+
+    def _begin(self, operand: int, arrived: dict[Value, Any]) -> Value:
+        """What the sum for an operand begins with."""
+        value = self.node.inputs[operand]
+        if isinstance(arrived.get(value), Value):
+            return arrived.pop(value)
+        return zeros_of(self.node.bound.ins[operand])
 
     def _start(self, carry: int, total: Any) -> Value:
         return zeros_of(self.node.bound.ins[carry]) if total is None else total

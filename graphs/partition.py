@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .ir import CONSTANT, SIZE, Graph, Node, Update, Value
+import numpy as np
 
-# Views of dense memory that are dense themselves.
-_DENSE_VIEWS = {"expand_dims", "reshape", "squeeze", "stop_gradient"}
+from .avals import Aval
+from .devices import CPU
+from .ir import CONSTANT, SIZE, Graph, Node, Update, Value
 
 
 def feeding(outputs: list[Value], stands: Callable[[Value], bool]) -> list[Value]:
@@ -37,14 +38,38 @@ def is_made_again(node: Node) -> bool:
     """
     if node.op in (CONSTANT, SIZE) or (not node.inputs and node.op.kernel is not None):
         return True
-    if node.op.name != "reshape":
-        return node.op.view
-    [source] = node.inputs
-    while source.node.op.view:
-        if source.node.op.name not in _DENSE_VIEWS:
-            return False
-        source = source.node.inputs[0]
-    return True
+    return node.op.view and not _copies(node)
+
+
+def _copies(node: Node) -> bool:
+    """Whether a reshape cannot be a view, as far as is known before a run."""
+    if node.op.name != "reshape" or node.bound.ins[0] == node.bound.outs[0]:
+        return False
+    chain = [node]
+    while chain[-1].inputs[0].node.op.view:
+        chain.append(chain[-1].inputs[0].node)
+    if any(n.outputs[0].aval.is_symbolic or n.outputs[0].device != CPU for n in chain):
+        return True
+    # An array of the right layout that is never touched tells which views are views.
+    layout = _untouched(chain[-1].inputs[0].aval)
+    for view in reversed(chain):
+        if view.op.name == "reshape":
+            layout = layout.view()
+            try:
+                layout.shape = view.outputs[0].shape
+            except AttributeError:
+                if view is node:
+                    return True
+                layout = _untouched(view.outputs[0].aval)
+        else:
+            layout = view.bound.kernel(layout)
+    return False
+
+
+def _untouched(aval: Aval) -> np.ndarray:
+    """An array of a shape over memory that it does not have: for its layout alone."""
+    strides = np.empty((0, *aval.shape[1:]), np.int8).strides if aval.shape else ()
+    return np.lib.stride_tricks.as_strided(np.empty(1, np.int8), aval.shape, strides)
 
 
 def cut(
