@@ -19,8 +19,8 @@ from .dims import Size
 from .errors import ArgumentError, DTypeError, ShapeError, StaticValueError, TapeError
 from .operand import Operand
 from .ops import dispatch
-from .ops.core import Op
-from .ops.plain import as_plain, spec_of
+from .ops.core import Bound, Op
+from .ops.plain import as_plain, materialise, spec_of
 from .ops.rules import normal_axis
 from .trees import flatten, unflatten
 
@@ -157,8 +157,18 @@ class Batching:
                 f"{' and '.join(str(aval) for aval in bound.ins)} in vmap"
             )
         if op.batch is not None:
-            return self._wrap(op.batch(bound, inner, batched))
+            return self._wrap(op.batch(bound, self._shaped(bound, inner), batched))
         return self._wrap(self._looped(op, inner, batched, tuple(bound.attrs.values())))
+
+    def _shaped(self, bound: Bound, inner: list[Any]) -> list[Any]:
+        """The operands of a rule. A plain one cannot be repeated a symbolic number of times."""
+        if isinstance(self.size, int):
+            return inner
+        style, name = dispatch.style_of(*inner), bound.op.name
+        return [
+            x if isinstance(x, Operand) else style.constant(materialise(x, aval, name))
+            for x, aval in zip(inner, bound.ins)
+        ]
 
     def _looped(self, op: Op, inner: list[Any], batched: list[bool], attrs: tuple[Any, ...]) -> Any:
         """The operator on each example alone, for one without a batching rule."""
@@ -210,9 +220,12 @@ class Batching:
         inner = self.inside(x)
         if self.is_mapped(x):
             return inner
-        inner = inner if hasattr(inner, "shape") else as_plain(inner, "vmap")
-        if not hasattr(inner, "shape"):
-            inner = ops.full((), inner)
+        if not isinstance(inner, Operand):
+            inner = as_plain(inner, "vmap")
+            if not hasattr(inner, "shape"):
+                inner = ops.full((), inner)
+            elif not isinstance(self.size, int):
+                inner = self.constant(inner)
         return ops.broadcast_to(inner, (self.size, *inner.shape))
 
     def examples(self, x: Any) -> Any:

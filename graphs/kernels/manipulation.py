@@ -1,4 +1,4 @@
-"""Kernels that move elements; all but `concat` give views where the strides allow it."""
+"""Kernels that move elements; those that only rearrange axes give views where strides allow it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def broadcast_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     return xp.broadcast_to(x, shape)
 
 
-def expand_dims(xp: Any, x: Any, *, axis: int) -> Any:
+def expand_dims(xp: Any, x: Any, *, axis: tuple[int, ...]) -> Any:
     return xp.expand_dims(x, axis)
 
 
@@ -35,52 +35,37 @@ def concat(xp: Any, *xs: Any, axis: int, out: Any = None) -> Any:
     return xp.ascontiguousarray(xp.concatenate(xs, axis=axis, out=out))
 
 
-def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
-    return x[(*_slices(index), ...)]  # the ellipsis makes a single element a 0-d view, too
+def stack(xp: Any, *xs: Any, axis: int, out: Any = None) -> Any:
+    return xp.ascontiguousarray(xp.stack(xs, axis=axis, out=out))
 
 
-def scatter_slice(
-    xp: Any, g: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], out: Any = None
-) -> Any:
-    out = xp.empty(shape, g.dtype) if out is None else out
-    out[...] = 0
-    out[_slices(index)] = g
-    return out
+def repeat_positions(xp: Any, repeats: Any, *, size: int) -> Any:
+    least = int(repeats.min()) if repeats.size else 0
+    if least < 0:
+        raise RangeError(f"repeat_positions: repeats must be at least 0, got {least}")
+    ends = xp.cumsum(xp.broadcast_to(repeats, (size,)).astype(xp.int64))
+    total = int(ends[-1]) if size else 0
+    return xp.searchsorted(ends, xp.arange(total), side="right")
 
 
-def setitem(xp: Any, x: Any, value: Any, *, index: tuple[Any, ...], out: Any = None) -> Any:
-    if out is None:
-        out = x.copy(order="C")
-    else:
-        value = value.copy() if xp.may_share_memory(out, value) else value
-        xp.copyto(out, x)
-    out[_slices(index)] = value
-    return out
+def roll(xp: Any, x: Any, *, shift: tuple[int, ...], axis: tuple[int, ...], out: Any = None) -> Any:
+    rolled = xp.roll(x, shift, axis) if axis else x.copy()
+    return give(xp, rolled, out)
 
 
-def take(xp: Any, x: Any, indices: Any, *, axis: int, out: Any = None) -> Any:
-    check_range("take", indices, -x.shape[axis], x.shape[axis])
-    return xp.take(x, indices, axis=axis, out=out)
-
-
-def scatter_add(
-    xp: Any, g: Any, indices: Any, *, axis: int, shape: tuple[int, ...], out: Any = None
-) -> Any:
-    check_range("scatter_add", indices, -shape[axis], shape[axis])
-    out = xp.empty(shape, g.dtype) if out is None else out
-    out[...] = 0
-    xp.add.at(out, (*[slice(None)] * axis, indices), g)
-    return out
-
-
-def check_range(operator: str, indices: Any, low: int, stop: int) -> None:
+def check_range(operator: str, indices: Any, low: int, stop: int, axis: int | None = None) -> None:
     """Raises RangeError unless every index is in ``low..stop - 1``."""
     if indices.size:
         least, most = int(indices.min()), int(indices.max())
         if least < low or most >= stop:
             got = least if least < low else most
-            raise RangeError(f"{operator}: indices must be in {low}..{stop - 1}, got {got}")
+            where = "" if axis is None else f" on axis {axis} of size {stop}"
+            raise RangeError(f"{operator}: indices must be in {low}..{stop - 1}{where}, got {got}")
 
 
-def _slices(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(slice(*i) if isinstance(i, tuple) else i for i in index)
+def give(xp: Any, array: Any, out: Any) -> Any:
+    """An array as a kernel gives it: dense and new, or in `out`."""
+    if out is None:
+        return xp.asarray(array, order="C")
+    xp.copyto(out, array)
+    return out

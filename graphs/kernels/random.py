@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..dtypes import BFLOAT16, FLOAT16
+from ..errors import RangeError
 
 _BITS = {FLOAT16: 11, BFLOAT16: 8}
 
@@ -18,7 +19,7 @@ _BITS = {FLOAT16: 11, BFLOAT16: 8}
 def random_uniform(
     xp: Any, key: Any, offset: Any, *, shape: tuple[int, ...], dtype: Any, out: Any = None
 ) -> Any:
-    drawn = _generator(key, offset).random(shape, dtype=_precision(dtype))
+    drawn = _generator("random_uniform", key, offset).random(shape, dtype=_precision(dtype))
     if dtype in _BITS:
         steps = 2 ** _BITS[dtype]
         drawn = np.floor(drawn * steps) / steps  # no more bits than it has, or rounding gives 1
@@ -30,7 +31,9 @@ def random_normal(
 ) -> Any:
     # Box and Muller's transform takes two uniforms a number whatever they are, where rejection
     # methods take as many as they need and so cannot be computed out of order.
-    radius, angle = _generator(key, offset).random((2, *shape), dtype=_precision(dtype))
+    radius, angle = _generator("random_normal", key, offset).random(
+        (2, *shape), dtype=_precision(dtype)
+    )
     normal = np.sqrt(-2 * np.log1p(-radius)) * np.cos(2 * np.pi * angle)
     return _give(xp, normal, dtype, out)
 
@@ -39,7 +42,9 @@ def _precision(dtype: Any) -> Any:
     return np.float64 if dtype == np.float64 else np.float32
 
 
-def _generator(key: Any, offset: Any) -> np.random.Generator:
+def _generator(operator: str, key: Any, offset: Any) -> np.random.Generator:
+    if int(offset) < 0:
+        raise RangeError(f"{operator}: offset must be at least 0, got {int(offset)}")
     words = np.asarray(key.get() if hasattr(key, "get") else key, np.uint64)
     counter = np.array([0, 0, int(offset), 0], np.uint64)
     return np.random.Generator(np.random.Philox(key=words, counter=counter))

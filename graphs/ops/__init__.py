@@ -1,26 +1,75 @@
 """The operator table: one declaration an operator, one file a family.
 
 `REGISTRY` maps names to operators. The functions, which are what users call, are gathered from the
-families: an operator that is declared there is offered here and at the front door.
+families: an operator that is declared there is offered here and at the front door, but for those
+that have a namespace of their own.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from . import creation, elementwise, indexing, linalg, manipulation, neural, random, reductions
+from . import (
+    activations,
+    advanced,
+    attention,
+    axes,
+    gather,
+    joining,
+    subscript,
+    complexes,
+    convolution,
+    creation,
+    cumulative,
+    decompositions,
+    diagonals,
+    einsum,
+    elementwise,
+    fft,
+    embeddings,
+    functions,
+    indexing,
+    inverses,
+    linalg,
+    logic,
+    losses,
+    manipulation,
+    neural,
+    normalization,
+    norms,
+    pooling,
+    random,
+    reductions,
+    resampling,
+    row_normalization,
+    searching,
+    sets,
+    sorting,
+    statistics,
+)
 from .core import REGISTRY, Bound, Context, Op, defop
 
 FUNCTIONS: dict[str, Any] = {
     name: getattr(family, name)
     for family in (
-        creation, elementwise, indexing, linalg, manipulation, neural, random, reductions,
+        advanced, axes, gather, joining, subscript,
+        complexes, creation, diagonals, einsum, elementwise, functions, indexing, linalg, logic, losses, manipulation,
+        activations, attention, convolution, embeddings, neural, normalization, pooling, resampling,
+        row_normalization,
+        random, reductions, cumulative, searching, sets, sorting, statistics,
     )
     for name in family.__all__
 }  # fmt: skip
 globals().update(FUNCTIONS)
+
+# What `dt.linalg` and `dt.fft` offer beside, and the front door does not.
+NAMESPACED: dict[str, Any] = {
+    name: getattr(family, name)
+    for family in (decompositions, fft, inverses, norms)
+    for name in family.__all__
+}
 
 if TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any: ...
 
 
-__all__ = ["FUNCTIONS", "REGISTRY", "Bound", "Context", "Op", "defop"]
+__all__ = ["FUNCTIONS", "NAMESPACED", "REGISTRY", "Bound", "Context", "Op", "defop"]

@@ -13,6 +13,7 @@ from typing import Any
 from ..dims import Size
 from . import dispatch
 from .core import Bound
+from .plain import materialise
 
 Results = Any
 
@@ -51,10 +52,14 @@ def spread(call: Bound, operands: Any, batched: Any) -> list[Any]:
     from .manipulation import broadcast_to
 
     size = batch_size(operands, batched)
-    return [
-        x if is_batched else broadcast_to(x, (size, *aval.shape))
-        for x, aval, is_batched in zip(operands, call.ins, batched)
-    ]
+    found = []
+    for x, aval, is_batched in zip(operands, call.ins, batched):
+        if not is_batched:
+            # A number has no dtype of its own; it must not get another one than its example has.
+            x = x if hasattr(x, "style") else materialise(x, aval, call.op.name)
+            x = broadcast_to(x, (size, *aval.shape))
+        found.append(x)
+    return found
 
 
 def shifted(*names: str) -> Any:

@@ -1,4 +1,7 @@
-"""Basic indexing (integers, slices, ellipsis, new axes) and gathering along an axis."""
+"""Basic indexing: integers, slices, an ellipsis and new axes, which give views.
+
+`subscript` holds the functions that users call, which take index arrays and masks, too.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,31 @@ import numpy as np
 
 from ..avals import Aval, as_shape, show
 from ..dims import Dim, Shape, Size
-from ..dtypes import is_integer
+from ..dtypes import is_complex
 from ..errors import DTypeError, ShapeError
-from ..kernels import manipulation as kernels
-from . import promotion
-from .core import REQUIRED, Operator, defop, functions_of
-from .rules import broadcast_shapes, no_flop, normal_axis, unbroadcast
+from ..kernels import indexing as kernels
+from . import batching, promotion
+from .core import REQUIRED, Operator, defop
+from .rules import broadcast_shapes, no_flop, unbroadcast
+
+# The normal form of ``:``.
+WHOLE = (None, None, None)
 
 
 def hashable(index: Any) -> tuple[Any, ...]:
     """An index as users write it, with its slices as tuples, so that it can key a table."""
     entries = index if isinstance(index, tuple) else (index,)
-    return tuple((i.start, i.stop, i.step) if isinstance(i, slice) else i for i in entries)
+    return tuple(
+        (_number(i.start), _number(i.stop), _number(i.step)) if isinstance(i, slice) else i
+        for i in entries
+    )
+
+
+def _number(bound: Any) -> Any:
+    """A slice's bound; what stands for a number, such as a tensor, as that number."""
+    if bound is None or isinstance(bound, int | Dim) or not hasattr(bound, "__index__"):
+        return bound
+    return operator.index(bound)
 
 
 def _entry(entry: Any, size: Size, axis: int) -> Any:
@@ -54,13 +70,7 @@ def _slice(entry: tuple[Any, ...], size: Size) -> tuple[Any, ...]:
     if step == 0:
         raise ShapeError("a slice's step must not be 0, got 0")
     if any(isinstance(v, Dim) for v in (size, start, stop)):
-        if entry == (None, None, None) or (
-            start in (0, None) and stop == size and step in (1, None)
-        ):
-            return (None, None, None)
-        if step not in (1, None) or start is None or stop is None:
-            raise ShapeError(f"a symbolic axis takes start:stop slices alone, got {entry}")
-        return (start, stop, None)
+        return _symbolic_slice(entry, size)
     try:
         first, last, stride = slice(start, stop, step).indices(size)
     except TypeError:
@@ -71,17 +81,41 @@ def _slice(entry: tuple[Any, ...], size: Size) -> tuple[Any, ...]:
     if stride < 0:
         end = first + count * stride
         return (first, end if end >= 0 else None, stride)
-    return (None, None, None) if count == size else (first, last, stride)
+    return WHOLE if count == size else (first, last, stride)
+
+
+def _symbolic_slice(entry: tuple[Any, ...], size: Size) -> tuple[Any, ...]:
+    """A slice of an axis whose size, or one of its bounds, is known when the graph runs.
+
+    What a bound beyond the end would cut off cannot be known here, so a run in which one is
+    raises an error.
+    """
+    start, stop, step = entry
+    if entry == (None, None, -1):
+        return entry
+    if step not in (1, None):
+        raise ShapeError(f"a symbolic axis takes start:stop and ::-1 slices alone, got {entry}")
+    first, last = _from_start(start, 0, size), _from_start(stop, size, size)
+    return WHOLE if first == 0 and last == size else (first, last, None)
+
+
+def _from_start(bound: Any, default: Size, size: Size) -> Size:
+    if bound is None:
+        return default
+    return size + bound if isinstance(bound, int) and bound < 0 else bound
 
 
 def _complete(x: Aval, index: Any) -> dict[str, Any]:
     """An index with one entry for every axis, in normal form."""
     entries = index if isinstance(index, tuple) else (index,)
     consumed = [e for e in entries if e is not None and e is not Ellipsis]
-    if len(consumed) > x.ndim or sum(e is Ellipsis for e in entries) > 1:
+    ellipses = sum(e is Ellipsis for e in entries)
+    if len(consumed) > x.ndim:
         raise ShapeError(f"too many indices for {x.ndim} axes, got {len(consumed)}")
+    if ellipses > 1:
+        raise ShapeError(f"there must be at most one ellipsis, got {ellipses}")
     at = next((i for i, e in enumerate(entries) if e is Ellipsis), len(entries))
-    fill = ((None, None, None),) * (x.ndim - len(consumed))
+    fill = (WHOLE,) * (x.ndim - len(consumed))
     normal: list[Any] = []
     axis = 0
     for entry in (*entries[:at], *fill, *entries[at + 1 :]):
@@ -108,11 +142,34 @@ def _indexed(x: Aval, index: tuple[Any, ...]) -> Aval:
 
 def _length(entry: tuple[Any, ...], size: Size) -> Size:
     start, stop, step = entry
-    if entry == (None, None, None):
+    if start is None and stop is None and step in (None, -1):
         return size
-    if any(isinstance(v, Dim) for v in (start, stop)):
+    if any(isinstance(v, Dim) for v in (size, start, stop)):
         return stop - start
     return len(range(*slice(start, stop, step).indices(size)))
+
+
+def _behind_batch(call: Any, operands: Any, batched: Any, **changed: Any) -> Any:
+    return batching.apply(call, *operands, index=(WHOLE, *call.attrs["index"]), **changed)
+
+
+def _scatter_batch(call: Any, operands: Any, batched: Any) -> Any:
+    shape = (operands[0].shape[0], *call.attrs["shape"])
+    return _behind_batch(call, operands, batched, shape=shape)
+
+
+def _setitem_batch(call: Any, operands: Any, batched: Any) -> Any:
+    """The batch of the value stands left of all that the index selects."""
+    from .manipulation import broadcast_to, reshape
+
+    x, value = operands
+    given, selected = call.ins[1], _indexed(call.ins[0], call.attrs["index"])
+    if not batched[0]:
+        x = broadcast_to(x, (value.shape[0], *x.shape))
+    if batched[1]:
+        ones = [1] * (selected.ndim - given.ndim)
+        value = reshape(value, (value.shape[0], *ones, *given.shape))
+    return _behind_batch(call, (x, value), batched)
 
 
 getitem: Operator = defop(
@@ -123,29 +180,10 @@ getitem: Operator = defop(
     infer=_indexed,
     kernel=kernels.getitem,
     vjp=(lambda c, g: scatter_slice(g, c.index, c.ins[0].shape),),
+    batch=_behind_batch,
     view=True,
     cost=no_flop,
-    doc="""A view of part of an array, as ``x[index]``.
-
-    Parameters
-    ----------
-    x : array
-    index : int, slice, None, Ellipsis or a tuple of them
-
-    Returns
-    -------
-    array
-
-    Raises
-    ------
-    ShapeError
-        When an index is out of range or of another kind.
-
-    Examples
-    --------
-    >>> dt.tensor([[1.0, 2.0], [3.0, 4.0]])[:, 0]
-    tensor([1., 3.])
-    """,
+    doc="The operator behind `getitem` where an index holds no arrays: a view.",
 )
 
 scatter_slice: Operator = defop(
@@ -158,6 +196,7 @@ scatter_slice: Operator = defop(
     infer=lambda g, index, shape: _scattered(g, index, shape),
     kernel=kernels.scatter_slice,
     vjp=(lambda c, g: getitem(g, c.index),),
+    batch=_scatter_batch,
     cost=no_flop,
     doc="""Zeros of a shape, but for ``x[index]``, which holds the operand.
 
@@ -205,8 +244,17 @@ def _assigned(x: Aval, value: Aval, index: tuple[Any, ...]) -> Aval:
     return x
 
 
-def _value_as_first(x: Any, value: Any) -> list[Aval]:
-    x, value = promotion.as_given(x)[0], promotion.as_given(value)[0]
+def value_as_first(x: Any, value: Any) -> list[Aval]:
+    """Avals of an array and of what is written into it, which takes the array's dtype.
+
+    Raises
+    ------
+    DTypeError
+        When the imaginary part of the value would be lost.
+    """
+    x, value = promotion.as_given(x, value)
+    if is_complex(value.dtype) and not is_complex(x.dtype):
+        raise DTypeError(f"value must be real for {x.dtype}, got {value.dtype}")
     return [x, replace(value, dtype=x.dtype)]
 
 
@@ -214,7 +262,7 @@ setitem: Operator = defop(
     "setitem",
     "x, value -> y",
     attrs={"index": REQUIRED},
-    promote=_value_as_first,
+    promote=value_as_first,
     normalise=lambda x, value, index: _complete(x, index),
     infer=_assigned,
     kernel=kernels.setitem,
@@ -223,137 +271,10 @@ setitem: Operator = defop(
         lambda c, g: unbroadcast(getitem(g, c.index), c.ins[1]),
     ),
     saves=("", ""),
+    batch=_setitem_batch,
     in_place=True,
     cost=no_flop,
-    doc="""A copy of `x` in which ``x[index]`` is `value`.
-
-    Parameters
-    ----------
-    x : array
-    value : array or number
-        Broadcast to the shape of ``x[index]`` and cast to the dtype of `x`.
-    index : as for `getitem`
-
-    Returns
-    -------
-    array like `x`
-
-    Raises
-    ------
-    ShapeError
-        When the index is out of range, or the value does not broadcast.
-
-    Examples
-    --------
-    >>> dt.setitem(dt.tensor([1.0, 2.0]), 9.0, 0)
-    tensor([9., 2.])
-    """,
+    doc="The operator behind `setitem` where an index holds no arrays.",
 )
 
-
-def _axis_of(x: Aval, indices: Aval, axis: Any) -> dict[str, Any]:
-    return {"axis": normal_axis(axis, x.ndim)}
-
-
-def _take(x: Aval, indices: Aval, axis: int) -> Aval:
-    if not is_integer(indices.dtype):
-        raise DTypeError(f"indices must be integers, got {indices.dtype}")
-    return replace(x, shape=(*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
-
-
-take: Operator = defop(
-    "take",
-    "x, indices -> y",
-    attrs={"axis": 0},
-    normalise=_axis_of,
-    infer=_take,
-    kernel=kernels.take,
-    may_raise=True,
-    vjp=(
-        lambda c, g: scatter_add(g, c.indices, c.axis, c.ins[0].shape),
-        lambda c, g: None,
-    ),
-    saves=("indices", ""),
-    cost=no_flop,
-    doc="""Elements along an axis, gathered by integer indices of any shape.
-
-    Parameters
-    ----------
-    x : array
-    indices : array, integer
-        Counted from 0; negative ones from the end.
-    axis : int
-
-    Returns
-    -------
-    array, shape ``x.shape[:axis] + indices.shape + x.shape[axis + 1:]``
-
-    Raises
-    ------
-    ShapeError
-        When the axis is out of range.
-    DTypeError
-        When `indices` are no integers.
-    IndexError
-        When the kernel meets an index out of range.
-
-    Examples
-    --------
-    >>> dt.take(dt.tensor([1.0, 2.0, 3.0]), dt.tensor([2, 0]))
-    tensor([3., 1.])
-    """,
-)
-
-
-def _gathered(g: Aval, indices: Aval, axis: int, shape: Shape) -> Aval:
-    whole = replace(g, shape=shape)
-    expected = _take(whole, indices, axis).shape
-    if g.shape != expected:
-        raise ShapeError(
-            f"operand must have the shape that the indices gather, got {show(g.shape)} "
-            f"for {show(expected)}"
-        )
-    return whole
-
-
-scatter_add: Operator = defop(
-    "scatter_add",
-    "g, indices -> x",
-    attrs={"axis": REQUIRED, "shape": REQUIRED},
-    normalise=lambda g, indices, axis, shape: {
-        "axis": normal_axis(axis, len(as_shape(shape))),
-        "shape": as_shape(shape),
-    },
-    infer=_gathered,
-    kernel=kernels.scatter_add,
-    may_raise=True,
-    vjp=(lambda c, g: take(g, c.indices, c.axis), lambda c, g: None),
-    saves=("indices", ""),
-    doc="""Zeros of a shape to which slices are added at integer indices along an axis.
-
-    Parameters
-    ----------
-    g : array of the shape that ``take(x, indices, axis)`` has
-    indices : array, integer
-    axis : int
-    shape : tuple of int
-
-    Returns
-    -------
-    array of `shape`
-
-    Raises
-    ------
-    ShapeError
-        When the operand has not the shape that the indices gather.
-    DTypeError
-        When `indices` are no integers.
-
-    Examples
-    --------
-    >>> dt.scatter_add(dt.tensor([1.0, 2.0, 3.0]), dt.tensor([0, 2, 0]), 0, (3,))
-    tensor([4., 0., 2.])
-    """,
-)
-
-__all__ = functions_of(__name__)
+__all__ = ["scatter_slice"]

@@ -1,20 +1,39 @@
-"""Operators that move elements and compute none: shapes, axes and joining."""
+"""Operators that give the same elements under other shapes, axes and orders."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from .. import devices
 from ..avals import Aval, as_shape, show, sizes_of
-from ..dims import Shape, Size, divide_exactly, product
-from ..errors import ShapeError
+from ..devices import CPU, Device
+from ..dims import Shape, divide_exactly, product
+from ..errors import DiptychError, ShapeError
 from ..kernels import manipulation as kernels
-from . import promotion
+from ..kernels import shares
+from . import rules
+from .batching import leading, prefixed, shifted
 from .core import REQUIRED, Operator, defop, functions_of
-from .indexing import getitem
-from .rules import broadcast_shapes, no_flop, normal_axes, normal_axis, unbroadcast
+from .plain import shaped
+from .rules import no_flop, normal_axes, normal_axis, unbroadcast
+
+
+def device_of(x: Any) -> Device:
+    """The device of an operand of any kind."""
+    device = getattr(x, "device", CPU)
+    return device if isinstance(device, Device) else devices.device_of(x)
+
+
+def named(name: str, rule: Callable[..., Any], *args: Any) -> Any:
+    """A rule applied for a function that is no operator: its errors begin with `name`."""
+    try:
+        return rule(*args)
+    except DiptychError as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 def _fill_in(x: Aval, shape: Any) -> dict[str, Any]:
@@ -41,23 +60,32 @@ def _reshape(x: Aval, shape: Shape) -> Aval:
     return replace(x, shape=shape)
 
 
-reshape: Operator = defop(
+_view_as: Operator = defop(
     "reshape",
     "x -> y",
     attrs={"shape": REQUIRED},
     normalise=_fill_in,
     infer=_reshape,
     kernel=kernels.reshape,
-    vjp=(lambda c, g: reshape(g, c.ins[0].shape),),
+    vjp=(lambda c, g: _view_as(g, c.ins[0].shape),),
+    batch=prefixed("shape"),
     view=True,
     cost=no_flop,
-    doc="""The same elements, in row-major order, under another shape. A view where possible.
+    doc="The operator behind `reshape`.",
+)
+
+
+def reshape(x: Any, shape: Any, copy: bool | None = None) -> Any:
+    """The same elements, in row-major order, under another shape.
 
     Parameters
     ----------
     x : array
-    shape : tuple of int
+    shape : int or tuple of int
         One size may be -1: it is inferred.
+    copy : bool, optional
+        True: in memory of its own. False: a view or an error. By default a view where possible.
+        A graph, which decides on memory by itself, takes no notice.
 
     Returns
     -------
@@ -66,15 +94,35 @@ reshape: Operator = defop(
     Raises
     ------
     ShapeError
-        When the number of elements would change.
+        When the number of elements would change, or no view is possible and `copy` is False.
 
     Examples
     --------
     >>> dt.reshape(dt.tensor([1.0, 2.0, 3.0, 4.0]), (2, -1))
     tensor([[1., 2.],
             [3., 4.]])
-    """,
-)
+    """
+    y = _view_as(x, shape)
+    if copy is None:
+        return y
+    before, after = (getattr(v, "array", v) for v in (x, y))
+    if not hasattr(before, "strides"):
+        return y
+    if shares(after, before):
+        return _own(y) if copy else y
+    if not copy:
+        raise ShapeError(
+            f"reshape: a view must be possible, got shape {show(before.shape)} with strides "
+            f"{before.strides}"
+        )
+    return y
+
+
+def _own(x: Any) -> Any:
+    """A copy, through which gradients flow."""
+    from .reductions import accumulate
+
+    return accumulate([x])
 
 
 def _permutation(x: Aval, axes: Any) -> dict[str, Any]:
@@ -100,6 +148,9 @@ permute_dims: Operator = defop(
     infer=lambda x, axes: replace(x, shape=tuple(x.shape[a] for a in axes)),
     kernel=kernels.permute_dims,
     vjp=(lambda c, g: permute_dims(g, _inverse(c.axes)),),
+    batch=lambda call, operands, batched: permute_dims(
+        operands[0], (0, *(a + 1 for a in call.attrs["axes"]))
+    ),
     view=True,
     cost=no_flop,
     doc="""A view with the axes in another order.
@@ -129,11 +180,18 @@ permute_dims: Operator = defop(
 
 
 def _broadcast_to(x: Aval, shape: Shape) -> Aval:
-    if broadcast_shapes(x.shape, shape) != shape:
+    if rules.broadcast_shapes(x.shape, shape) != shape:
         raise ShapeError(
             f"operand must broadcast to the shape, got {show(x.shape)} to {show(shape)}"
         )
     return replace(x, shape=shape)
+
+
+def _broadcast_batch(call: Any, operands: Any, batched: Any) -> Any:
+    [x] = operands
+    ones = [1] * (len(call.attrs["shape"]) - call.ins[0].ndim)
+    x = _view_as(x, (x.shape[0], *ones, *call.ins[0].shape))
+    return broadcast_to(x, (x.shape[0], *call.attrs["shape"]))
 
 
 broadcast_to: Operator = defop(
@@ -144,6 +202,7 @@ broadcast_to: Operator = defop(
     infer=_broadcast_to,
     kernel=kernels.broadcast_to,
     vjp=(lambda c, g: unbroadcast(g, c.ins[0]),),
+    batch=_broadcast_batch,
     view=True,
     cost=no_flop,
     doc="""A read-only view that repeats the operand to a shape.
@@ -171,27 +230,36 @@ broadcast_to: Operator = defop(
 )
 
 
-def _new_axis(x: Aval, axis: Any) -> dict[str, Any]:
-    return {"axis": normal_axis(axis, x.ndim + 1)}
+def _new_axes(x: Aval, axis: Any) -> dict[str, Any]:
+    given = axis if isinstance(axis, tuple | list) else (axis,)
+    return {"axis": normal_axes(axis, x.ndim + len(given))}
+
+
+def _expanded(x: Aval, axis: tuple[int, ...]) -> Aval:
+    sizes = iter(x.shape)
+    return replace(
+        x, shape=tuple(1 if a in axis else next(sizes) for a in range(x.ndim + len(axis)))
+    )
 
 
 expand_dims: Operator = defop(
     "expand_dims",
     "x -> y",
     attrs={"axis": 0},
-    normalise=_new_axis,
-    infer=lambda x, axis: replace(x, shape=(*x.shape[:axis], 1, *x.shape[axis:])),
+    normalise=_new_axes,
+    infer=_expanded,
     kernel=kernels.expand_dims,
-    vjp=(lambda c, g: reshape(g, c.ins[0].shape),),
+    vjp=(lambda c, g: squeeze(g, c.axis),),
+    batch=shifted("axis"),
     view=True,
     cost=no_flop,
-    doc="""A view with a new axis of size 1.
+    doc="""A view with new axes of size 1.
 
     Parameters
     ----------
     x : array
-    axis : int
-        Where the new axis stands in the result.
+    axis : int or tuple of int
+        Where the new axes stand in the result.
 
     Returns
     -------
@@ -200,7 +268,7 @@ expand_dims: Operator = defop(
     Raises
     ------
     ShapeError
-        When the axis is out of range.
+        When an axis is out of range, or given twice.
 
     Examples
     --------
@@ -229,7 +297,8 @@ squeeze: Operator = defop(
         x, shape=tuple(d for i, d in enumerate(x.shape) if i not in axis)
     ),
     kernel=kernels.squeeze,
-    vjp=(lambda c, g: reshape(g, c.ins[0].shape),),
+    vjp=(lambda c, g: expand_dims(g, c.axis),),
+    batch=shifted("axis"),
     view=True,
     cost=no_flop,
     doc="""A view without axes of size 1.
@@ -257,71 +326,13 @@ squeeze: Operator = defop(
 )
 
 
-def _concat(*xs: Aval, axis: int) -> Aval:
-    first = xs[0]
-    total: Size = 0
-    for x in xs:
-        if x.ndim != first.ndim or any(
-            a != b for i, (a, b) in enumerate(zip(x.shape, first.shape)) if i != axis
-        ):
-            shapes = " and ".join(show(x.shape) for x in xs)
-            raise ShapeError(f"shapes must agree but for axis {axis}, got {shapes}")
-        total = total + x.shape[axis]
-    return replace(first, shape=(*first.shape[:axis], total, *first.shape[axis + 1 :]))
-
-
-def _concat_axis(*xs: Aval, axis: Any) -> dict[str, Any]:
-    return {"axis": normal_axis(axis, xs[0].ndim)}
-
-
-def _piece(c: Any, g: Any, position: int) -> Any:
-    start: Size = 0
-    for x in c.ins[:position]:
-        start = start + x.shape[c.axis]
-    stop = start + c.ins[position].shape[c.axis]
-    return getitem(g, (*[slice(None)] * c.axis, slice(start, stop)))
-
-
-concat: Operator = defop(
-    "concat",
-    "*xs -> y",
-    attrs={"axis": 0},
-    normalise=_concat_axis,
-    infer=_concat,
-    kernel=kernels.concat,
-    promote=promotion.common,
-    vjp=(_piece,),
-    saves=("",),
-    cost=no_flop,
-    doc="""Arrays joined along an axis that they have.
-
-    Parameters
-    ----------
-    xs : sequence of arrays
-    axis : int
-
-    Returns
-    -------
-    array of the common dtype
-
-    Raises
-    ------
-    ShapeError
-        When there is no operand, or the other axes differ.
-
-    Examples
-    --------
-    >>> dt.concat([dt.tensor([1.0]), dt.tensor([2.0, 3.0])])
-    tensor([1., 2., 3.])
-    """,
-)
-
 stop_gradient: Operator = defop(
     "stop_gradient",
     "x -> y",
     infer=lambda x: x,
     kernel=kernels.alias,
     vjp=None,
+    batch=leading,
     view=True,
     cost=no_flop,
     doc="""A view of the same numbers through which no gradient flows.
@@ -341,4 +352,59 @@ stop_gradient: Operator = defop(
     """,
 )
 
-__all__ = functions_of(__name__)
+
+# -- written in the operators above ------------------------------------------------------------
+
+
+def broadcast_shapes(*shapes: Any) -> Shape:
+    """The shape that arrays of some shapes broadcast to.
+
+    Parameters
+    ----------
+    *shapes : tuple of int
+
+    Returns
+    -------
+    tuple of int; empty where there is no shape
+
+    Raises
+    ------
+    ShapeError
+        When two sizes on one axis differ and neither is 1.
+
+    Examples
+    --------
+    >>> dt.broadcast_shapes((2, 1), (3,))
+    (2, 3)
+    """
+    return named("broadcast_shapes", lambda: rules.broadcast_shapes(*map(as_shape, shapes)))
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """Arrays broadcast against each other: read-only views of one shape.
+
+    Parameters
+    ----------
+    *arrays : array
+
+    Returns
+    -------
+    tuple of arrays
+
+    Raises
+    ------
+    ShapeError
+        When the shapes do not broadcast.
+
+    Examples
+    --------
+    >>> x, y = dt.broadcast_arrays(dt.tensor([1.0, 2.0]), dt.tensor([[3.0], [4.0]]))
+    >>> x.shape, y.shape
+    ((2, 2), (2, 2))
+    """
+    operands = [shaped(x, "broadcast_arrays") for x in arrays]
+    shape = named("broadcast_arrays", rules.broadcast_shapes, *(x.shape for x in operands))
+    return tuple(broadcast_to(x, shape) for x in operands)
+
+
+__all__ = [*functions_of(__name__), "broadcast_arrays", "broadcast_shapes"]

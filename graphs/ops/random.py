@@ -48,6 +48,8 @@ _DOC = """
         When key or offset is of another shape or dtype.
     DTypeError
         When `dtype` is no float.
+    RangeError
+        When the offset is negative.
 
     Notes
     -----
@@ -66,6 +68,7 @@ random_uniform: Operator = defop(
     attrs={"shape": REQUIRED, "dtype": "float32"},
     normalise=_normal,
     infer=_drawn,
+    may_raise=True,
     kernel=kernels.random_uniform,
     vjp=None,
     doc="Uniform numbers in [0, 1) from a key and an offset.\n"
@@ -78,6 +81,7 @@ random_normal: Operator = defop(
     attrs={"shape": REQUIRED, "dtype": "float32"},
     normalise=_normal,
     infer=_drawn,
+    may_raise=True,
     kernel=kernels.random_normal,
     vjp=None,
     doc="Normal numbers of mean 0 and variance 1 from a key and an offset.\n"

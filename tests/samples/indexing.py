@@ -1,4 +1,4 @@
-"""Samples of the indexing operators."""
+"""Samples of basic indexing."""
 
 from __future__ import annotations
 
@@ -8,19 +8,14 @@ import numpy as np
 
 from .base import (
     DTYPES,
-    INTS,
     LAYOUTS,
     NO_SIZE,
-    NUMBERS,
-    added,
     bad_dtype,
-    bad_range,
     bad_shape,
     draw,
     entry,
     good,
     kinds,
-    lay,
     positions,
     two,
 )
@@ -40,7 +35,8 @@ _NO_INDEX = "an index must be whole numbers, slices, None and one ellipsis, got 
 _INDEX_ERRORS: tuple[tuple[Any, str], ...] = (
     ((3,), r"an index must be in -3..2 on axis 0, got 3"),
     ((0, -5), r"an index must be in -4..3 on axis 1, got -5"),
-    ((0, 0, 0), "too many indices for 2 axes, got 3"), (([0, 1],), _NO_INDEX + "list"),
+    ((0, 0, 0), "too many indices for 2 axes, got 3"),
+    ((..., 0, ...), "there must be at most one ellipsis, got 2"), (([0, 1],), _NO_INDEX + "list"),
     ((1.5,), _NO_INDEX + "float"), ((True,), _NO_INDEX + "bool"),
     ((np.array([0, 1]),), _NO_INDEX + "ndarray"),
     ((slice(0, 2, 0),), "a slice's step must not be 0, got 0"),
@@ -76,42 +72,5 @@ entry("setitem", _assigned, [
     bad_shape(r"must broadcast, got \(3,\) and \(4,\)", *two((3, 4), (3,)), index=(0,)),
     bad_shape(_UNFIT, *two((3, 4), (2, 4)), index=(0,)),
     *(bad_shape(match, draw((3, 4)), 0.0, index=i) for i, match in _INDEX_ERRORS),
-])
-_AT = np.array([2, 0, -1, 0])
-_XS = draw((3, 4))
-_AXES: Any = ((0, ()), (1, (2,)), (-1, (2, 1)), (0, (0,)), (-2, (3, 2)))
-_GATHERED = [(axis, draw(shape, "int64", -3, 2)) for axis, shape in _AXES]
-
-def _take(x: Any, indices: Any, axis: int) -> np.ndarray:
-    return x[(*[slice(None)] * (axis % x.ndim), indices)]
-
-_NO_INDICES = "indices must be integers, got "
-entry("take", _take, [
-    *(good(_XS, at, axis=axis) for axis, at in _GATHERED),
-    *(good(draw((3, 4)), (_AT % 3).astype(d)) for d in INTS),
-    *(good(draw((3,), d), _AT) for d in DTYPES),
-    *(good(draw((3, 4), layout=k), lay(_AT[:, None], k), axis=1) for k in LAYOUTS),
-    good(draw((0, 3)), _AT, axis=1), good(draw((3,)), 1),
-], [
-    bad_dtype(_NO_INDICES + "float32", *two((3,), (2,))),
-    bad_dtype(_NO_INDICES + "bool", draw((3,)), draw((2,), "bool")),
-    bad_shape("axis must be in -1..0, got 1", draw((3,)), _AT, axis=1),
-    bad_shape("a 0-d operand has no axis, got 0", draw(), _AT),
-    bad_range("indices must be in -3..2, got 3", draw((3,)), np.array([0, 3])),
-    bad_range("indices must be in -3..2, got -4", draw((3,)), np.array([-4, 1])),
-    bad_range("indices must be in .* got 0", draw((0,)), np.array([0])),
-])
-_UNGATHERED = r"operand must have the shape that the indices gather, got \(3,\) for \(4,\)"
-entry("scatter_add", lambda g, indices, axis, shape: added(
-    g, _take(positions(shape), indices, axis), shape
-), [
-    *(good(_take(_XS, at, axis), at, axis=axis, shape=(3, 4)) for axis, at in _GATHERED),
-    *(good(draw((4,)), (_AT % 3).astype(d), axis=0, shape=(3,)) for d in INTS),
-    *(good(draw((4,), d), _AT, axis=0, shape=(3,)) for d in NUMBERS),
-    *(good(draw((4, 2), layout=k), lay(_AT, k), axis=0, shape=(3, 2)) for k in LAYOUTS),
-], [
-    bad_shape(_UNGATHERED, draw((3,)), _AT, axis=0, shape=(3,)),
-    bad_dtype(_NO_INDICES + "float32", *two((2,), (2,)), axis=0, shape=(3,)),
-    bad_shape("axis must be in -1..0, got 1", draw((4,)), _AT, axis=1, shape=(3,)),
-    bad_range("indices must be in -2..1, got 2", draw((4,)), _AT, axis=0, shape=(2,)),
+    bad_dtype("value must be real for float32, got complex64", draw((3,)), 1j, index=0),
 ])

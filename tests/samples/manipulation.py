@@ -8,6 +8,7 @@ import numpy as np
 
 from .base import (
     DTYPES,
+    INTS,
     MIXED,
     NO_INTEGER,
     NO_SIZE,
@@ -18,6 +19,7 @@ from .base import (
     draw,
     entry,
     good,
+    kinds,
     layouts,
     moved,
     two,
@@ -50,12 +52,20 @@ moved("broadcast_to", "shape",
         ((2, 3), (3,), r"operand must broadcast to the shape, got \(2, 3\) to \(3,\)"),
         ((1,), (-1,), NO_SIZE + "-1"),
     ), lambda x, shape: x + np.zeros(shape, x.dtype))
+def _expanded(x: Any, axis: Any) -> np.ndarray:
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    ndim = x.ndim + len(axes)
+    shape = list(x.shape)
+    for a in sorted(a % ndim for a in axes):
+        shape.insert(a, 1)
+    return x.reshape(shape)
 moved("expand_dims", "axis",
-    (((2, 3), 1), ((2, 3), -1), ((2, 3), -3), ((), 0), ((0,), 1)), (
-        ((3,), 2, "axis must be in -2..1, got 2"),
+    (((2, 3), 1), ((2, 3), -1), ((2, 3), -3), ((), 0), ((0,), 1), ((2, 3), (0, 2)),
+     ((2, 3), (-1, 0, 2)), ((2, 3), ()), ((), (0, 1))), (
+        ((3,), 2, "axis must be in -2..1, got 2"), ((3,), (0, -4), "axis must be in -3..2, got -4"),
         ((3,), 0.5, "axis must be a whole number, got 0.5"),
-        ((3,), (0, 1), r"axis must be a whole number, got \(0, 1\)"),
-    ), lambda x, axis: x.reshape(np.insert(x.shape, axis % (x.ndim + 1), 1).astype(int)))
+        ((3,), (0, -3), r"axes must differ, got \(0, -3\)"),
+    ), _expanded)
 
 def _squeezed(x: Any, axis: Any) -> np.ndarray:
     axes = range(x.ndim) if axis is None else np.atleast_1d(np.mod(axis, x.ndim))
@@ -89,3 +99,59 @@ entry("concat", _concat, [
     bad_shape("axis must be in -1..0, got 1", *two((2,), (2,)), axis=1),
     bad_dtype(NO_INTEGER, *SIGNED),
 ], lacks="scalar")
+
+def _stacked(*xs: Any, axis: int) -> np.ndarray:
+    axis %= xs[0].ndim + 1
+    out = np.zeros((*xs[0].shape[:axis], len(xs), *xs[0].shape[axis:]), xs[0].dtype)
+    for i, x in enumerate(xs):
+        out[(*[slice(None)] * axis, i)] = x
+    return out
+_NO_STACK = "shapes must agree, got "
+entry("stack", _stacked, [
+    *(good(*two((2, 3), (2, 3)), axis=axis) for axis in (0, 1, 2, -1, -3)),
+    *(good(*two(shape, shape)) for shape in ((), (0,), (2, 0))), good(draw((3,))),
+    good(draw((2,)), draw((2,), seed=1), draw((2,), seed=2), axis=-1),
+    *(good(*two((2, 2), (2, 2), d, d)) for d in DTYPES),
+    *(good(*two((2,), (2,), d, e)) for d, e in MIXED), *layouts((3, 2), axis=1),
+], [
+    bad_shape("at least one operand is needed, got none"),
+    bad_shape(_NO_STACK + r"\(2, 3\) and \(3,\)", *two((2, 3), (3,))),
+    bad_shape(_NO_STACK + r"\(1,\) and \(3,\)", *two((1,), (3,))),
+    bad_shape("axis must be in -2..1, got 2", *two((2,), (2,)), axis=2),
+    bad_dtype(NO_INTEGER, *SIGNED),
+])
+
+def _rolled(x: Any, shift: Any, axis: Any) -> np.ndarray:
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    for s, a in zip(shift if isinstance(shift, tuple) else (shift,) * len(axes), axes):
+        for _ in range(s % max(1, x.shape[a])):
+            last, rest = np.split(x, [-1], a)[::-1]
+            x = np.concatenate([last, rest], a)
+    return x
+_ROLLS: Any = (
+    ((5,), 2, 0), ((5,), -7, -1), ((3, 4), (1, 2), (1, 0)), ((3, 4), 1, (0, -1)), ((0,), 3, 0),
+    ((2, 0), 1, 0), ((3, 1), 0, 0), ((3,), np.int64(1), 0), ((), (), ()),
+)
+entry("roll", _rolled, [
+    *(good(draw(shape), shift=shift, axis=axis) for shape, shift, axis in _ROLLS),
+    *kinds((3, 4), shift=1, axis=1),
+], [
+    bad_shape("axis must be in -1..0, got 1", draw((3,)), shift=1, axis=1),
+    bad_shape(r"axes must differ, got \(0, -2\)", draw((3, 4)), shift=1, axis=(0, -2)),
+    bad_shape(r"shifts must be one per axis, got \(1, 2\) for 0", draw((3,)), shift=(1, 2), axis=0),
+    bad_shape("a shift must be a whole number, got 0.5", draw((3,)), shift=0.5, axis=0),
+    bad_shape("a 0-d operand has no axis, got 0", draw(), shift=1, axis=0),
+])
+
+_TIMES = np.array([2, 0, 1])
+entry("repeat_positions", lambda repeats, size: np.array(
+    [at for at, times in enumerate(np.broadcast_to(repeats, size)) for _ in range(times)], int
+), [
+    *(good(_TIMES.astype(d), size=3) for d in INTS), good(_TIMES[::-1], size=3),
+    good(np.arange(6)[::2], size=3), good(np.array([2]), size=4), good(np.array(2), size=3),
+    good(np.array([], int), size=0), good(np.array([2]), size=0), good(_TIMES * 0, size=3),
+], [
+    bad_dtype("repeats must be integers, got float32", draw((3,)), size=3),
+    bad_shape(r"one number or one per element, got \(3,\) for 2 elements", _TIMES, size=2),
+    bad_shape(NO_SIZE + "-1", _TIMES, size=-1),
+], lacks="floats")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import FLOATS, NO_SIZE, bad_dtype, bad_shape, entry, good, sizes
+from .base import FLOATS, NO_SIZE, bad_dtype, bad_range, bad_shape, entry, good, sizes
 
 # The formatter would give every sample lines of its own.
 # fmt: off
@@ -36,5 +36,6 @@ for _name, _drawn in (("random_uniform", _uniform), ("random_normal", _normal)):
         bad_shape(_NO_STATE, _KEY.astype(int), _OFFSET, shape=2),
         bad_shape(_NO_STATE, _KEY, _OFFSET[None], shape=(2,)),
         bad_shape(NO_SIZE + "-2", _KEY, _OFFSET, shape=(-2,)),
+        bad_range("offset must be at least 0, got -1", _KEY, np.array(-1), shape=2),
         bad_dtype("must be a float, got int32", _KEY, _OFFSET, shape=2, dtype="int32"),
     ])
