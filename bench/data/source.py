@@ -54,7 +54,7 @@ def source_lines(
     Examples
     --------
     >>> first = source_lines().train[0]
-    >>> first.shape[1], first[0, 0]
+    >>> first.shape[1], int(first[0, 0])
     (16, 0)
     """
     by_length: dict[int, list[str]] = {}

@@ -144,7 +144,7 @@ def ones(shape: Any, *, dtype: Any = None, device: Device | str | None = None) -
 def empty(shape: Any, *, dtype: Any = None, device: Device | str | None = None) -> Any:
     """An array whose numbers are not promised. They are zeros, so that a run can be repeated.
 
-    See `full`.
+    For the shape and the rest see `full`.
 
     Examples
     --------
