@@ -250,7 +250,7 @@ def test_different_numbers_are_not_called_identical():
 @pytest.mark.parametrize(
     "arguments, error, text",
     [
-        ({"what": "nothing"}, dt.errors.UnknownNameError, "workload: must be one of digits-mlp"),
+        ({"what": "nothing"}, dt.errors.UnknownNameError, "workload: must be one of chain, "),
         ({"modes": ["fast"]}, dt.errors.UnknownNameError, "mode: must be one of eager"),
         ({"executor": "x"}, dt.errors.UnknownNameError, "executor: must be one of"),
         ({"steps": 1}, dt.errors.ArgumentError, "steps must be at least"),
