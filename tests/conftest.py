@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -39,6 +41,14 @@ def _seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     dt.manual_seed(0)
+
+
+@pytest.fixture
+def special_values() -> Iterator[None]:
+    """Special values are among the samples, and NumPy warns of them."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -28,11 +28,18 @@ LAYERS = [
     {"kernels"},
     {"ops"},
     {"operand", "storage", "parameter", "generator"},
-    {"nodes", "ir", "text", "drawing"},
-    {"autodiff", "interpreter", "feeds"},
+    {"nodes", "ir", "text", "drawing", "partition", "regions", "batching", "mapped"},
+    {"autodiff", "interpreter", "feeds", "loops", "watch"},
+    {"control", "transforms"},
+    {"files"},
 ]
 # Called upwards at run time only, by a method that offers what a higher layer computes.
-UPWARD = {("ir", "autodiff"), ("kernels", "ops")}  # the second for a type's name
+UPWARD = {
+    ("ir", "autodiff"),
+    ("ir", "control"),
+    ("autodiff", "loops"),
+    ("kernels", "ops"),  # for a type's name
+}
 
 
 def folder(part):

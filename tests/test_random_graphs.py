@@ -1,5 +1,6 @@
 """Random programs: every executor, style and subset of passes gives the bits of `reference`."""
 
+import math
 import threading
 
 import numpy as np
@@ -8,27 +9,43 @@ from hypothesis import strategies as st
 
 import diptych as dt
 from diptych.compiler import PASSES
+from diptych.graphs.dtypes import as_dtype
 from diptych.graphs.storage import Storage
 
-UNARY = [dt.tanh, dt.sigmoid, dt.relu, dt.negative, dt.abs, dt.cos, dt.softmax, dt.log_softmax]
-BINARY = [dt.add, dt.subtract, dt.multiply, dt.maximum, dt.minimum]
 SHAPES = [(3, 4), (4, 3), (1, 4), (3, 1), (4,), ()]
+DTYPES = ["float32", "float32", "float64", "bfloat16", "float16"]
+
+UNARY = [
+    dt.tanh, dt.sigmoid, dt.relu, dt.negative, dt.abs, dt.cos, dt.square, dt.floor, dt.erf,
+    lambda x: dt.clip(x, -0.5, 1.0), dt.gelu, dt.silu,
+]  # fmt: skip
+BINARY = [dt.add, dt.subtract, dt.multiply, dt.maximum, dt.minimum, dt.hypot, dt.atan2]
+ALONG = [
+    dt.softmax, dt.log_softmax, dt.cumulative_sum, dt.sort, dt.flip, dt.prod, dt.max, dt.var,
+    dt.logsumexp, lambda x, axis: dt.roll(x, 1, axis=axis),
+    lambda x, axis: dt.take_along_axis(x, dt.argsort(x, axis=axis), axis=axis),
+]  # fmt: skip
+KINDS = ["unary", "along", "binary", "matmul", "sum", "view", "where", "index", "join", "cast"]
+CONTROL = ["cond", "scan", "while"]
+
+numbers = st.integers(0, 30)
+bodies = st.lists(
+    st.tuples(st.sampled_from(["unary", "binary", "along", "cond"]), numbers),
+    min_size=1,
+    max_size=3,
+)
 
 
 @st.composite
-def programs(draw):
+def programs(draw, kinds=KINDS, most=12):
     """A list of instructions, each on earlier values; the first values are inputs."""
-    inputs = draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3))
-    count = draw(st.integers(1, 12))
-    steps = [
-        (
-            draw(st.sampled_from(["unary", "binary", "matmul", "sum", "view", "where", "index"])),
-            draw(st.integers(0, 7)),
-            draw(st.integers(0, 30)),
-            draw(st.integers(0, 30)),
-        )
-        for _ in range(count)
-    ]
+    of_input = st.tuples(st.sampled_from(SHAPES), st.sampled_from(DTYPES))
+    inputs = draw(st.lists(of_input, min_size=1, max_size=3))
+    steps = []
+    for _ in range(draw(st.integers(1, most))):
+        kind = draw(st.sampled_from(kinds))
+        body = draw(bodies) if kind in CONTROL else ()
+        steps.append((kind, draw(numbers), draw(numbers), draw(numbers), body))
     return inputs, steps
 
 
@@ -36,24 +53,34 @@ def run(program, values):
     """Apply a program to operands of any style; everything it made, as a list."""
     _, steps = program
     made = list(values)
-    for kind, which, i, j in steps:
+    for kind, which, i, j, body in steps:
         x, y = made[i % len(made)], made[j % len(made)]
-        made.append(apply(kind, which, x, y))
+        if kind in CONTROL:
+            made += controlled(kind, which, x, y, body)
+        else:
+            made.append(apply(kind, which, x, y))
     return made[len(values) :]
 
 
 def apply(kind, which, x, y):
-    fits = len(x.shape) and len(y.shape) and x.shape[-1] == y.shape[-2:][0]
     if kind == "unary":
-        return UNARY[which](x) if x.shape else dt.tanh(x)
-    if kind == "matmul" and fits:
-        return dt.matmul(x, y)
-    if kind == "sum" and x.shape:
-        return dt.sum(x, axis=which % len(x.shape), keepdims=bool(which & 4))
-    if kind == "view" and x.shape:
-        return x.T if which % 2 else x.reshape(-1)
-    if kind == "index" and x.shape:
-        return x[which % 1 :] if which % 2 else x[0]
+        return UNARY[which % len(UNARY)](x)
+    if kind == "cast":
+        return dt.astype(x, DTYPES[which % len(DTYPES)])
+    if x.shape:
+        axis = which % len(x.shape)
+        if kind == "along":
+            return ALONG[which % len(ALONG)](x, axis=axis)
+        if kind == "sum":
+            return dt.sum(x, axis=axis, keepdims=bool(which & 4))
+        if kind == "view":
+            return x.T if which % 2 else x.reshape(-1)
+        if kind == "index":
+            return x[1:] if which % 2 and x.shape[0] > 1 else x[0]
+        if kind == "matmul" and y.shape and x.shape[-1] == y.shape[-2:][0]:
+            return dt.matmul(x, y)
+        if kind == "join" and x.shape == y.shape and math.prod(x.shape) < 100:
+            return dt.concat([x, y], axis=axis)
     if compatible(x.shape, y.shape):
         if kind == "where":
             return dt.where(x > y, x * 0.5, y)
@@ -65,15 +92,42 @@ def compatible(a, b):
     return all(m == n or 1 in (m, n) for m, n in zip(reversed(a), reversed(b)))
 
 
+def controlled(kind, which, x, y, body):
+    """Control flow whose functions apply a body, and capture `y`."""
+    if kind == "cond":
+        return [dt.cond(dt.sum(x) > 0, lambda x: block(body, x, y), lambda x: x * 0.5, x)]
+    if kind == "scan" and x.shape:
+        step = lambda c, row: (block(body, c, y), block(body, row, c))
+        return dt.scan(step, dt.sum(x, axis=0), x, reverse=bool(which % 2))
+    small = lambda v: dt.sum(dt.abs(v)) < 20
+    if which % 2:
+        return [dt.while_loop(small, lambda v: block(body, v, y) + 1, x, max_iterations=which % 5)]
+    go_on = lambda carry: (carry[0] < which % 5) & small(carry[1])
+    _, last = dt.while_loop(go_on, lambda c: (c[0] + 1, block(body, c[1], y)), (0, x))
+    return [last]
+
+
+def block(body, x, y):
+    """Instructions that keep shape and dtype."""
+    for kind, which in body:
+        if kind == "cond":
+            z = dt.cond(dt.sum(x) > 0, dt.tanh, lambda x: x * 2, x)
+        else:
+            z = apply(kind, which, x, y)
+        if z.shape == x.shape:
+            x = dt.astype(z, x.dtype)
+    return x
+
+
 def arrays_for(program, seed=0):
     rng = np.random.default_rng(seed)
-    return [rng.standard_normal(shape).astype(np.float32) for shape in program[0]]
+    return [rng.standard_normal(s).astype(as_dtype(d)) for s, d in program[0]]
 
 
 def build(program):
     """The graph of a program: its last values, and the gradients of their sum."""
     with dt.static.Graph() as g:
-        feeds = [g.placeholder(f"x{i}", shape) for i, shape in enumerate(program[0])]
+        feeds = [g.placeholder(f"x{i}", *of_input) for i, of_input in enumerate(program[0])]
         made = run(program, feeds)
         loss = dt.accumulate([dt.sum(v) for v in made[-3:]])
         gradients = g.grad(loss, feeds, allow_unused=True)
@@ -87,7 +141,8 @@ def same_bits(found, wanted):
         assert a.tobytes() == b.tobytes()
 
 
-def check(program, passes):
+def check_executors(program, passes):
+    """Run a program as a graph in every executor; what `reference` gives."""
     arrays = arrays_for(program)
     graph, fetches = build(program)
     feeds = {f"x{i}": a for i, a in enumerate(arrays)}
@@ -96,7 +151,11 @@ def check(program, passes):
         compiled = graph.compile(fetches, executor=executor, passes=passes)
         same_bits(compiled.run(feeds), wanted)
         same_bits(compiled.run(feeds), wanted)
+    return arrays, wanted
 
+
+def check_styles(program, passes, arrays, wanted, gradients=True):
+    """Run a program eagerly and compiled."""
     tensors = [dt.tensor(a, requires_grad=True) for a in arrays]
 
     def eager(*operands):
@@ -104,15 +163,27 @@ def check(program, passes):
         return [*made[-3:], dt.accumulate([dt.sum(v) for v in made[-3:]])]
 
     for function in (eager, dt.compile(eager, passes=passes)):
-        *made, loss = function(*tensors)
-        gradients = dt.grad(loss, tensors, allow_unused=True) if loss.requires_grad else []
-        found = [*made, *(g for g in gradients if g is not None)]
-        same_bits([t.detach().numpy() for t in found], wanted)
+        *found, loss = function(*tensors)
+        if gradients and loss.requires_grad:
+            slopes = dt.grad(loss, tensors, allow_unused=True)
+            found += [g for g in slopes if g is not None]
+        same_bits(
+            [t.detach().numpy() for t in found], wanted if gradients else wanted[: len(found)]
+        )
 
 
 @given(programs(), st.sets(st.sampled_from(list(PASSES))))
 def test_random_programs_agree_in_every_executor_and_style(program, passes):
-    check(program, tuple(passes))
+    with np.errstate(all="ignore"):
+        check_styles(program, passes, *check_executors(program, tuple(passes)))
+
+
+@given(programs(KINDS[:3] + CONTROL, most=6), st.sets(st.sampled_from(list(PASSES))))
+def test_random_control_flow_agrees_in_every_executor_and_style(program, passes):
+    """Gradients in the executors alone: a region adds up what flows to its captures by itself."""
+    with np.errstate(all="ignore"):
+        arrays, wanted = check_executors(program, tuple(passes))
+        check_styles(program, passes, arrays, wanted, gradients=False)
 
 
 @st.composite
