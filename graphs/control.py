@@ -17,7 +17,6 @@ from .dtypes import BOOL
 from .errors import ArgumentError, DTypeError, GraphError, ShapeError
 from .ir import Graph, Value, is_within
 from .mapped import mapped_cond, mapped_scan, mapped_while
-from .operand import Operand
 from .ops import dispatch
 from .ops.plain import array_of
 from .regions import CHECKPOINT, COND, SCAN, WHILE, Body, append_region, stacked
@@ -368,7 +367,7 @@ def _steps(
     made: list[Any] = [None] * length
     y_structure: Any = None
     order = range(length)
-    rows = [list(s) if isinstance(s, Operand) else [s[i, ...] for i in order] for s in slices]
+    rows = [list(s) if hasattr(s, "style") else [s[i, ...] for i in order] for s in slices]
     for step in reversed(order) if reverse else order:
         x = None if not slices else unflatten(structure, [row[step] for row in rows])
         carry, y = _pair(f(_round(carry), x))

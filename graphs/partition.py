@@ -68,8 +68,9 @@ def _copies(node: Node) -> bool:
 
 def _untouched(aval: Aval) -> np.ndarray:
     """An array of a shape over memory that it does not have: for its layout alone."""
-    strides = np.empty((0, *aval.shape[1:]), np.int8).strides if aval.shape else ()
-    return np.lib.stride_tricks.as_strided(np.empty(1, np.int8), aval.shape, strides)
+    shape = tuple(int(size) for size in aval.shape)
+    strides = np.empty((0, *shape[1:]), np.int8).strides if shape else ()
+    return np.lib.stride_tricks.as_strided(np.empty(1, np.int8), shape, strides)
 
 
 def cut(
