@@ -41,7 +41,7 @@ def rows(x: Tensor) -> list[Tensor]:
     for position in range(len(x)):
         bound = _GETITEM.bind((spec,), ((position,),))
         view = Tensor(launch(bound, [x.array])[0])
-        EAGER.link(x, view)
+        EAGER.link(x, view, bound)
         found.append(view)
         avals.append(bound.outs[0])
     edge = x.edge() if is_grad_enabled() else None

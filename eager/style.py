@@ -46,7 +46,7 @@ class Eager:
         tensor = self.tensor_type
         results = [tensor(array) for array in launch(bound, arrays)]
         if op.view and shares(results[0].array, arrays[0]):
-            self.link(tensors[0], results[0])
+            self.link(tensors[0], results[0], bound)
         if mode.enabled and bound.differentiable:
             edges = [t.edge() if isinstance(t, tensor) else None for t in tensors]
             if any(edges):
@@ -74,12 +74,13 @@ class Eager:
             if is_float(aval.dtype):
                 result.grad_fn, result.index, result.requires_grad = node, index, True
 
-    def link(self, base: Any, view: Any) -> None:
+    def link(self, source: Any, view: Any, bound: Bound) -> None:
         """Let a view share its base's storage, so that a change of either shows in the version."""
-        if isinstance(base, self.tensor_type):
-            view._storage = base.storage
-            view._base = base if base._base is None else base._base
-            view._view_version = base.storage.version
+        if isinstance(source, self.tensor_type):
+            view._storage = source.storage
+            view._base = source if source._base is None else source._base
+            view._made = (source, bound)
+            view._view_version = source.storage.version
 
     def constant(self, array: Any) -> Any:
         return self.tensor_type(array)

@@ -11,7 +11,7 @@ from ..graphs import ops
 from ..graphs.avals import show
 from ..graphs.devices import CPU, Device, device_of, put
 from ..graphs.dtypes import is_float, is_integer
-from ..graphs.errors import ArgumentError, DTypeError, ShapeError, TapeError
+from ..graphs.errors import ArgumentError, DTypeError, GraphError, ShapeError, TapeError
 from ..graphs.kernels import recorder
 from ..graphs.modes import mode
 from ..graphs.operand import Operand
@@ -21,6 +21,7 @@ from ..graphs.storage import Storage
 from .dlpack import export
 from .style import EAGER
 from .tape import Node
+from .views import base_after, retaken, steps
 
 
 def _in_place(operator: Any) -> Callable[[Any, Any], Any]:
@@ -59,8 +60,8 @@ class Tensor(Operand):
     """
 
     __slots__ = (
-        "__weakref__", "_base", "_hooks", "_recorded_version", "_storage", "_view_version",
-        "array", "grad", "grad_fn", "index", "requires_grad",
+        "__weakref__", "_base", "_hooks", "_made", "_recorded_version", "_storage",
+        "_view_version", "array", "grad", "grad_fn", "index", "requires_grad",
     )  # fmt: skip
 
     style: Any = EAGER
@@ -73,6 +74,7 @@ class Tensor(Operand):
         self.index = 0
         self._storage: Storage | None = None
         self._base: Tensor | None = None
+        self._made: tuple[Tensor, Any] | None = None
         self._view_version = self._recorded_version = 0
         self._hooks: list[Callable[[Any], Any]] | None = None
 
@@ -372,7 +374,14 @@ class Tensor(Operand):
     # -- in place ----------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self._become(ops.setitem(self._before_change("setitem"), value, index))
+        self._before_change("setitem")
+        if self._is_unseen(value, index):
+            from .writing import write
+
+            write(self, index, value)
+            self._changed()
+        else:
+            self._become(ops.setitem(self, value, index))
 
     __iadd__, __isub__ = _in_place(ops.add), _in_place(ops.subtract)
     __imul__, __itruediv__ = _in_place(ops.multiply), _in_place(ops.divide)
@@ -394,35 +403,56 @@ class Tensor(Operand):
                 f"{name}: only writeable memory can change in place, got a read-only or broadcast "
                 "view; clone it"
             )
-        if mode.enabled and self.requires_grad and self.is_leaf:
+        owner = self if self._base is None else self._base
+        if mode.enabled and owner.requires_grad and owner.is_leaf:
             raise TapeError(
                 f"{name}: a leaf that records must not change in place, got requires_grad=True; "
                 "use dt.no_grad()"
             )
         return self
 
+    def _is_unseen(self, value: Any, index: Any) -> bool:
+        """Whether nothing would record an assignment or observe its kernels."""
+        entries = index if isinstance(index, tuple) else (index,)
+        recorded = self.requires_grad or getattr(value, "requires_grad", False)
+        return (
+            recorder() is None
+            and not (mode.enabled and recorded)
+            and dispatch.style_of(self, value, *entries) is EAGER
+        )
+
+    def _changed(self) -> None:
+        self.storage.version += 1
+        self._view_version = self.storage.version
+
     def _become(self, result: Tensor) -> Tensor:
         """Take over a result's numbers in place, and its history."""
-        recorded = result.requires_grad
-        if recorded and self._base is not None:
-            raise TapeError(
-                "in place: a view that records cannot change its base, got a view; assign "
-                "through the base, as base[index] = value"
+        if not isinstance(result, Tensor):
+            raise GraphError(
+                "in place: a tensor cannot change while a graph is built of it, got "
+                f"{result!r}; use the graph's assign"
             )
         self.storage.check(self.storage.shape, result.dtype)
         if result.shape != self.shape:
             ops.broadcast_to(result, self.shape)  # raises the error of the operator
+        base, past = self, result
+        if result.requires_grad and self._base is not None:
+            base, past = self._base, base_after(self, result)
         # A result may be saved by its own node, so it keeps its memory and this tensor gets a copy.
         self.array[...] = result.array
         observer = recorder()
         if observer is not None:
             observer.note_copy(result.array, self.array)
-        self.storage.version += 1
-        self._view_version = self.storage.version
-        if recorded:
-            self.grad_fn, self.index, self.requires_grad = result.grad_fn, result.index, True
-            self._recorded_version = self.storage.version
+        self._changed()
+        if result.requires_grad:
+            base._take_history(past)
+            for view, source, bound in reversed(steps(self)):
+                view._take_history(retaken(source, bound))
         return self
+
+    def _take_history(self, result: Tensor) -> None:
+        self.grad_fn, self.index, self.requires_grad = result.grad_fn, result.index, True
+        self._view_version = self._recorded_version = self.storage.version
 
 
 class HookHandle:

@@ -12,9 +12,6 @@ from . import (
     advanced,
     attention,
     axes,
-    gather,
-    joining,
-    subscript,
     complexes,
     convolution,
     creation,
@@ -23,11 +20,13 @@ from . import (
     diagonals,
     einsum,
     elementwise,
-    fft,
     embeddings,
+    fft,
     functions,
+    gather,
     indexing,
     inverses,
+    joining,
     linalg,
     logic,
     losses,
@@ -44,17 +43,17 @@ from . import (
     sets,
     sorting,
     statistics,
+    subscript,
 )
 from .core import REGISTRY, Bound, Context, Op, defop
 
 FUNCTIONS: dict[str, Any] = {
     name: getattr(family, name)
     for family in (
-        advanced, axes, gather, joining, subscript,
-        complexes, creation, diagonals, einsum, elementwise, functions, indexing, linalg, logic, losses, manipulation,
-        activations, attention, convolution, embeddings, neural, normalization, pooling, resampling,
-        row_normalization,
-        random, reductions, cumulative, searching, sets, sorting, statistics,
+        activations, advanced, attention, axes, complexes, convolution, creation, cumulative,
+        diagonals, einsum, elementwise, embeddings, functions, gather, indexing, joining, linalg,
+        logic, losses, manipulation, neural, normalization, pooling, random, reductions,
+        resampling, row_normalization, searching, sets, sorting, statistics, subscript,
     )
     for name in family.__all__
 }  # fmt: skip

@@ -28,6 +28,7 @@ from .batching import elementwise
 from .core import REQUIRED, Operator, defop, functions_of
 from .functions import log
 from .logic import isfinite, where
+from .manipulation import placed
 from .plain import as_plain
 from .pointwise import REALS, binary, flat, flat_second, real, real_numbers, unary
 from .rules import broadcast, numeric, unbroadcast
@@ -499,7 +500,7 @@ _astype: Operator = defop(
 )
 
 
-def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
+def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
     """Elements converted to another dtype; float to integer truncates towards 0.
 
     A NaN, an infinity or a number that an integer dtype does not hold gives an integer that is not
@@ -511,6 +512,8 @@ def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
     dtype : dtype, str or type
     copy : bool
         Whether an array that has the dtype already is copied, too.
+    device : Device or str, optional
+        Where the result should be; by default where `x` is.
 
     Returns
     -------
@@ -520,15 +523,16 @@ def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
     ------
     DTypeError
         When `dtype` is none that Diptych computes with, or `x` is complex and `dtype` real.
+    DeviceError
+        When the device is unknown, or a static value should move to another one.
 
     Examples
     --------
     >>> dt.astype(dt.tensor([1.5, 2.5]), "int64")
     tensor([1, 2])
     """
-    if not copy and getattr(x, "dtype", None) == as_dtype(dtype):
-        return x
-    return _astype(x, dtype)
+    keeps = not copy and getattr(x, "dtype", None) == as_dtype(dtype)
+    return placed("astype", x if keeps else _astype(x, dtype), device)
 
 
 __all__ = functions_of(__name__)

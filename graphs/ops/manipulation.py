@@ -12,7 +12,7 @@ from .. import devices
 from ..avals import Aval, as_shape, show, sizes_of
 from ..devices import CPU, Device
 from ..dims import Shape, divide_exactly, product
-from ..errors import DiptychError, ShapeError
+from ..errors import DeviceError, DiptychError, ShapeError
 from ..kernels import manipulation as kernels
 from ..kernels import shares
 from . import rules
@@ -26,6 +26,26 @@ def device_of(x: Any) -> Device:
     """The device of an operand of any kind."""
     device = getattr(x, "device", CPU)
     return device if isinstance(device, Device) else devices.device_of(x)
+
+
+def placed(where: str, x: Any, device: Any) -> Any:
+    """An operand on a device; itself where no device is asked for or it is there.
+
+    Raises
+    ------
+    DeviceError
+        When the device is unknown, or a value of a graph should move to another one.
+    """
+    if device is None or Device.of(device) == device_of(x):
+        return x
+    target = Device.of(device)
+    if hasattr(x, "to"):
+        return x.to(target)
+    if hasattr(x, "style"):
+        raise DeviceError(
+            f"{where}: a static value stays on its device, got {device_of(x)} to {target}"
+        )
+    return devices.put(x, target)
 
 
 def named(name: str, rule: Callable[..., Any], *args: Any) -> Any:

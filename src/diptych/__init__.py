@@ -11,29 +11,54 @@ import builtins as _builtins
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
-from . import cuda, data, eager, errors, hybrid, nn, optim, static
-from .eager import Node, Tensor, asarray, from_numpy, tensor
+from . import cuda, data, eager, errors, fft, hybrid, linalg, nn, optim, static
+from .anomaly import detect_anomaly
+from .custom import custom_op
+from .eager import Node, Tensor, from_dlpack, from_numpy, tensor
+from .gradcheck import gradcheck
+from .graphs.batching import vmap
+from .graphs.control import checkpoint, cond, scan, while_loop
 from .graphs.devices import Device
 from .graphs.dims import Dim
 from .graphs.dtypes import DTYPES as _DTYPES
-from .graphs.generator import Generator, manual_seed
+from .graphs.generator import Generator, default_generator, manual_seed
 from .graphs.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from .graphs.ops import FUNCTIONS as _FUNCTIONS
 from .graphs.parameter import Parameter
 from .graphs.storage import Storage
+from .graphs.transforms import grad, hessian, jacobian, jvp, vjp
 from .hybrid import compile
+from .namespace import (
+    __array_api_version__,
+    __array_namespace_info__,
+    asarray,
+    can_cast,
+    e,
+    finfo,
+    iinfo,
+    inf,
+    isdtype,
+    nan,
+    newaxis,
+    pi,
+    result_type,
+)
 from .random import rand, randn
-from .transforms import grad
+from .saving import load, save
 
 __version__ = "0.1.0"
 
 globals().update(_DTYPES | _FUNCTIONS)
 
 __all__ = [
-    "Device", "Dim", "Generator", "Node", "Parameter", "Storage", "Tensor", "asarray",
-    "compile", "cuda", "data", "eager", "enable_grad", "errors", "from_numpy", "grad",
-    "hybrid", "is_grad_enabled", "manual_seed", "nn", "no_grad", "optim", "rand", "randn",
-    "set_grad_enabled", "static", "tensor",
+    "Device", "Dim", "Generator", "Node", "Parameter", "Storage", "Tensor",
+    "__array_api_version__", "__array_namespace_info__", "asarray", "can_cast", "checkpoint",
+    "compile", "cond", "cuda", "custom_op", "data", "default_generator", "detect_anomaly", "e",
+    "eager", "enable_grad", "errors", "fft", "finfo", "from_dlpack", "from_numpy", "grad",
+    "gradcheck", "hessian", "hybrid", "iinfo", "inf", "is_grad_enabled", "isdtype", "jacobian",
+    "jvp", "linalg", "load", "manual_seed", "nan", "newaxis", "nn", "no_grad", "optim", "pi",
+    "rand", "randn", "result_type", "save", "scan", "set_grad_enabled", "static", "tensor", "vjp",
+    "vmap", "while_loop",
     # What a star would bring in must not hide Python's own.
     *(name for name in (*_DTYPES, *_FUNCTIONS) if not hasattr(_builtins, name)),
 ]  # fmt: skip
