@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -358,11 +359,18 @@ def test_ctrl_c_ends_the_command_and_its_workers_and_writes(tmp_path):
     figures = tmp_path / "r.json"
     command = [sys.executable, "-m", "diptych.cli", "compare", "--steps", "200000"]
     process = subprocess.Popen(
-        [*command, "--json", str(figures)], stdout=subprocess.PIPE, text=True
+        [*command, "--json", str(figures)],
+        stdout=subprocess.PIPE,
+        text=True,
+        # What runs in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(4)
     process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=60)
+    try:
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     rows = json.loads(figures.read_text())["rows"]
     assert all("step_s" in row or "interrupted" in row["skipped"] for row in rows)
