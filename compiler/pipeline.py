@@ -118,12 +118,8 @@ def _select(graph: Graph, leaves: list[Any]) -> Graph:
                 raise FetchError(f"fetch: must be of the graph that is compiled, got {leaf!r}")
             if node.op.effect:
                 effects.add(node)
-    held, graph.outputs = graph.outputs, tuple(outputs)
-    try:
-        kept = [node for node in graph.nodes if not node.op.effect or node in effects]
-        copy = graph.rebuild(Graph.copy_node, kept)
-    finally:
-        graph.outputs = held
+    kept = [node for node in graph.nodes if not node.op.effect or node in effects]
+    copy = graph.rebuild(Graph.copy_node, kept, outputs)
     fetched = {node.id for leaf in leaves if isinstance(leaf, Update) for node in leaf.nodes}
     for old, new in zip(kept, copy.nodes, strict=True):
         if old.id in fetched:

@@ -16,7 +16,7 @@ from .errors import DTypeError, GraphError, ShapeError, TapeError
 from .ir import VARIABLE, Graph, Value, storage_of
 from .modes import enable_grad
 from .operand import Operand
-from .ops import accumulate, ones, zeros
+from .ops import accumulate, ones, stop_gradient, zeros
 from .ops.core import Bound, Context
 from .ops.plain import array_of, as_plain
 
@@ -129,7 +129,7 @@ def gradients(
     grad_outputs: Any = None,
     *,
     retain_graph: bool | None = None,
-    create_graph: bool = False,
+    create_graph: bool = True,
     allow_unused: bool = False,
 ) -> tuple[Any, ...]:
     """Append the gradient of the sum of `outputs` to a graph.
@@ -140,8 +140,11 @@ def gradients(
         Inputs may be parameters and storages: their variables are meant.
     grad_outputs : value or sequence, optional
         Cotangents of the outputs; 1 for scalars by default.
-    retain_graph, create_graph : bool
-        As on the tape, and without effect: a graph stays, and its gradients are part of it.
+    retain_graph : bool
+        As on the tape, and without effect: a graph stays.
+    create_graph : bool
+        Whether the gradients can be differentiated again. `dt.grad` says no where it is not asked,
+        as on the tape, so that a traced function keeps its meaning.
     allow_unused : bool
         Give None for an input that does not reach the outputs, in place of an error.
 
@@ -167,12 +170,15 @@ def gradients(
                     gradient = met(gradient, found[value])
             if gradient is None and not allow_unused:
                 raise unreached(position)
-            results.append(gradient)
+            cut = gradient is not None and not create_graph
+            results.append(stop_gradient(gradient) if cut else gradient)
     return tuple(results)
 
 
 def _wanted(graph: Graph, x: Any) -> list[Value]:
     """The values that an input means; of state, every read of it, for each is a leaf."""
+    if isinstance(x, Value) and x.graph is not graph:
+        x = graph.lift(x, "grad")  # in a body, what stands for a value of the graph around it
     if isinstance(x, Value):
         x = x.node.attrs["storage"] if x.node.op is VARIABLE else x
     return [x] if isinstance(x, Value) else graph.reads_of(storage_of(x, "grad"))

@@ -17,6 +17,7 @@ from .dtypes import BOOL
 from .errors import ArgumentError, DTypeError, GraphError, ShapeError
 from .ir import Graph, Value, is_within
 from .mapped import mapped_cond, mapped_scan, mapped_while
+from .operand import Operand
 from .ops import dispatch
 from .ops.plain import array_of
 from .regions import CHECKPOINT, COND, SCAN, WHILE, Body, append_region, stacked
@@ -65,9 +66,11 @@ def cond(
     if level is not None:
         return mapped_cond(level, cond, pred, true_fn, false_fn, operands)
     graph = _graph_of(leaves)
+    if graph is not None and isinstance(pred, Operand):
+        pred = _value(graph, pred)
     if graph is None or not isinstance(pred, Value):
         return true_fn(*operands) if bool(pred) else false_fn(*operands)
-    branches = [_branch(graph, fn, operands) for fn in (true_fn, false_fn)]
+    branches = [_branch(graph, "cond", fn, operands) for fn in (true_fn, false_fn)]
     (then, found, structure), (other, other_found, other_structure) = branches
     if structure != other_structure:
         raise GraphError(
@@ -184,7 +187,7 @@ def while_loop(
     )
     values = append_region(
         graph, WHILE, operands, [v.aval for v in operands[:carries]],
-        bodies=(asks, goes), feeds=feeds, carries=carries,
+        bodies=(asks, goes), feeds=feeds, carries=carries, state=len(state),
     )  # fmt: skip
     for (storage, _), value in zip(state, values[len(first) :]):
         graph.assign(storage, value, when=values[0])
@@ -269,8 +272,8 @@ def scan(
     outs = [v.aval for v in operands[:carries]] + [stacked(v.aval, length) for v in found]
     values = append_region(
         graph, SCAN, operands, outs,
-        bodies=(body,), feeds=feeds, carries=carries, xs=len(along), length=length,
-        reverse=bool(reverse),
+        bodies=(body,), feeds=feeds, carries=carries, state=len(state), xs=len(along),
+        length=length, reverse=bool(reverse),
     )  # fmt: skip
     for (storage, _), value in zip(state, values[count:]):
         graph.assign(storage, value, when=values[0])
@@ -319,7 +322,7 @@ def checkpoint(function: Callable[..., Any], *args: Any) -> Any:
 
 def append_checkpoint(graph: Graph, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """A call as one node of a graph; see `checkpoint`."""
-    body, found, structure = _branch(graph, function, args)
+    body, found, structure = _branch(graph, "checkpoint", function, args)
     body.outputs = (*found, *(value for _, value in body.written))
     operands: list[Value] = []
     feed = _feed(body, {}, operands)
@@ -387,11 +390,11 @@ def _bounded(cond_fn: Any, body_fn: Any, init: Any, most: int) -> Any:
 
     def step(state: Any, _: Any) -> Any:
         going, carry = state
-        carry = cond(going, body_fn, lambda c: c, carry)
-        # The condition is not asked again once it failed.
-        return (cond(going, cond_fn, lambda c: going, carry), carry), None
+        # The condition is not asked again once it failed, nor after the last round.
+        going = cond(going, cond_fn, lambda c: going, carry)
+        return (going, cond(going, body_fn, lambda c: c, carry)), None
 
-    (_, carry), _ = scan(step, (cond_fn(init), init), length=most)
+    (_, carry), _ = scan(step, (ops.ones((), dtype=BOOL), init), length=most)
     return carry
 
 
@@ -416,11 +419,11 @@ def _body(graph: Graph, name: str, avals: list[Aval]) -> tuple[Body, list[Value]
     return body, [body.add_placeholder(f"{name}{i}", aval) for i, aval in enumerate(avals)]
 
 
-def _branch(graph: Graph, fn: Any, operands: Any) -> tuple[Body, list[Value], Any]:
-    body = Body(graph, "cond")
+def _branch(graph: Graph, name: str, fn: Any, operands: Any) -> tuple[Body, list[Value], Any]:
+    body = Body(graph, name)
     leaves, inside = flatten(operands)
     with body.building():
-        leaves = [body.lift(x, "cond") if isinstance(x, Value) else x for x in leaves]
+        leaves = [body.lift(x, name) if isinstance(x, Value) else x for x in leaves]
         results, structure = flatten(fn(*unflatten(inside, leaves)))
         return body, [_value(body, r) for r in results], structure
 

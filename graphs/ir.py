@@ -76,9 +76,6 @@ class Graph:
 
     def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
         """Append an operator on operands of any kind; its results as values."""
-        inner = dispatch.current()
-        if inner is not self and is_within(inner, self):
-            return inner.call(op, operands, attrs)  # a body reads values of the graph around it
         lifted = [self.lift(x, op.name) for x in operands]
         specs = tuple(_spec(x) for x in lifted)
         bound = op.bind(specs, attrs)
@@ -319,6 +316,7 @@ class Graph:
         self,
         visit: Callable[[Graph, Node, tuple[Value, ...]], Sequence[Value | None]],
         nodes: Iterable[Node] | None = None,
+        outputs: Iterable[Value] | None = None,
     ) -> Graph:
         """A new graph from this one, node by node.
 
@@ -330,6 +328,8 @@ class Graph:
             give None for an output that nothing reads. Effects are copied without asking it.
         nodes : iterable of Node, optional
             Which nodes to visit, in order. All by default.
+        outputs : iterable of Value, optional
+            Of this graph: what the new one gives back. The same by default.
         """
         new = Graph()
         env: dict[Value, Any] = {}
@@ -343,7 +343,7 @@ class Graph:
                 else:
                     env.update(zip(node.outputs, visit(new, node, inputs), strict=True))
         new._location = None
-        new.outputs = tuple(env[v] for v in self.outputs)
+        new.outputs = tuple(env[v] for v in (self.outputs if outputs is None else outputs))
         return new
 
     def copy_node(self, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:

@@ -41,9 +41,9 @@ def pull_region(
     if any(isinstance(g, Batched) for g in totals):
         return _pull_examples(node, needs, totals)
     if node.op is CHECKPOINT:
-        return _pull_checkpoint(node, needs, totals)
+        return _pull_checkpoint(node, needs, totals, arrived)
     if node.op is COND:
-        return _pull_cond(node, needs, totals)
+        return _pull_cond(node, needs, totals, arrived)
     return _Loop(node).pull(needs, totals, arrived)
 
 
@@ -122,13 +122,15 @@ class _Loop:
         self.node, self.attrs = node, node.attrs
         self.work = _Work(self.attrs["bodies"][-1], self.attrs["feeds"][-1])
         self.carries = self.attrs["carries"]
+        self.varying = self.carries - self.attrs["state"]
         self.slices = range(self.carries, self.carries + self.attrs.get("xs", 0))
 
     def pull(
         self, needs: list[bool], totals: list[Any], arrived: dict[Value, Any]
     ) -> list[tuple[int, Any]]:
         node, work = self.node, self.work
-        fixed = [i for i, need in enumerate(needs) if need and i >= self.carries]
+        # State is a leaf at each read, so its gradient is a sum, as that of what is captured is.
+        fixed = [i for i, need in enumerate(needs) if need and i >= self.varying]
         active = self._active(needs, fixed)
         stacked_seeds = [
             i
@@ -139,14 +141,26 @@ class _Loop:
             return []
         sums = [i for i in fixed if i not in self.slices]
         along = [i for i in fixed if i in self.slices]
-        carried = [work.placeholder(node.bound.ins[i]) for i in (*active, *sums)]
+        places = {i: work.placeholder(node.bound.ins[i]) for i in (*active, *sums)}
         sliced = [work.placeholder(work.outputs[i].aval) for i in stacked_seeds]
         # A round's own output is read after the loop, so its cotangent is there first.
-        seeds = [(work.outputs[i], g) for i, g in zip(stacked_seeds, sliced)]
-        seeds += [(work.outputs[i], g) for i, g in zip(active, carried)]
-        begun = dict(zip(sums, carried[len(active) :]))
-        gradients = work.gradients(seeds, [*active, *sums, *along], begun)
-        results = self._or_zeros([*active, *sums, *along], gradients)
+        outer = [(work.outputs[i], g) for i, g in zip(stacked_seeds, sliced)]
+        flowing = {i for i in active if totals[i] is not None}
+        while True:  # what flows in one round flows on in the next
+            seeds = [*outer, *((work.outputs[i], places[i]) for i in active if i in flowing)]
+            wanted = [*active, *sums, *along]
+            begun = {i: places[i] for i in sums}
+            found = dict(zip(wanted, work.gradients(seeds, wanted, begun)))
+            more = flowing | {i for i in active if found[i] is not None}
+            if more == flowing:
+                break
+            flowing = more
+        active = [i for i in active if i in flowing]
+        sums = [i for i in sums if found[i] is not places[i]]
+        along = [i for i in along if found[i] is not None]
+        carried = [places[i] for i in (*active, *sums)]
+        wanted = [*active, *sums, *along]
+        results = self._or_zeros(wanted, [found[i] for i in wanted])
         reads = work.residuals(results)
         is_captured = [work.operand_of.get(v, -1) >= self.carries for v in reads]
         captured = [v for v, is_outside in zip(reads, is_captured) if is_outside]
@@ -173,23 +187,23 @@ class _Loop:
         length = self._length()
         outs = [v.aval for v in operands[:count]]
         outs += [stacked(v.aval, length) for v in results[count:]]
-        found = append_region(
+        gradients = append_region(
             graph, SCAN, operands, outs,
             bodies=(body,), feeds=(tuple(range(len(operands))),), carries=count,
             xs=len(stacked_seeds) + len(stacks) + len(again) + len(counted), length=length,
             reverse=not self.attrs.get("reverse", False),
         )  # fmt: skip
-        pulled = {i: g for i, g in zip([*active, *sums, *along], found) if needs[i]}
+        pulled = {i: g for i, g in zip(wanted, gradients) if needs[i]}
         return [(i, pulled[i]) for i in sorted(pulled)]
 
     def _active(self, needs: list[bool], fixed: list[int]) -> list[int]:
         """The carries through which a gradient flows from round to round."""
         work = self.work
-        active = {i for i in range(self.carries) if needs[i]}
+        active = {i for i in range(self.varying) if needs[i]}
         while True:
             starts = [work.inside[i] for i in (*active, *fixed) if i in work.inside]
             reached = depending(work.forward, starts)
-            more = {i for i in range(self.carries) if work.outputs[i] in reached} | active
+            more = {i for i in range(self.varying) if work.outputs[i] in reached} | active
             if more == active:
                 return sorted(active)
             active = more
@@ -250,31 +264,39 @@ class _Loop:
                 )
 
 
-def _pull_cond(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
+def _pull_cond(
+    node: Node, needs: list[bool], totals: list[Any], arrived: dict[Value, Any]
+) -> list[tuple[int, Any]]:
     works = [_Work(b, f) for b, f in zip(node.attrs["bodies"], node.attrs["feeds"])]
     present = [i for i, g in enumerate(totals) if g is not None and is_float(node.outputs[i].dtype)]
     wanted = [i for i, need in enumerate(needs) if need]
+    pulled = [_pull_body(work, node, present, wanted, arrived) for work in works]
+    wanted = [i for i in wanted if any(flows[i] is not None for _, _, flows in pulled)]
+    if not wanted:
+        return []
+    sums = [i for i in wanted if i in pulled[0][1]]
     parts = []
-    for work in works:
-        seeds = [work.placeholder(node.outputs[i].aval) for i in present]
-        found = work.gradients(
-            [(work.outputs[i], g) for i, g in zip(present, seeds)], wanted, {}
-        )  # fmt: skip
+    for work, (seeds, begun, flows) in zip(works, pulled):
         with work.graph.building():
             results = [
-                zeros_of(node.bound.ins[i]) if g is None else g for i, g in zip(wanted, found)
-            ]
+                flows[i] if flows[i] is not None
+                else begun[i] if i in begun else zeros_of(node.bound.ins[i])
+                for i in wanted
+            ]  # fmt: skip
+        seeds = [*seeds, *(begun[i] for i in sums)]
         parts.append((work, seeds, results, work.residuals(results)))
     kept = [[v for v in reads if v not in work.operand_of] for work, _, _, reads in parts]
     values = _kept_of_branches(node, works, kept)
     operands: list[Value] = [node.inputs[0], *(totals[i] for i in present)]
+    operands += [arrived.pop(node.inputs[i]) for i in sums]
+    shared = len(operands)
     bodies, feeds = [], []
     for (work, seeds, results, reads), own, outside in zip(parts, kept, values):
         captured = [v for v in reads if v in work.operand_of]
         first = len(operands)
         operands += [*outside, *(node.inputs[work.operand_of[v]] for v in captured)]
         bodies.append(cut(work.graph, [*seeds, *own, *captured], results))
-        feeds.append((*range(1, 1 + len(present)), *range(first, len(operands))))
+        feeds.append((*range(1, shared), *range(first, len(operands))))
     outs = [node.bound.ins[i] for i in wanted]
     found_values = append_region(
         node.graph, COND, operands, outs, bodies=tuple(bodies), feeds=tuple(feeds)
@@ -282,17 +304,49 @@ def _pull_cond(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[i
     return list(zip(wanted, found_values))
 
 
-def _pull_checkpoint(node: Node, needs: list[bool], totals: list[Any]) -> list[tuple[int, Any]]:
+def _pull_body(
+    work: _Work,
+    node: Node,
+    present: list[int],
+    wanted: list[int],
+    arrived: dict[Value, Any],
+) -> tuple[list[Value], dict[int, Value], dict[int, Value | None]]:
+    """The backward pass of a body that runs at most once.
+
+    Its seeds, the placeholders of the sums that have begun outside, and per wanted operand its
+    cotangent, None where none flows.
+    """
+    seeds = [work.placeholder(node.outputs[i].aval) for i in present]
+    begun = {
+        i: work.placeholder(node.bound.ins[i])
+        for i in wanted
+        if isinstance(arrived.get(node.inputs[i]), Value)
+    }
+    pairs = [(work.outputs[i], g) for i, g in zip(present, seeds)]
+    found = dict(zip(wanted, work.gradients(pairs, wanted, begun)))
+    return seeds, begun, {i: None if g is begun.get(i) else g for i, g in found.items()}
+
+
+def _pull_checkpoint(
+    node: Node, needs: list[bool], totals: list[Any], arrived: dict[Value, Any]
+) -> list[tuple[int, Any]]:
     """The backward body holds the forward one, from the operands on."""
     [body], [feed] = node.attrs["bodies"], node.attrs["feeds"]
     work = _Work(body, feed)
     present = [i for i, g in enumerate(totals) if g is not None]
     wanted = [i for i, need in enumerate(needs) if need]
-    seeds = [work.placeholder(node.outputs[i].aval) for i in present]
-    found = work.gradients([(work.outputs[i], g) for i, g in zip(present, seeds)], wanted, {})
-    pairs = [(i, g) for i, g in zip(wanted, found) if g is not None]
-    backward = cut(work.graph, [*seeds, *work.placeholders], [g for _, g in pairs])
-    operands = [*(totals[i] for i in present), *(node.inputs[i] for i in feed)]
+    seeds, begun, flows = _pull_body(work, node, present, wanted, arrived)
+    pairs = [(i, g) for i, g in flows.items() if g is not None]
+    if not pairs:
+        return []
+    sums = [i for i, _ in pairs if i in begun]
+    inputs = [*seeds, *(begun[i] for i in sums), *work.placeholders]
+    backward = cut(work.graph, inputs, [g for _, g in pairs])
+    operands = [
+        *(totals[i] for i in present),
+        *(arrived.pop(node.inputs[i]) for i in sums),
+        *(node.inputs[i] for i in feed),
+    ]
     gradients = append_region(
         node.graph, CHECKPOINT, operands, [g.aval for _, g in pairs],
         bodies=(backward,), feeds=(tuple(range(len(operands))),),

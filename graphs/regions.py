@@ -17,7 +17,7 @@ from .devices import device_of
 from .dims import Dim, substitute
 from .errors import GraphError
 from .ir import Graph, Node, Update, Value, is_within
-from .kernels import owner, recorder
+from .kernels import copied, owner, recorder
 from .nodes import user_location
 from .ops import REGISTRY, dispatch
 from .ops.core import Bound, Op, defop
@@ -49,13 +49,13 @@ CHECKPOINT = _region(
 )
 WHILE = _region(
     "while_loop",
-    {"carries": 0},
+    {"carries": 0, "state": 0},
     "The second body on the carries for as long as the first one holds; also the outputs of every "
-    "round beyond the carries, stacked.",
+    "round beyond the carries, stacked. The last `state` carries hold storages that rounds assign.",
 )
 SCAN = _region(
     "scan",
-    {"carries": 0, "xs": 0, "length": None, "reverse": False},
+    {"carries": 0, "state": 0, "xs": 0, "length": None, "reverse": False},
     "The body on the carries and a slice of each of the next operands, from end to end; the last "
     "carries, and the other outputs stacked.",
 )
@@ -220,7 +220,7 @@ def kernel_of(
         for array in results:
             mine = id(owner(array)) not in taken
             taken.add(id(owner(array)))
-            fresh.append(array if mine else array.copy())
+            fresh.append(array if mine else copied(array))
         return tuple(fresh)
 
     return kernel
@@ -274,7 +274,7 @@ def _run_scan(
         for i in xs:
             state[i] = operands[i][step, ...]  # the ellipsis keeps a number an array
             if observer is not None:
-                observer.note_slice(state[i], operands[i], step)
+                observer.note_slice(state[i], operands[i])
         results = run([state[i] for i in feeds])
         state[:count] = results[:count]
         for stack, array in zip(stacks, results[count:]):
@@ -291,8 +291,8 @@ def _note_stacks(rounds: list[list[Any]], stacks: list[Any]) -> None:
     if observer is None or not rounds:
         return
     for parts, stacked_parts in zip(zip(*rounds), stacks):
-        specs = tuple(((1, *p.shape), p.dtype, device_of(p)) for p in parts)
-        observer.note_stack(REGISTRY["concat"].bind(specs, (0,)), list(parts), stacked_parts)
+        specs = tuple((p.shape, p.dtype, device_of(p)) for p in parts)
+        observer.note(REGISTRY["stack"].bind(specs, (0,)), parts, (stacked_parts,))
 
 
 def _stacks(avals: Sequence[Aval], binding: dict[str, int], length: int) -> list[Any]:

@@ -10,7 +10,6 @@ import pytest
 
 import diptych as dt
 from diptych.graphs.ir import Graph
-from diptych.graphs.ops import dispatch
 
 EXECUTORS = ("reference", "planned")
 
@@ -315,76 +314,6 @@ def test_python_decides_where_the_condition_is_known() -> None:
     assert y.shape == (3,)
 
 
-# -- state -----------------------------------------------------------------------------------
-
-
-def test_parameters_are_read_within_a_body_and_trained() -> None:
-    losses = []
-    for style in ("eager", "static", "hybrid"):
-        w = dt.nn.Parameter(draw(3, 3).astype("float32"))
-        optimizer = dt.optim.SGD([w], lr=0.1)
-        xs = draw(4, 3, seed=1).astype("float32")
-
-        def loss(xs: Any, w: Any = w) -> Any:
-            h, _ = dt.scan(lambda h, x: (dt.tanh(x @ w + h), None), dt.zeros((3,)), xs)
-            return dt.sum(h * h)
-
-        if style == "static":
-            with dt.static.Graph() as g:
-                value = loss(g.placeholder("xs", xs.shape))
-                update = optimizer.minimize(value)
-            program = g.compile([value, update])
-            losses.append([float(program.run({"xs": xs})[0]) for _ in range(5)])
-            continue
-        f = dt.compile(loss) if style == "hybrid" else loss
-        run = []
-        for _ in range(5):
-            value = f(dt.asarray(xs))
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            run.append(value.item())
-        losses.append(run)
-    assert losses[0] == losses[1] == losses[2]
-    assert losses[0][-1] < losses[0][0]
-
-
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_random_numbers_differ_from_round_to_round(executor: str) -> None:
-    def noisy(generator: dt.Generator) -> Any:
-        return dt.scan(
-            lambda c, _: (c + 1.0, generator.uniform((2,))), dt.zeros(()), length=3
-        )  # fmt: skip
-
-    expected = noisy(dt.Generator(5))[1].numpy()
-    generator = dt.Generator(5)
-    with dt.static.Graph() as g:
-        _, drawn = noisy(generator)
-    program = g.compile(drawn, executor=executor)
-    assert program.run({}).tobytes() == expected.tobytes()
-    assert generator.offset.item() == 3
-    again = program.run({})
-    assert len(np.unique(again)) == 6 and not np.isin(again, expected).any()
-
-
-def test_what_one_branch_assigns_the_other_keeps() -> None:
-    storage = dt.Storage(np.array(1.0, np.float32), "count")
-    with dt.static.Graph() as g:
-        x = g.placeholder("x", ())
-
-        def raised() -> Any:
-            count = storage + x * 0.0
-            dispatch.current().assign(storage, count + 1.0)
-            return count
-
-        y = dt.cond(x > 0, raised, lambda: x)
-    program = g.compile(y)
-    program.run({"x": np.float32(1.0)})
-    program.run({"x": np.float32(-1.0)})
-    program.run({"x": np.float32(1.0)})
-    assert storage.item() == 3.0
-
-
 # -- passes ----------------------------------------------------------------------------------
 
 
@@ -409,7 +338,7 @@ def test_pruning_drops_carries_outputs_and_operands_of_a_loop() -> None:
     assert str(graph).replace("scan0", "a").replace("scan2", "x") == (
         "%0: float32[4] = placeholder(name='xs')\n"
         "%1: float32[] = constant(array=0.0)\n"
-        "%2: float32[] = scan(%1, %0, feeds=((0, 1),), carries=1, xs=1, length=4, reverse=False)\n"
+        "%2: float32[] = scan(%1, %0, feeds=((0, 1),), carries=1, state=0, xs=1, length=4, reverse=False)\n"
         "    %0: float32[] = placeholder(name='a')\n"
         "    %1: float32[] = placeholder(name='x')\n"
         "    %2: float32[] = add(%0, %1)\n"

@@ -4,7 +4,6 @@ import functools
 import itertools
 import multiprocessing
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -15,6 +14,20 @@ import traceback
 
 import numpy as np
 import pytest
+from loading import (
+    Drawn,
+    FirstWaits,
+    Globals,
+    Squares,
+    Unreadable,
+    exit_at_once,
+    exit_politely,
+    kill_itself,
+    raise_two_arguments,
+    raise_unpicklable,
+    raise_value_error,
+    wait_for_ever,
+)
 
 import diptych as dt
 from diptych import data
@@ -23,91 +36,6 @@ from diptych.errors import DTypeError, RangeError, ShapeError
 from diptych.graphs.trees import flatten
 
 KINDS = ["alone", "thread", "process"]
-
-
-class Squares(data.Dataset):
-    """Samples whose loading may fail, end the process, or wait."""
-
-    def __init__(self, count=12, at=None, do=None):
-        self.count, self.at, self.do = count, at, do
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, index):
-        if index == self.at:
-            self.do()
-        return np.array([index, index * index])
-
-
-class TwoArguments(Exception):
-    def __init__(self, first, second):
-        super().__init__(f"{first} and {second}")
-
-
-def raise_value_error():
-    raise ValueError("the file is empty")
-
-
-def raise_two_arguments():
-    raise TwoArguments("this", "that")
-
-
-def raise_unpicklable():
-    error = ValueError("held a lock")
-    error.lock = threading.Lock()
-    raise error
-
-
-def exit_at_once():
-    os._exit(3)
-
-
-def exit_politely():
-    sys.exit(4)
-
-
-def kill_itself():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def wait_for_ever():
-    time.sleep(3600)
-
-
-class FirstWaits(Squares):
-    def __getitem__(self, index):
-        if index == 0:
-            wait_for_ever()
-        return super().__getitem__(index)
-
-
-class Drawn(data.Dataset):
-    """What a dataset can draw from, and who it is told that loads it."""
-
-    def __len__(self):
-        return 12
-
-    def __getitem__(self, index):
-        info = get_worker_info()
-        return {"drawn": info.generator.random(), "id": info.id, "seed": info.seed}
-
-
-class Globals(data.Dataset):
-    """Draws from the generators that belong to the whole process."""
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        return random.random(), np.random.rand(), dt.rand().item(), get_worker_info().seed
-
-
-class Unreadable:
-    """An index that cannot be unpickled."""
-
-    def __reduce__(self):
-        return raise_value_error, ()
 
 
 def options(kind, workers=2):

@@ -320,7 +320,8 @@ class _Planner:
                 counts.launches += 1
                 arrays = [self.layouts[v] for v in (*node.inputs, *node.outputs)]
                 counts.bytes_moved += sum(map(touched_bytes, arrays))
-                counts.flop += int(self.plan.bounds[node.id].flop)
+                flop = self.plan.bounds[node.id].flop
+                counts.flop += 0 if isinstance(flop, Dim) else flop  # rounds are not known yet
                 returned += sum(
                     self.layouts[v].nbytes for v in node.outputs if v not in self.plan.homes
                 )

@@ -96,17 +96,23 @@ class _Plan:
             feeds = [f.copy() if self._overlaps(f) else f for f in feeds]
         try:
             results = step(*feeds)
-        except DiptychError as error:
+        except DiptychError as error:  # a kernel refused its data before anything was written
             self._writer.locate(error)
+            raise
+        except BaseException:
+            self._note_writes()
             raise
         finally:
             self._free.append(step)
-            for storage in self._written:
-                storage.version += 1
+        self._note_writes()
         observer = recorder()
         if observer is not None:
             observer.note_program(self.memory.counts, results)
         return results
+
+    def _note_writes(self) -> None:
+        for storage in self._written:
+            storage.version += 1
 
     def _overlaps(self, feed: Any) -> bool:
         """Whether a feed may lie in the memory of a variable that the run writes."""

@@ -26,7 +26,12 @@ def _visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ..
         copy = new.append(_absorbed(node, inputs), inputs, None, node.location)
         copy.recorded = node.recorded
         return copy.outputs
-    if node.is_source or not _is_known(node) or not all(v.node.op is CONSTANT for v in inputs):
+    if (
+        node.is_source
+        or node.bound.may_raise
+        or not _is_known(node)
+        or not all(v.node.op is CONSTANT for v in inputs)
+    ):
         return new.copy_node(node, inputs)
     results = launch(node.bound, [v.node.attrs["array"] for v in inputs])
     return tuple(new.add_constant(array) for array in results)

@@ -98,7 +98,8 @@ def _narrow_loop(node: Node, wanted: set[int]) -> _Narrowed:
     if not slices and isinstance(length, Dim) and length.depends_on_data:
         slices = [count]  # it alone tells how many rounds there are
     rest = sorted(i for i in used if i >= count + attrs.get("xs", 0))
-    changed = {"carries": len(carries)}
+    kept = sum(i >= count - attrs["state"] for i in carries)
+    changed = {"carries": len(carries), "state": kept}
     if "xs" in attrs:
         changed["xs"] = len(slices)
     return _rebound(bound, [*asks, goes], [*carries, *slices, *rest], results, changed)

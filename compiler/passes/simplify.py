@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...graphs import ops
+from ...graphs.dtypes import is_complex
 from ...graphs.ir import CONSTANT, Graph, Node, Value
 from ...graphs.regions import into_bodies
 
@@ -30,7 +31,7 @@ def _without(neutral: float, node: Node, x: Value, y: Value) -> Value | None:
     if y.node.op is not CONSTANT or x.aval != node.outputs[0].aval:
         return None
     array = y.node.attrs["array"]
-    if array.size != 1 or not isinstance(array, np.ndarray):
+    if array.size != 1 or not isinstance(array, np.ndarray) or is_complex(array.dtype):
         return None
     number = array.reshape(())
     exact = number == neutral and np.signbit(number) == np.signbit(neutral)

@@ -58,6 +58,7 @@ def _checkpoint(attrs: dict[str, Any], operands: list[Aval], results: list[Aval]
 def _while(attrs: dict[str, Any], operands: list[Aval], results: list[Aval]) -> None:
     asks, goes = attrs["bodies"]
     carries = _count(attrs, "carries", len(operands))
+    _count(attrs, "state", carries)
     for body, feed in zip(attrs["bodies"], attrs["feeds"]):
         _check_feed(body, feed, operands)
     asked = _outputs(asks)
@@ -73,6 +74,7 @@ def _while(attrs: dict[str, Any], operands: list[Aval], results: list[Aval]) -> 
 
 def _scan(attrs: dict[str, Any], operands: list[Aval], results: list[Aval]) -> None:
     carries = _count(attrs, "carries", len(operands))
+    _count(attrs, "state", carries)
     last = carries + _count(attrs, "xs", len(operands) - carries)
     length = attrs["length"]
     if not isinstance(length, Dim) and (type(length) is not int or length < 0):

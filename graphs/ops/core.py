@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..avals import Aval
+from ..devices import CPU
 from ..dims import Size
 from ..dtypes import BFLOAT16, FLOAT32, as_dtype, is_float
 from ..errors import DeviceError, DiptychError, DTypeError, ShapeError
@@ -150,7 +151,7 @@ class Bound:
     ) -> None:
         self.op, self.attrs, self.ins, self.outs, self.casts = op, attrs, ins, outs, casts
         self.differentiable = bool(op.vjp) and any(is_float(out.dtype) for out in outs)
-        device = next((a.device for a in (*ins, *outs) if a.ndim), outs[0].device)
+        device = next((a.device for a in (*ins, *outs) if a.ndim), outs[0].device if outs else CPU)
         self.kernel: Any = None
         if isinstance(op.kernel, str):
             ufunc = getattr(device.xp, op.kernel)

@@ -69,8 +69,18 @@ def style_of(*operands: Any) -> Style:
         if style is not None and (chosen is None or style.rank > chosen.rank):
             chosen = style
     if chosen is not None:
-        return chosen
+        return _in_force(chosen) if _current.stack else chosen
     return plain if operands else current()
+
+
+def _in_force(style: Style) -> Style:
+    """The body that is being built within a graph, if any, which brings in what it reads of it."""
+    inner: Any = _current.stack[-1]
+    while inner is not None:
+        if inner is style:
+            return _current.stack[-1]
+        inner = getattr(inner, "parent", None)
+    return style
 
 
 def current() -> Style:
