@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 from ..graphs.errors import TapeError
-from ..graphs.modes import enable_grad, is_grad_enabled, noting_writes
+from ..graphs.modes import enable_grad, is_grad_enabled, noting_reads, noting_writes
 from ..graphs.storage import Storage
 from ..graphs.trees import flatten
-from .tape import Node, OpNode, Saved, next_seq
+from .tape import Node, OpNode, Saved, SavedValues, next_seq
 from .tensor import Tensor
 
 
@@ -19,14 +20,36 @@ def checkpoint(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     if not is_grad_enabled():
         return function(*args)
     first = next_seq()
-    with noting_writes() as before:
+    reads = _Reads()
+    with noting_writes() as before, noting_reads(reads.note):
         results = function(*args)
     nodes = _made_since(first, results)
-    recipe = _Recipe(function, args, dict(before), nodes)
+    recipe = _Recipe(function, args, dict(before), reads, nodes)
     for position, node in enumerate(nodes):
-        if isinstance(node, OpNode) and node.saved:
+        if isinstance(node, OpNode) and node.saved is not None:
             node.saved = _Again(recipe, position)
+    reads.forget_dead()
     return results
+
+
+class _Reads:
+    """The version at which a run first read each storage; none is kept alive for it."""
+
+    def __init__(self) -> None:
+        self._first: dict[int, tuple[weakref.ref[Storage], int]] = {}
+
+    def version(self, storage: Storage) -> int | None:
+        """The version at its first read, None where it was not read."""
+        held, version = self._first.get(id(storage), (None, None))
+        return version if held is not None and held() is storage else None
+
+    def note(self, operator: str, storage: Storage) -> None:
+        if self.version(storage) is None:
+            self._first[id(storage)] = (weakref.ref(storage), storage.version)
+
+    def forget_dead(self) -> None:
+        """Drop what cannot be read again: intermediate results."""
+        self._first = {key: noted for key, noted in self._first.items() if noted[0]() is not None}
 
 
 class _Recipe:
@@ -41,39 +64,28 @@ class _Recipe:
         function: Callable[..., Any],
         args: tuple[Any, ...],
         before: dict[int, tuple[Storage, Any, int]],
+        reads: _Reads,
         nodes: list[Node],
     ) -> None:
-        self.function, self.args, self._before = function, args, before
+        self.function, self.args = function, args
+        self._before, self._reads = before, reads
         self._names = [node.name for node in nodes]
-        made = {id(node) for node in nodes}
-        self._leaves = [
-            (s.name, s.tensor.storage, s.version)
-            for node in nodes
-            for s in (node.saved or {}).values()
-            if s.index is None and not (s.tensor.grad_fn and id(s.tensor.grad_fn) in made)
-        ]
         self._lock = threading.Lock()
-        self._saved: list[Mapping[Any, Saved]] | None = None
+        self._saved: list[Any] | None = None
 
-    def saved(self, position: int) -> Mapping[Any, Saved]:
+    def saved(self, position: int) -> SavedValues:
         """What one of the function's nodes saved, at its second run."""
         with self._lock:
             if self._saved is None:
                 self._saved = self._run_again()
             return self._saved[position]
 
-    def _run_again(self) -> list[Mapping[Any, Saved]]:
-        for name, storage, version in self._leaves:
-            if storage.version != version:
-                raise TapeError(
-                    f"checkpoint: what the function read must not change before its gradient, got "
-                    f"{name!r} at version {storage.version} in place of {version}"
-                )
+    def _run_again(self) -> list[Any]:
         now = [(s, s.array.copy(), s.version) for s, _, _ in self._before.values()]
         first = next_seq()
         try:
             _set(self._before.values())
-            with enable_grad():
+            with enable_grad(), noting_reads(self._checked_reads()):
                 nodes = _made_since(first, self.function(*self.args))
         finally:
             _set(now)
@@ -82,10 +94,29 @@ class _Recipe:
                 "checkpoint: the function must compute the same again, got "
                 f"{len(nodes)} operators in place of {len(self._names)}, or others"
             )
-        return [node.saved or {} for node in nodes]
+        return [node.saved for node in nodes]
+
+    def _checked_reads(self) -> Callable[[str, Storage], None]:
+        """A reader of the second run: what both runs read must be as the first run found it.
+
+        Tensors that the function makes are others in each run, so it may change those.
+        """
+        again = _Reads()
+
+        def check(operator: str, storage: Storage) -> None:
+            version = self._reads.version(storage)
+            is_first = again.version(storage) is None
+            again.note(operator, storage)
+            if is_first and version not in (None, storage.version):
+                raise TapeError(
+                    "checkpoint: what the function read must not change before its gradient, got "
+                    f"an operand of {operator} at version {storage.version} in place of {version}"
+                )
+
+        return check
 
 
-class _Again(Mapping[Any, Saved]):
+class _Again:
     """The saved values of a node, made when one is asked for."""
 
     def __init__(self, recipe: _Recipe, position: int) -> None:
@@ -93,12 +124,6 @@ class _Again(Mapping[Any, Saved]):
 
     def __getitem__(self, name: Any) -> Saved:
         return self._recipe.saved(self._position)[name]
-
-    def __iter__(self) -> Any:
-        return iter(self._recipe.saved(self._position))
-
-    def __len__(self) -> int:
-        return len(self._recipe.saved(self._position))
 
 
 def _made_since(first: int, results: Any) -> list[Node]:

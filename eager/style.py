@@ -6,7 +6,7 @@ from typing import Any
 
 from ..graphs.dtypes import is_float
 from ..graphs.kernels import launch, shares
-from ..graphs.modes import mode, note_write
+from ..graphs.modes import mode, note_reads, note_write
 from ..graphs.operand import Operand
 from ..graphs.ops import astype
 from ..graphs.ops.core import Bound, Op
@@ -37,6 +37,8 @@ class Eager:
             arrays.append(array)
             specs.append(spec_of(array))
         bound = op.bind(tuple(specs), attrs)
+        if mode.readers:
+            note_reads(op.name, tensors)
         for i in bound.casts:
             if isinstance(tensors[i], Operand):
                 tensors[i] = astype(tensors[i], bound.ins[i].dtype)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from ..graphs.autodiff import pull, zeros_of
 from ..graphs.avals import Aval
@@ -49,6 +49,12 @@ class Saved:
         return self.tensor.rejoin(node, self.index)
 
 
+class SavedValues(Protocol):
+    """What a node has saved, by name: kept, or made when one is asked for."""
+
+    def __getitem__(self, name: Any, /) -> Saved: ...
+
+
 class Node:
     """A recorded call: where its operands came from, and how cotangents pass through it.
 
@@ -75,7 +81,7 @@ class Node:
         saved: dict[Any, Saved],
     ) -> None:
         self.name, self.edges, self.outputs = name, edges, outputs
-        self.saved: Mapping[Any, Saved] | None = saved
+        self.saved: SavedValues | None = saved
         self.seq = next(_count)
         self.location = user_location() if is_watching() else None
         self._hooks: dict[int, list[Callable[[Any], Any]]] | None = None

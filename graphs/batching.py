@@ -14,15 +14,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import ops
+from .avals import show
 from .devices import device_of
 from .dims import Size
 from .errors import ArgumentError, DTypeError, ShapeError, StaticValueError, TapeError
 from .operand import Operand
 from .ops import dispatch
 from .ops.core import Bound, Op
-from .ops.plain import as_plain, materialise, spec_of
+from .ops.plain import as_plain, materialise, shaped, spec_of
 from .ops.rules import normal_axis
-from .trees import flatten, unflatten
+from .trees import flatten, matched, unflatten
 
 # Mapped values win over values of graphs, however deep, and inner maps over outer ones.
 _FIRST_RANK = 1000
@@ -39,6 +40,11 @@ _maps = _Maps()
 def innermost() -> Batching | None:
     """The map whose function runs on this thread, if any."""
     return _maps.running[-1] if _maps.running else None
+
+
+def running() -> tuple[Batching, ...]:
+    """The maps whose functions run on this thread, from the outermost in."""
+    return tuple(_maps.running)
 
 
 @contextmanager
@@ -246,7 +252,11 @@ class Batching:
         return dispatch.current().read(storage)
 
     def assign(self, storage: Any, value: Any, when: Any = None) -> Any:
-        raise TapeError("vmap: state cannot be assigned by a mapped value, got an assignment")
+        if self.is_mapped(value):
+            raise TapeError("vmap: state cannot be assigned by a mapped value, got an assignment")
+        value = self.inside(value)
+        style = value.style if isinstance(value, Batched) else dispatch.current()
+        return style.assign(storage, value, when=self.inside(when))
 
     def together(self, updates: Any) -> Any:
         return dispatch.current().together(updates)
@@ -295,8 +305,8 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
         Of arrays in lists, tuples and dicts; what it gives may be such, too.
     in_axes : int, None, or a tuple with one of them (or a matching container) per argument
         Which axis of each array is the batch; None: all examples share the argument.
-    out_axes : int, or containers of them like the result's
-        Where the batch stands in each result.
+    out_axes : int, None, or containers of them like the result's
+        Where the batch stands in each result; None: all examples share the result.
 
     Returns
     -------
@@ -305,13 +315,15 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
     Raises
     ------
     ArgumentError
-        When `in_axes` or `out_axes` do not match the arguments or results, or nothing is mapped.
+        When `in_axes` or `out_axes` do not match the arguments or results, or nothing is mapped;
+        when a result is mapped whose entry of `out_axes` is None.
     ShapeError
         When an axis is out of range, or the batches differ in size.
 
     Notes
     -----
-    Each operator has a batching rule; the few without one are looped over.
+    Each operator has a batching rule; the few without one are looped over. Random numbers are
+    drawn once and shared by all examples, so `dropout` drops the same elements of each.
 
     Examples
     --------
@@ -326,10 +338,10 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
                 f"vmap: in_axes must have an entry per argument, got {len(in_axes)} for {len(args)}"
             )
         leaves, structure = flatten(args)
-        axes = _axes(in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args), args)
+        axes = _axes(in_axes if isinstance(in_axes, tuple) else (in_axes,) * len(args), structure)
         sizes = [
-            x.shape[normal_axis(axis, len(x.shape))]
-            for x, axis in zip(map(_array, leaves), axes)
+            x.shape[_normal(axis, len(x.shape))]
+            for x, axis in zip((shaped(leaf, "vmap") for leaf in leaves), axes)
             if axis is not None
         ]
         if not sizes:
@@ -342,7 +354,7 @@ def vmap(function: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> C
             examples = [_enter(x, axis, level) for x, axis in zip(leaves, axes)]
             result = function(*unflatten(structure, examples))
         found, shape = flatten(result)
-        places = _axes((out_axes,), (result,))
+        places = _axes(out_axes, shape)
         return unflatten(shape, [_leave(x, axis, level) for x, axis in zip(found, places)])
 
     return mapped
@@ -369,13 +381,19 @@ def per_example(function: Callable[[list[Any]], list[Any]], operands: list[Any])
 def _enter(x: Any, axis: Any, level: Batching) -> Any:
     if axis is None:
         return Batched(x, level, shared=True) if isinstance(x, Operand) else x
-    return Batched(moved(_array(x), axis, 0), level)
+    return Batched(moved(shaped(x, "vmap"), axis, 0), level)
 
 
 def _leave(x: Any, axis: Any, level: Batching) -> Any:
+    if axis is None and level.is_mapped(x):
+        raise ArgumentError(
+            "vmap: out_axes may be None only for a result that all examples share, got a mapped "
+            f"one of shape {show(x.shape)}"
+        )
     if x is None or axis is None:
         return level.inside(x)
-    return moved(level.whole(x), 0, axis)
+    batch = level.whole(x)
+    return moved(batch, 0, _normal(axis, len(batch.shape)))
 
 
 def moved(x: Any, source: int, target: int) -> Any:
@@ -389,20 +407,26 @@ def moved(x: Any, source: int, target: int) -> Any:
     return ops.permute_dims(x, tuple(order))
 
 
-def _axes(axes: Any, trees: Any) -> list[Any]:
-    """An axis for every leaf, from a container that may stop short of the leaves."""
-    if axes is None or isinstance(axes, int):
-        return [axes] * len(flatten(trees)[0])
-    parts = list(axes.values()) if isinstance(axes, dict) else axes
-    below = list(trees.values()) if isinstance(trees, dict) else trees
-    fits = isinstance(parts, list | tuple) and isinstance(below, list | tuple)
-    if not fits or len(parts) != len(below):
-        raise ArgumentError(f"vmap: axes must match their containers, got {axes!r}")
-    return [axis for a, tree in zip(parts, below) for axis in _axes(a, tree)]
+def _axes(axes: Any, structure: Any) -> list[Any]:
+    """An axis for every leaf, from containers that may stop short of the leaves."""
+    found = matched(
+        structure, axes, "vmap: axes must match their containers", stands_for_all=_is_axis
+    )
+    for axis in found:
+        if not _is_axis(axis):
+            raise ArgumentError(f"vmap: an axis must be a whole number or None, got {axis!r}")
+    return found
 
 
-def _array(x: Any) -> Any:
-    return x if isinstance(x, Operand) else as_plain(x, "vmap")
+def _is_axis(x: Any) -> bool:
+    return x is None or (isinstance(x, int) and not isinstance(x, bool))
+
+
+def _normal(axis: Any, ndim: int) -> int:
+    try:
+        return normal_axis(axis, ndim)
+    except ShapeError as error:
+        raise ShapeError(f"vmap: {error}") from None
 
 
 def _spec(x: Any) -> Any:
@@ -422,4 +446,14 @@ def _no_number(asked: str, remedy: str = "") -> StaticValueError:
     )
 
 
-__all__ = ["Batched", "Batching", "entered", "innermost", "left", "moved", "per_example", "vmap"]
+__all__ = [
+    "Batched",
+    "Batching",
+    "entered",
+    "innermost",
+    "left",
+    "moved",
+    "per_example",
+    "running",
+    "vmap",
+]

@@ -278,11 +278,7 @@ def _pull_cond(
     parts = []
     for work, (seeds, begun, flows) in zip(works, pulled):
         with work.graph.building():
-            results = [
-                flows[i] if flows[i] is not None
-                else begun[i] if i in begun else zeros_of(node.bound.ins[i])
-                for i in wanted
-            ]  # fmt: skip
+            results = [_flow(i, flows, begun, node.bound.ins[i]) for i in wanted]
         seeds = [*seeds, *(begun[i] for i in sums)]
         parts.append((work, seeds, results, work.residuals(results)))
     kept = [[v for v in reads if v not in work.operand_of] for work, _, _, reads in parts]
@@ -352,6 +348,18 @@ def _pull_checkpoint(
         bodies=(backward,), feeds=(tuple(range(len(operands))),),
     )  # fmt: skip
     return [(i, g) for (i, _), g in zip(pairs, gradients)]
+
+
+def _flow(i: int, flows: dict[int, Any], begun: dict[int, Value], aval: Aval) -> Value:
+    """The cotangent that one branch gives for an operand which another branch has one for."""
+    if flows[i] is not None or i in begun:
+        return begun[i] if flows[i] is None else flows[i]
+    if any(isinstance(d, Dim) and d.depends_on_data for d in aval.shape):
+        raise GraphError(
+            "cond: where the size of what a gradient flows to depends on data, it must flow in "
+            f"both branches, got {aval}"
+        )
+    return zeros_of(aval)
 
 
 def _kept_of_branches(node: Node, works: list[_Work], kept: list[list[Value]]) -> list[list[Value]]:

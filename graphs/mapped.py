@@ -10,8 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from . import ops
+from .avals import Aval, aval_of
 from .batching import Batched, Batching, entered, left, moved
-from .trees import flatten, unflatten
+from .errors import GraphError
+from .operand import Operand
+from .ops.plain import shaped
+from .trees import flatten, matched, unflatten
 
 
 def mapped_cond(
@@ -26,7 +30,13 @@ def mapped_cond(
     if not level.is_mapped(pred):
         return _chosen_for_all(level, choose, level.inside(pred), true_fn, false_fn, args)
     then, structure = flatten(true_fn(*args))
-    other, _ = flatten(false_fn(*args))
+    other = matched(structure, false_fn(*args), _SAME_RESULTS, GraphError)
+    for position, (a, b) in enumerate(zip(then, other)):
+        if _aval(a) != _aval(b):
+            raise GraphError(
+                f"cond: both functions must give the same shapes and dtypes, got {_aval(a)} and "
+                f"{_aval(b)} as result {position}"
+            )
     return unflatten(structure, [ops.where(pred, a, b) for a, b in zip(then, other)])
 
 
@@ -39,9 +49,11 @@ def _chosen_for_all(
     def branch(fn: Callable[..., Any]) -> Callable[[], list[Any]]:
         def run() -> list[Any]:
             with entered(level):
-                results, shape = flatten(fn(*args))
-            structure[:] = [shape]
-            return [level.whole(r) for r in results]
+                found = fn(*args)
+                if not structure:
+                    structure.append(flatten(found)[1])
+                results = matched(structure[0], found, _SAME_RESULTS, GraphError)
+                return [level.whole(r) for r in results]
 
         return run
 
@@ -74,7 +86,7 @@ def mapped_while(
             carry = enter(values)
             pred = cond_fn(carry)
             before, _ = flatten(carry)
-            after, _ = flatten(body_fn(carry))
+            after = _kept(structure, body_fn(carry), before, "while_loop")
             return [level.whole(ops.where(pred, a, b)) for a, b in zip(after, before)]
 
     first = [level.whole(x) for x in leaves]
@@ -100,11 +112,17 @@ def mapped_scan(
     def step(values: list[Any], parts: Any) -> tuple[list[Any], Any]:
         with entered(level):
             x = None if xs is None else unflatten(x_structure, [Batched(p, level) for p in parts])
-            carry, y = f(unflatten(structure, [Batched(v, level) for v in values]), x)
-            found, y_structure = flatten(y)
-            shape[:] = [None if y is None else y_structure]
-            next_values = [level.whole(v) for v in flatten(carry)[0]]
-            return next_values, None if y is None else [level.whole(v) for v in found]
+            before = [Batched(v, level) for v in values]
+            carry, y = f(unflatten(structure, before), x)
+            next_values = [level.whole(v) for v in _kept(structure, carry, before, "scan")]
+            if y is None:
+                return next_values, None
+            if not shape:
+                shape.append(flatten(y)[1])
+            found = matched(
+                shape[0], y, "scan: every step must give the same structure", GraphError
+            )
+            return next_values, [level.whole(v) for v in found]
 
     first = [level.whole(x) for x in leaves]
     along = None if xs is None else [moved(level.whole(x), 1, 0) for x in slices]
@@ -114,3 +132,29 @@ def mapped_scan(
     if ys is None:
         return carry, None
     return carry, unflatten(shape[0], [Batched(moved(y, 0, 1), level) for y in ys])
+
+
+_SAME_RESULTS = "cond: both functions must give the same structure"
+
+
+def _kept(structure: Any, carry: Any, before: list[Any], name: str) -> list[Any]:
+    """The leaves of the next carry, which must be like those of the one before."""
+    leaves = matched(structure, carry, f"{name}: the carry must keep its structure", GraphError)
+    found = []
+    for position, (leaf, start) in enumerate(zip(leaves, before)):
+        if isinstance(leaf, bool | int | float | complex):
+            leaf = ops.full((), leaf, dtype=start.dtype)
+        if _aval(leaf) != _aval(start):
+            raise GraphError(
+                f"{name}: the carry must keep its shapes and dtypes, got {_aval(leaf)} for "
+                f"{_aval(start)} as leaf {position}"
+            )
+        found.append(leaf)
+    return found
+
+
+def _aval(x: Any) -> Aval:
+    """The aval of one example."""
+    if isinstance(x, Operand):
+        return Aval(tuple(x.shape), x.dtype, x.device)
+    return aval_of(shaped(x, "control flow"))

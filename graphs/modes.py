@@ -12,6 +12,7 @@ from typing import Any
 class _Mode(threading.local):
     enabled = True
     notes: dict[int, Any] | None = None
+    readers: tuple[Callable[[str, Any], None], ...] = ()
 
 
 mode = _Mode()
@@ -65,6 +66,29 @@ def note_write(storage: Any) -> None:
     """Say that a storage is about to be written."""
     if mode.notes is not None and id(storage) not in mode.notes:
         mode.notes[id(storage)] = (storage, storage.array.copy(), storage.version)
+
+
+@contextmanager
+def noting_reads(reader: Callable[[str, Any], None]) -> Iterator[None]:
+    """Call ``reader(operator, storage)`` before eager operators read, on this thread in the block.
+
+    The readers of outer blocks are called, too.
+    """
+    outer = mode.readers
+    mode.readers = (*outer, reader)
+    try:
+        yield
+    finally:
+        mode.readers = outer
+
+
+def note_reads(operator: str, operands: list[Any]) -> None:
+    """Say that an operator is about to read its operands."""
+    for operand in operands:
+        storage = getattr(operand, "storage", None)
+        if storage is not None:
+            for reader in mode.readers:
+                reader(operator, storage)
 
 
 class set_grad_enabled(GradMode):

@@ -8,22 +8,23 @@ from typing import Any
 from . import ops
 from .autodiff import as_list
 from .avals import show
-from .batching import Batched, vmap
+from .batching import Batched, Batching, running, vmap
 from .dims import product
 from .dtypes import is_float
 from .errors import ArgumentError, DTypeError, ShapeError
 from .ir import Graph
-from .modes import enable_grad
+from .modes import enable_grad, is_grad_enabled
 from .operand import Operand
 from .ops import dispatch
 from .ops.dispatch import style_of
 from .ops.plain import as_plain
-from .trees import flatten, unflatten
+from .trees import flatten, matched, unflatten
 
 __all__ = ["grad", "hessian", "jacobian", "jvp", "vjp"]
 
 
 def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, **options: Any) -> tuple[Any, ...]:
+    options.setdefault("create_graph", False)  # in every style, so that tracing keeps the meaning
     return style_of(*as_list(outputs)).grad(outputs, inputs, grad_outputs=grad_outputs, **options)
 
 
@@ -51,6 +52,8 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
         When nothing among the primals, or among the results, is a float.
     ShapeError
         When a cotangent has not its result's shape.
+    ArgumentError
+        When the cotangents are not in the containers of the value.
 
     Examples
     --------
@@ -66,6 +69,9 @@ def vjp(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any
             raise ShapeError(
                 f"vjp: one cotangent per result is needed, got {len(seeds)} for {len(call.results)}"
             )
+        seeds = matched(
+            call.structure, cotangents, "vjp: cotangents must be in the containers of the value"
+        )
         return call.rebuild(call.pull(seeds, nested=call.is_nested))
 
     return call.value(), pullback
@@ -93,7 +99,9 @@ def jvp(
     Raises
     ------
     ShapeError
-        When the tangents do not match the primals.
+        When the tangents do not have the shapes of the primals.
+    ArgumentError
+        When they are not in the containers of the primals.
     DTypeError
         When nothing among the primals, or among the results, is a float.
 
@@ -103,7 +111,8 @@ def jvp(
     (tensor([1., 4.]), tensor([2., 2.]))
     """
     call = _Call("jvp", function, tuple(primals))
-    given, _ = flatten(tuple(tangents))
+    rule = "jvp: tangents must be in the containers of their primals"
+    given = matched(call.inputs, tuple(tangents), rule)
     shapes = [tuple(_operand(t).shape) for t in given]
     expected = [tuple(x.shape) for x in call.leaves]
     if shapes != expected:
@@ -116,13 +125,9 @@ def jvp(
         duals = [_leaf(v) if is_float(r.dtype) else v for v, r in zip(directions, call.results)]
         pulled = call.pull(duals, nested=True, missing=None)
         floats = [d for d, r in zip(duals, call.results) if is_float(r.dtype)]
-        pairs = [(g, t) for g, t in zip(pulled, given) if g is not None]
-        found = iter(
-            grad(
-                [g for g, _ in pairs], floats, [_like(t, g) for g, t in pairs],
-                create_graph=call.is_nested, allow_unused=True,
-            ) if pairs else [None] * len(floats)
-        )  # fmt: skip
+        pairs = [(g, _like(t, g)) for g, t in zip(pulled, given) if _is_recorded(g)]
+        nested = call.is_nested or any(_is_recorded(t) for _, t in pairs)
+        found = iter(_gradients(pairs, floats, create_graph=nested))
     out: list[Any] = []
     for result in call.results:
         if not is_float(result.dtype):
@@ -225,21 +230,23 @@ class _Call:
     """One call of a function on leaves of its own, ready to be pulled back."""
 
     def __init__(self, name: str, function: Callable[..., Any], primals: tuple[Any, ...]) -> None:
-        given, self._inputs = flatten(primals)
+        given, self.inputs = flatten(primals)
         given = [_operand(x) for x in given]
-        self.is_nested = any(_is_recorded(x) for x in given)
         with enable_grad():
             self.leaves = [_leaf(x) if is_float(x.dtype) else x for x in given]
-            results, self.structure = flatten(function(*unflatten(self._inputs, self.leaves)))
+            results, self.structure = flatten(function(*unflatten(self.inputs, self.leaves)))
         self.results = [_operand(r) for r in results]
         self._floats = [x for x in self.leaves if is_float(x.dtype)]
+        self.is_nested = any(_is_recorded(x) for x in given) or (
+            is_grad_enabled() and _reaches_beyond(self.results, self._floats)
+        )
         for what, found in (("primal", self.leaves), ("result", self.results)):
             if not any(is_float(x.dtype) for x in found):
                 kinds = ", ".join(str(x.dtype) for x in found) or "none"
                 raise DTypeError(f"{name}: some {what} must be a float, got {kinds}")
 
     def value(self) -> Any:
-        """What the function gave; apart from the leaves, unless the primals record as well."""
+        """What the function gave; apart from the leaves, unless something else records as well."""
         results = self.results if self.is_nested else map(ops.stop_gradient, self.results)
         return unflatten(self.structure, list(results))
 
@@ -250,13 +257,8 @@ class _Call:
             for r, s in zip(self.results, seeds)
             if is_float(r.dtype) and _is_recorded(r)
         ]
-        found: Any = [None] * len(self._floats)
-        if pairs:
-            found = grad(
-                [r for r, _ in pairs], self._floats, [s for _, s in pairs],
-                retain_graph=True, create_graph=nested or any(_is_recorded(s) for _, s in pairs),
-                allow_unused=True,
-            )  # fmt: skip
+        nested = nested or any(_is_recorded(s) for _, s in pairs)
+        found = _gradients(pairs, self._floats, retain_graph=True, create_graph=nested)
         by_leaf = {id(x): g for x, g in zip(self._floats, found)}
         cotangents = []
         for x in self.leaves:
@@ -271,7 +273,38 @@ class _Call:
         return self.pull(call, self.is_nested)
 
     def rebuild(self, leaves: list[Any]) -> Any:
-        return unflatten(self._inputs, leaves)
+        return unflatten(self.inputs, leaves)
+
+
+def _gradients(pairs: list[tuple[Any, Any]], inputs: list[Any], **options: bool) -> Any:
+    """Gradients from pairs of results and cotangents; None for an input that none came from."""
+    if not pairs:
+        return [None] * len(inputs)
+    outputs = [output for output, _ in pairs]
+    # A result that all examples share does not know of the map that the inputs are of.
+    return style_of(*outputs, *inputs).grad(
+        outputs, inputs, grad_outputs=[seed for _, seed in pairs], allow_unused=True, **options
+    )
+
+
+def _reaches_beyond(results: list[Any], leaves: list[Any]) -> bool:
+    """Whether results came from anything that records beside these leaves."""
+    seen = {id(_inmost(x)) for x in leaves}
+    pending = []
+    for result in map(_inmost, results):
+        if _is_recorded(result):
+            if isinstance(result.style, Graph):
+                return True
+            pending.append(result if result.grad_fn is None else result.grad_fn)
+    while pending:
+        source = pending.pop()
+        if id(source) in seen:
+            continue
+        seen.add(id(source))
+        if not hasattr(source, "edges"):
+            return True
+        pending += [edge[0] for edge in source.edges if edge is not None]
+    return False
 
 
 def _basis(result: Any) -> Any:
@@ -300,12 +333,25 @@ def _like(seed: Any, result: Any) -> Any:
 
 
 def _leaf(x: Any) -> Any:
-    """An alias of an operand from which a gradient can be asked for, joined to its history."""
-    if isinstance(x, Batched):
-        return Batched(_leaf(x.level.whole(x)), x.level)
-    if isinstance(x.style, Graph):
+    """An alias of an operand from which a gradient can be asked for, joined to its history.
+
+    Within maps each example has one of its own.
+    """
+    return _own(x, running())
+
+
+def _own(x: Any, levels: tuple[Batching, ...]) -> Any:
+    if levels:
+        *outer, level = levels
+        return Batched(_own(level.whole(x), tuple(outer)), level)
+    if isinstance(x.style, Graph) or _is_recorded(x):
         return ops.reshape(x, x.shape)
-    return ops.reshape(x, x.shape) if _is_recorded(x) else x.detach().requires_grad_()
+    return x.detach().requires_grad_()
+
+
+def _inmost(x: Any) -> Any:
+    """The operand that lies under all maps."""
+    return _inmost(x.value) if isinstance(x, Batched) else x
 
 
 def _is_recorded(x: Any) -> bool:

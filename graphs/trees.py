@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from .errors import ArgumentError
 
 Structure = Any
 
@@ -26,6 +28,74 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
 def unflatten(structure: Structure, leaves: list[Any]) -> Any:
     """The containers of `structure` with other leaves."""
     return _build(structure, iter(leaves))
+
+
+def matched(
+    structure: Structure,
+    tree: Any,
+    rule: str,
+    error: type[Exception] = ArgumentError,
+    stands_for_all: Callable[[Any], bool] = lambda leaf: False,
+) -> list[Any]:
+    """The leaves of a tree in the order of another's structure: of dicts by key.
+
+    Parameters
+    ----------
+    structure
+        From `flatten`.
+    tree : containers of leaves
+        Lists, tuples and named tuples may stand for each other.
+    rule : str
+        What an error says before it tells the difference.
+    error : exception type
+    stands_for_all : callable
+        Which leaves of `tree` may stand in place of a container, for every leaf within it.
+
+    Raises
+    ------
+    error
+        When the containers differ.
+
+    Examples
+    --------
+    >>> _, structure = flatten({"a": 1, "b": (2, 3)})
+    >>> matched(structure, {"b": [20, 30], "a": 10}, "example: containers must match")
+    [10, 20, 30]
+    """
+    if structure is not None and stands_for_all(tree):
+        return [tree] * _size(structure)
+    difference = _difference(structure, tree)
+    if difference:
+        raise error(f"{rule}, got {difference}")
+    if structure is None:
+        return [tree]
+    kind, keys, children = structure
+    parts = [tree[key] for key in keys] if kind is dict else tree
+    return [
+        leaf
+        for child, part in zip(children, parts)
+        for leaf in matched(child, part, rule, error, stands_for_all)
+    ]
+
+
+def _difference(structure: Structure, tree: Any) -> str:
+    """How the outermost container of a tree differs from that of a structure."""
+    _, found = flatten(tree)
+    shown = [_show(s) for s in (found, structure)]
+    return "" if shown[0] == shown[1] else " in place of ".join(shown)
+
+
+def _show(structure: Structure) -> str:
+    if structure is None:
+        return "a leaf"
+    kind, keys, children = structure
+    if kind is dict:
+        return f"a dict of {', '.join(sorted(map(repr, keys))) or 'nothing'}"
+    return f"a sequence of {len(children)}"
+
+
+def _size(structure: Structure) -> int:
+    return 1 if structure is None else sum(map(_size, structure[2]))
 
 
 def _structure(tree: Any, leaves: list[Any]) -> Structure:

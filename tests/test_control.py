@@ -338,7 +338,8 @@ def test_pruning_drops_carries_outputs_and_operands_of_a_loop() -> None:
     assert str(graph).replace("scan0", "a").replace("scan2", "x") == (
         "%0: float32[4] = placeholder(name='xs')\n"
         "%1: float32[] = constant(array=0.0)\n"
-        "%2: float32[] = scan(%1, %0, feeds=((0, 1),), carries=1, state=0, xs=1, length=4, reverse=False)\n"
+        "%2: float32[] = scan(%1, %0, feeds=((0, 1),), carries=1, state=0, xs=1, length=4, "
+        "reverse=False)\n"
         "    %0: float32[] = placeholder(name='a')\n"
         "    %1: float32[] = placeholder(name='x')\n"
         "    %2: float32[] = add(%0, %1)\n"

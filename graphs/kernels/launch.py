@@ -7,7 +7,7 @@ import math
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,28 @@ def launch(bound: Bound, arrays: Iterable[Any]) -> tuple[Any, ...]:
     return results
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """What an array shows of what was made, however many views led there.
+
+    Attributes
+    ----------
+    source : int, bytes or array
+        The index of the call that made it, or what none made: the bytes of a number, or the array.
+    position : int
+        Which result of the call.
+    shown : tuple
+        Per copy on the way that laid its elements out anew, what it copied and how.
+    offset : int
+        Where it begins, in bytes behind the beginning of the source or the last such copy.
+    """
+
+    source: Any
+    position: int = 0
+    shown: tuple[Any, ...] = ()
+    offset: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Launch:
     """One kernel call.
@@ -44,17 +66,19 @@ class Launch:
     Attributes
     ----------
     digest : bytes
-        Of the operator, its attributes, and the layouts of operands and results.
-    reads : tuple
-        Per operand the index of the call that made it, the bytes of a number that none made, or
-        the array itself.
+        Of the operator, its attributes, and the layouts of the results.
+    reads : tuple of (Part, str)
+        What each operand shows, and its layout.
     structural : bool
-        A view, a constant or a seed.
+        A constant or a seed.
+    commutes : bool
+        Whether a swap of the operands changes no bit.
     """
 
     digest: bytes
-    reads: tuple[Any, ...]
+    reads: tuple[tuple[Part, str], ...]
     structural: bool
+    commutes: bool
 
 
 class Recorder:
@@ -80,10 +104,10 @@ class Recorder:
         self._arenas: dict[int, int] = {}
         self.timeline: list[int] = []
         self._calls: list[Launch] = []
-        self._written: list[int] = []
-        self._maker: dict[int, int] = {}
+        self._written: list[tuple[Part, str]] = []
+        self._parts: dict[int, Part] = {}
         self._zeros: set[int] = set()
-        self._parts: dict[int, list[int]] = {}
+        self._rows: dict[int, tuple[list[Part], Any]] = {}
 
     @property
     def peak_bytes(self) -> int:
@@ -93,22 +117,14 @@ class Recorder:
     def note(self, bound: Bound, reads: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Count one kernel call."""
         self.operators += 1
-        fresh = [r for r in results if not any(shares(r, a) for a in reads)]
+        wholes = [next((a for a in reads if shares(r, a)), None) for r in results]
+        fresh = [r for r, whole in zip(results, wholes) if whole is None]
         if fresh:
             self.launches += 1
             self.bytes_moved += sum(map(touched_bytes, (*reads, *results)))
             self.flop += int(bound.flop)
-        sources = tuple(map(self._source, reads))
-        index, structural = len(self._calls), bound.op.structural or not fresh
-        if bound.op.name == "accumulate" and any(map(self._is_zero, sources)):
-            # A sum that begins with zeros is what meets them.
-            sources = tuple(s for s in sources if not self._is_zero(s)) or sources
-            structural = True
-        if structural and (_is_zeros(bound) or (sources and self._is_zero(sources[0]))):
-            self._zeros.add(index)
-        for result in results:
-            self._hold(result, index)
-        self._calls.append(Launch(_digest(bound, (*reads, *results)), sources, structural))
+        for result, part in zip(results, self._made(bound, reads, results, wholes)):
+            self._hold(result, part)
         for result in fresh:
             self._allocate(result)
         self.timeline.append(self.live_bytes)
@@ -135,79 +151,139 @@ class Recorder:
 
     def note_write(self, array: Any, into: Any) -> None:
         """Say that an array is the new content of a storage: its maker counts as fetched."""
-        if id(array) in self._maker:
-            self._written.append(self._maker[id(array)])
+        self._written.append((self._part(array), _layout(array)))
         self.note_copy(array, into)
 
     def note_copy(self, array: Any, copy: Any) -> None:
         """Say that a copy stands for an array."""
-        if id(array) in self._maker:
-            self._hold(copy, self._maker[id(array)])
+        if id(array) in self._parts or array.ndim:
+            self._hold(copy, self._copy(array, copy))
         else:
-            self._maker.pop(id(copy), None)
+            self._parts.pop(id(copy), None)  # a number that none made counts by its bits
 
-    def note_stack(self, bound: Bound, parts: list[Any], stack: Any) -> None:
-        """Count a stack of what the rounds of a loop gave, as the operator that would make it."""
-        makers = [self._maker_of(part) for part in parts]
-        rows = tuple(part[None] for part in parts)
-        for row, maker in zip(rows, makers):
-            self._hold(row, maker)
-        self.note(bound, rows, (stack,))
-        self._parts[id(stack)] = makers
-        weakref.finalize(stack, self._parts.pop, id(stack), None).atexit = False
-
-    def note_slice(self, part: Any, whole: Any, step: int) -> None:
+    def note_slice(self, part: Any, whole: Any) -> None:
         """Say that an array is the slice of another that a round of a loop reads."""
-        makers = self._parts.get(id(whole))
-        self._hold(part, self._maker_of(whole) if makers is None else makers[step])
+        self._hold(part, self._view(part, whole))
 
     def certificate(self, fetched: Iterable[Any]) -> str:
-        """A hash of the kernels that reach fetched arrays or storages, in order of creation.
+        """A hash of the kernels that reach fetched arrays or storages, and of what these show.
 
-        Views, constants and seeds are structural: they lead to their makers and are left out. A
-        kernel is hashed with the kernels that made its operands; an operand that none made counts
-        by its number if it is one, else by the order in which such arrays are first read.
+        A kernel is hashed with the kernels that made its operands, and with the parts of their
+        results that it reads; so the order in which kernels are launched does not count, but how
+        many there are does. Views, constants and seeds are structural: they have part in the names
+        of what they show. An operand that none made counts by its number if it is one, else by the
+        order in which such arrays are first met on the way from the results to what they read.
         """
-        needed: set[int] = set()
-        pending = self._written + [self._maker[id(a)] for a in fetched if id(a) in self._maker]
-        while pending:
-            index = pending.pop()
-            if index not in needed:
-                needed.add(index)
-                pending.extend(r for r in self._calls[index].reads if isinstance(r, int))
-        made: dict[int, str] = {}
+        roots = [(self._part(a), _layout(a)) for a in fetched] + self._written
+        needed = self._reached(roots)
+        alike = self._names(needed, {})
         arrays: dict[int, str] = {}
-        kernels = 0
-        total = hashlib.sha256()
-        for index in sorted(needed):
+        self._reached(roots, alike, arrays)
+        names = self._names(needed, arrays)
+        kernels = sorted(names[i] for i in needed if not self._calls[i].structural)
+        results = [_name(part, names, arrays) + layout for part, layout in roots]
+        return hashlib.sha256(repr((kernels, results)).encode()).hexdigest()
+
+    def _reached(
+        self,
+        roots: list[tuple[Part, str]],
+        alike: dict[int, str] | None = None,
+        arrays: dict[int, str] | None = None,
+    ) -> list[int]:
+        """Calls that reach roots, in ascending order; arrays that none made get names on the way.
+
+        `alike` holds the calls' names without those: operands that commute are met in its order.
+        """
+        found: set[int] = set()
+        pending = [part for part, _ in reversed(roots)]
+        while pending:
+            source = pending.pop().source
+            if isinstance(source, int) and source not in found:
+                found.add(source)
+                call = self._calls[source]
+                reads = list(call.reads)
+                if call.commutes and alike is not None:
+                    reads.sort(key=lambda read: _name(read[0], alike, {}) + read[1])
+                pending.extend(part for part, _ in reversed(reads))
+            elif arrays is not None and not isinstance(source, int | bytes):
+                arrays.setdefault(id(source), f"array {len(arrays)}")
+        return sorted(found)
+
+    def _names(self, needed: list[int], arrays: dict[int, str]) -> dict[int, str]:
+        """Per call a hash of what it computes of what; makers come before readers."""
+        names: dict[int, str] = {}
+        for index in needed:
             call = self._calls[index]
-            reads = [_name(r, made, arrays) for r in call.reads]
-            if not call.structural:
-                made[index] = f"kernel {kernels}"
-                kernels += 1
-                total.update(call.digest + repr(reads).encode())
-            else:
-                made[index] = reads[0] if reads else f"constant {call.digest.hex()}"
-        return total.hexdigest()
+            reads = [_name(part, names, arrays) + layout for part, layout in call.reads]
+            if call.commutes:
+                reads.sort()
+            names[index] = hashlib.sha256(call.digest + repr(reads).encode()).hexdigest()
+        return names
 
-    def _maker_of(self, array: Any) -> int:
-        """The call that made an array; a structural one for an array that came from outside."""
-        if id(array) not in self._maker:
-            self._calls.append(Launch(b"", (self._source(array),), True))
-            self._hold(array, len(self._calls) - 1)
-        return self._maker[id(array)]
+    def _made(
+        self, bound: Bound, reads: tuple[Any, ...], results: tuple[Any, ...], wholes: list[Any]
+    ) -> list[Part]:
+        """What each result of a call shows; the call is kept where one is new."""
+        if all(whole is not None for whole in wholes):
+            return [self._view(r, whole) for r, whole in zip(results, wholes)]
+        if bound.op.name == "accumulate":
+            # A sum that begins with zeros is what meets them.
+            kept = tuple(a for a in reads if not self._is_zero(a)) or reads[:1]
+            if len(kept) == 1 < len(reads):
+                return [self._copy(kept[0], results[0])]
+            reads = kept
+        index = len(self._calls)
+        self._calls.append(
+            Launch(
+                _digest(bound, results),
+                tuple((self._part(a), _layout(a)) for a in reads),
+                bound.op.structural,
+                bound.op.name == "accumulate" and len(reads) == 2,
+            )
+        )
+        if bound.op.name == "full" and bound.attrs["value"] == 0:
+            self._zeros.add(index)
+        if bound.op.name == "stack" and bound.attrs["axis"] == 0 and results[0].size:
+            row = results[0][0, ...]
+            self._rows[index] = [self._copy(a, row) for a in reads], row
+        return [
+            Part(index, position) if whole is None else self._view(result, whole)
+            for position, (result, whole) in enumerate(zip(results, wholes))
+        ]
 
-    def _is_zero(self, source: Any) -> bool:
+    def _part(self, array: Any) -> Part:
+        found = self._parts.get(id(array))
+        return Part(array if array.ndim else array.tobytes()) if found is None else found
+
+    def _view(self, view: Any, whole: Any) -> Part:
+        """What a view shows: of a stack's row what was stacked, as a loop in Python would read."""
+        part = self._part(whole)
+        if view.size:
+            part = replace(part, offset=part.offset + _address(view) - _address(whole))
+        low, high = _extent(view)
+        while isinstance(part.source, int) and part.source in self._rows and not part.shown:
+            stacked, row = self._rows[part.source]
+            step, start = divmod(part.offset, row.nbytes)
+            if start + low < 0 or start + high > row.nbytes or view.ndim > row.ndim:
+                break
+            part = replace(stacked[step], offset=stacked[step].offset + start)
+        return part
+
+    def _copy(self, array: Any, copy: Any) -> Part:
+        """What a copy shows: the same, unless its elements lie in another order."""
+        part = self._part(array)
+        before, after = _steps(array), _steps(copy)
+        if before == after:
+            return part
+        return replace(part, shown=(*part.shown, part.offset, before, after), offset=0)
+
+    def _is_zero(self, array: Any) -> bool:
+        source = self._part(array).source
         return isinstance(source, int) and source in self._zeros
 
-    def _source(self, array: Any) -> Any:
-        if id(array) in self._maker:
-            return self._maker[id(array)]
-        return array.tobytes() if not array.ndim else array
-
-    def _hold(self, array: Any, maker: int) -> None:
-        self._maker[id(array)] = maker
-        weakref.finalize(array, self._maker.pop, id(array), None).atexit = False
+    def _hold(self, array: Any, part: Part) -> None:
+        self._parts[id(array)] = part
+        weakref.finalize(array, self._parts.pop, id(array), None).atexit = False
 
     def _allocate(self, array: Any) -> None:
         self.allocations += 1
@@ -261,23 +337,42 @@ def touched_bytes(array: Any) -> int:
     return math.prod(distinct) * array.itemsize
 
 
-def _is_zeros(bound: Bound) -> bool:
-    return bound.op.name == "full" and bound.attrs["value"] == 0
-
-
-def _name(read: Any, made: dict[int, str], arrays: dict[int, str]) -> str:
+def _name(part: Part, names: dict[int, str], arrays: dict[int, str]) -> str:
     """What an operand is called in a certificate."""
-    if isinstance(read, int):
-        return made[read]
-    if isinstance(read, bytes):
-        return f"number {read.hex()}"
-    return arrays.setdefault(id(read), f"array {len(arrays)}")
+    if isinstance(part.source, int):
+        source = names[part.source]
+    elif isinstance(part.source, bytes):
+        source = f"number {part.source.hex()}"
+    else:
+        source = arrays.get(id(part.source), "array")
+    return f"{source} {part.position} {part.shown} {part.offset} "
 
 
-def _digest(bound: Bound, arrays: tuple[Any, ...]) -> bytes:
-    what = repr((bound.op.name, sorted(bound.attrs.items())))
-    layouts = [(a.shape, a.dtype.str, a.strides, str(device_of(a))) for a in arrays]
-    return hashlib.sha256((what + repr(layouts)).encode()).digest()
+def _digest(bound: Bound, results: tuple[Any, ...]) -> bytes:
+    what = repr((bound.op.name, sorted(bound.attrs.items()), list(map(_layout, results))))
+    return hashlib.sha256(what.encode()).digest()
+
+
+def _layout(array: Any) -> str:
+    return repr((array.shape, array.dtype.str, array.strides, str(device_of(array))))
+
+
+def _steps(array: Any) -> tuple[tuple[int, int], ...]:
+    """Sizes and strides of the axes that have more than one element."""
+    return tuple((n, stride) for n, stride in zip(array.shape, array.strides) if n != 1)
+
+
+def _extent(array: Any) -> tuple[int, int]:
+    """Bytes from its first element to the lowest and behind the highest one."""
+    ends = [(n - 1) * stride for n, stride in zip(array.shape, array.strides)]
+    return sum(e for e in ends if e < 0), sum(e for e in ends if e > 0) + array.itemsize
+
+
+def _address(array: Any) -> int:
+    """Where the first element lies."""
+    if isinstance(array, np.ndarray):
+        return int(array.__array_interface__["data"][0])
+    return int(array.__cuda_array_interface__["data"][0])
 
 
 def owner(array: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from keyword import iskeyword
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,13 +38,15 @@ def custom_op(
     signature : str
         Names of operands and results, as ``"x, y -> z"``.
     forward : callable
-        ``forward(*arrays, **attrs)``: the result, or a tuple of them, in memory of their own.
+        ``forward(*arrays, **attrs)``: the result, or a tuple of them, in memory of their own. The
+        arrays are read-only.
     infer : callable, optional
         ``infer(*avals, **attrs)``: the `Aval` of the result, or a tuple of them. By default that
         of the first operand.
     backward : callable, optional
         ``backward(ctx, *cotangents)``, in array code: a tuple with the cotangent of each operand,
-        or None for one. `ctx` has the arrays of operands and results by name, and the attributes.
+        or None for one. `ctx` has the arrays of operands and results by name, and the attributes;
+        all arrays are read-only.
         Asking for gradients of gradients is an error then.
     vjp : tuple of callables, optional
         In place of `backward`, per operand ``rule(ctx, *cotangents)`` in operators, which gives
@@ -61,8 +64,10 @@ def custom_op(
     Raises
     ------
     ArgumentError
-        When the name is no identifier or taken, the signature is malformed, or both `backward`
-        and `vjp` are given.
+        When the name is no identifier or taken, the signature is malformed, both `backward` and
+        `vjp` are given, `vjp` or `saves` does not fit the operands, or an attribute is no
+        identifier or not hashable. From a call: when an attribute is not hashable, or the code
+        writes to an operand.
     ShapeError, DTypeError
         From a call: when the code gives something else than was inferred.
 
@@ -75,9 +80,13 @@ def custom_op(
     >>> dt.grad(dt.sum(cube(x)), x)
     (tensor([ 3., 12.]),)
     """
-    operands, results = _names(name, signature)
+    attrs = attrs or {}
+    _check_free(name, *[f"{name}_backward"] * (backward is not None))
+    operands, results = _names(signature, attrs)
+    _check_hashable("custom_op: ", attrs)
     if backward is not None and vjp is not None:
         raise ArgumentError(f"custom_op: {name} needs backward or vjp, got both")
+    _check_rules(name, operands, results, vjp, saves)
     everything = " ".join((*operands, *results))
     infer = infer or (lambda *avals, **attrs: avals[0])
     if backward is not None:
@@ -89,21 +98,79 @@ def custom_op(
         infer=infer,
         kernel=partial(_run, name, forward, infer),
         vjp=vjp,
-        saves=() if vjp is None else saves or (everything,) * len(operands),
+        saves=saves or (() if vjp is None else (everything,) * len(operands)),
         attrs=attrs,
+        normalise=_normalise,
         may_raise=True,
         doc=forward.__doc__ or f"The user's operator {name}.",
     )
 
 
-def _names(name: str, signature: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if not isinstance(name, str) or not name.isidentifier() or name in REGISTRY:
-        raise ArgumentError(f"custom_op: name must be an identifier that is free, got {name!r}")
+def _names(signature: str, attrs: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of operands and results; with the attributes', they are parameters of a function."""
     left, arrow, right = signature.partition("->")
     sides = [tuple(n.strip() for n in side.split(",")) for side in (left, right)]
-    if not arrow or not all(n.isidentifier() for side in sides for n in side):
+    names = [*sides[0], *sides[1]]
+    if not arrow or not all(map(_is_name, names)):
         raise ArgumentError(f"custom_op: signature must read 'x, y -> z', got {signature!r}")
+    if len({*names}) != len(names):
+        raise ArgumentError(f"custom_op: names in signature must differ, got {signature!r}")
+    wrong = [n for n in attrs if not _is_name(n) or n in names]
+    if wrong:
+        raise ArgumentError(
+            f"custom_op: attrs must have identifiers that {signature!r} has not, got {wrong}"
+        )
     return sides[0], sides[1]
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, str) and name.isidentifier() and not iskeyword(name)
+
+
+def _check_free(*names: str) -> None:
+    for name in names:
+        if not _is_name(name) or name in REGISTRY:
+            raise ArgumentError(f"custom_op: name must be an identifier that is free, got {name!r}")
+
+
+def _check_rules(
+    name: str,
+    operands: tuple[str, ...],
+    results: tuple[str, ...],
+    vjp: tuple[Callable[..., Any], ...] | None,
+    saves: tuple[str, ...] | None,
+) -> None:
+    """Raises unless there is a rule per operand, and what each reads is there."""
+    count = len(operands)
+    if vjp is not None and (len(vjp) != count or not all(map(callable, vjp))):
+        raise ArgumentError(f"custom_op: {name} needs a rule per operand in vjp, got {vjp}")
+    if saves is None:
+        return
+    if vjp is None or isinstance(saves, str) or len(saves) != count:
+        raise ArgumentError(
+            f"custom_op: {name} needs names per operand in saves, and vjp, got saves={saves!r}"
+        )
+    unknown = {*" ".join(saves).split()} - {*operands, *results}
+    if unknown:
+        raise ArgumentError(
+            f"custom_op: {name} needs saves of operands and results, got {sorted(unknown)}"
+        )
+
+
+def _check_hashable(prefix: str, attrs: dict[str, Any]) -> None:
+    for name, value in attrs.items():
+        try:
+            hash(value)
+        except TypeError:
+            raise ArgumentError(
+                f"{prefix}attributes must be hashable, got {name}={value!r}"
+            ) from None
+
+
+def _normalise(*avals: Aval, **attrs: Any) -> dict[str, Any]:
+    """The attributes of a call as they are; whoever binds them puts the name before an error."""
+    _check_hashable("", attrs)
+    return attrs
 
 
 def _run(
@@ -111,12 +178,18 @@ def _run(
     forward: Callable[..., Any],
     infer: Callable[..., Any],
     xp: Any,
+    /,
     *arrays: Any,
     out: Any = None,
     **attrs: Any,
 ) -> Any:
     """The user's code as a kernel; what it gives must be what was inferred."""
-    given = forward(*arrays, **attrs)
+    try:
+        given = forward(*map(_read_only, arrays), **attrs)
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise ArgumentError(f"{name}: the code must not write to operands, got: {error}") from error
     results = given if isinstance(given, tuple) else (given,)
     expected = infer(*map(aval_of, arrays), **attrs)
     avals = expected if isinstance(expected, tuple) else (expected,)
@@ -126,7 +199,16 @@ def _run(
     if out is not None:
         xp.copyto(out, checked[0])
         return out
-    return checked if isinstance(given, tuple) else checked[0]
+    return checked if len(checked) > 1 else checked[0]
+
+
+def _read_only(array: Any) -> Any:
+    """The array, through a view that cannot be written to where its library has such views."""
+    if not isinstance(array, np.ndarray):
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _check(name: str, xp: Any, result: Any, aval: Aval, operands: Any) -> Any:

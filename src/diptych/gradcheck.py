@@ -81,9 +81,12 @@ def gradcheck(
                 for i, p in enumerate(points[:count])
             ]
             outputs = _results(function, watched)
+            pairs = [(y, c) for y, c in zip(outputs, points[count:]) if y.requires_grad]
+            if not pairs:
+                return ()
             return grad(
-                outputs, [watched[i] for i in moved], list(points[count:]), create_graph=True,
-                allow_unused=True,
+                [y for y, _ in pairs], [watched[i] for i in moved], [c for _, c in pairs],
+                create_graph=True, allow_unused=True,
             )  # fmt: skip
 
         both = [*moved, *range(count, count + len(cotangents))]

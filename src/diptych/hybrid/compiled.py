@@ -15,6 +15,7 @@ import numpy as np
 from ..compiler import EXECUTORS, PASSES
 from ..eager import Tensor, asarray
 from ..graphs.avals import Aval, aval_of
+from ..graphs.batching import innermost
 from ..graphs.errors import DTypeError, unknown
 from ..graphs.guards import watching
 from ..graphs.ir import Graph, Value
@@ -61,7 +62,8 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         leaves, structure = flatten((args, kwargs))
         building = dispatch.current() is not dispatch.default()
-        if building or is_disabled() or any(isinstance(x, Value) for x in leaves):
+        mapped = innermost() is not None
+        if building or mapped or is_disabled() or any(isinstance(x, Value) for x in leaves):
             return self.function(*args, **kwargs)
         key = (structure, is_grad_enabled(), *map(_key, leaves))
         tensors = [asarray(x) for x in leaves if _is_array(x)]
