@@ -6,7 +6,6 @@ import diptych as dt
 from diptych.bench import WORKLOADS, modes
 from diptych.graphs.kernels import Recorder, recording
 
-
 # A step of the others takes so long that a suite of all would take hours.
 SMALL = ["digits-mlp", "digits-cnn", "text-lstm", "tiny-mlp", "mlp", "mlp-infer-1", "op-grad-1"]
 

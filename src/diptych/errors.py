@@ -20,7 +20,7 @@ from .graphs.errors import (
 )  # fmt: skip
 
 __all__ = [
-    "AnomalyError", "ArgumentError", "DTypeError", "DeviceError", "DiptychError", "FeedError", "FetchError",
-    "FileError", "GradientError", "GraphError", "LinAlgError", "RangeError", "ShapeError",
-    "StaticValueError", "TapeError", "UnknownNameError",
+    "AnomalyError", "ArgumentError", "DTypeError", "DeviceError", "DiptychError", "FeedError",
+    "FetchError", "FileError", "GradientError", "GraphError", "LinAlgError", "RangeError",
+    "ShapeError", "StaticValueError", "TapeError", "UnknownNameError",
 ]  # fmt: skip
