@@ -39,7 +39,7 @@ def training_graph():
         with dt.no_grad():
             after = model(x)  # reads what was assigned
         counted = g.assign(count, count + x.shape[0])
-        (gradient,) = dt.grad(loss, x)
+        (gradient,) = dt.grad(loss, x, create_graph=True)
         (second,) = dt.grad((gradient * gradient).sum(), x)
         spare = dt.exp(x) + g.variable(np.ones(1000, np.float32), "spare")[0]
     fetches = {"loss": loss, "step": (step, counted), "more": [after, second, gradient, count]}
