@@ -10,6 +10,7 @@ from typing import Any
 
 from ..graphs import ops
 from ..graphs.kernels import shares
+from ..graphs.modes import mode, note_reads
 from ..graphs.ops.core import Op
 from ..graphs.ops.plain import as_plain, materialise, spec_of
 from .style import EAGER
@@ -41,6 +42,8 @@ class Writing:
             return target  # a part of it, which is written by now
         given = [_plain(x, op.name) for x in operands]
         bound = op.bind(tuple(map(spec_of, given)), attrs)
+        if mode.readers:
+            note_reads(op.name, list(operands))
         arrays = [
             x if x is target.tensor.array else materialise(x, aval, op.name)
             for x, aval in zip(given, bound.ins)

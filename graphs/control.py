@@ -222,7 +222,8 @@ def scan(
     carry
         The last one.
     ys
-        What `f` gave beside the carry, stacked on a new first axis.
+        What `f` gave beside the carry, stacked on a new first axis. Eager code, which learns what
+        `f` gives by running it, has None where there is no step.
 
     Raises
     ------

@@ -128,3 +128,22 @@ def test_a_checkpoint_within_another_draws_the_same_random_numbers() -> None:
 
 def test_a_checkpoint_has_gradients_of_gradients() -> None:
     assert dt.gradcheck(lambda x: dt.checkpoint(plus(0.3), x), np.array([0.2, 0.7]), order=2)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["written", "compiled"])
+def test_reads_by_writing_and_by_compiled_functions_are_noticed(compiled: bool) -> None:
+    c = dt.tensor([1.0])
+    added = dt.compile(lambda x, c: x + c)
+
+    def f(x: Any) -> Any:
+        if compiled:
+            return dt.sin(dt.sin(added(x, c)))
+        held = dt.zeros((1,))
+        held[:] = c
+        return dt.sin(dt.sin(x + held))
+
+    x = dt.tensor([1.0], requires_grad=True)
+    y = dt.sum(dt.checkpoint(f, x))
+    c += 1.0
+    with pytest.raises(dt.errors.TapeError, match="must not change before its gradient"):
+        dt.grad(y, x)
