@@ -99,6 +99,12 @@ class Eager:
     def together(self, updates: Any) -> None:
         return None
 
+    def rows(self, x: Any) -> list[Any]:
+        """Views along the first axis, with one gradient for all of them."""
+        from .rows import rows
+
+        return rows(self.read(x) if isinstance(x, Storage) else x)
+
     def checkpoint(self, function: Any, args: tuple[Any, ...]) -> Any:
         from .checkpoint import checkpoint
 

@@ -249,9 +249,7 @@ class Tensor(Operand):
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
-        from .rows import rows
-
-        return iter(rows(self))
+        return (self[i] for i in range(len(self)))
 
     def __contains__(self, item: Any) -> bool:
         return bool((self == item).array.any())

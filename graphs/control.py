@@ -351,6 +351,11 @@ def _loop(cond_fn: Any, body_fn: Any, carry: Any, most: int | None) -> Any:
     return carry
 
 
+def _rows(x: Any) -> list[Any]:
+    style: Any = dispatch.style_of(x)
+    return style.rows(x) if style.rank else [x[i, ...] for i in range(len(x))]
+
+
 def _round(carry: Any) -> Any:
     """The carry as one round reads it, through views of its own.
 
@@ -371,7 +376,7 @@ def _steps(
     made: list[Any] = [None] * length
     y_structure: Any = None
     order = range(length)
-    rows = [list(s) if hasattr(s, "style") else [s[i, ...] for i in order] for s in slices]
+    rows = [_rows(s) for s in slices]
     for step in reversed(order) if reverse else order:
         x = None if not slices else unflatten(structure, [row[step] for row in rows])
         carry, y = _pair(f(_round(carry), x))

@@ -15,7 +15,6 @@ from ..dtypes import INT64, is_integer
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..kernels import manipulation as kernels
 from . import promotion
-from .axes import moveaxis
 from .batching import apply, spread
 from .core import REQUIRED, Operator, defop
 from .creation import full
@@ -168,8 +167,6 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     """
     x = shaped(x, "unstack")
     axis, size = named("unstack", _known, x.shape, axis)
-    if hasattr(x, "style"):
-        return tuple(moveaxis(x, axis, 0))  # rows that a tensor gives together share a gradient
     return tuple(getitem(x, (*[WHOLE] * axis, i)) for i in range(size))
 
 
