@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -69,7 +70,7 @@ def _copies(node: Node) -> bool:
 def _untouched(aval: Aval) -> np.ndarray:
     """An array of a shape over memory that it does not have: for its layout alone."""
     shape = tuple(int(size) for size in aval.shape)
-    strides = np.empty((0, *shape[1:]), np.int8).strides if shape else ()
+    strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
     return np.lib.stride_tricks.as_strided(np.empty(1, np.int8), shape, strides)
 
 

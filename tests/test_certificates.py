@@ -190,3 +190,19 @@ def test_a_long_chain_has_a_certificate() -> None:
         return x
 
     assert eagerly(chain, H) == eagerly(chain, H * 2)
+
+
+def test_a_reshape_that_copies_is_kept_for_a_compiled_backward_pass() -> None:
+    """Were it computed again, the compiled function would launch one kernel more."""
+
+    def f(x: Any) -> Any:
+        y = dt.sin(x)
+        return dt.sum(dt.sin(dt.reshape(dt.permute_dims(y, (0, 2, 1)), (2, 12))))
+
+    found = []
+    for run in (f, dt.compile(f, executor="reference", passes=())):
+        x = dt.tensor(np.arange(24.0).reshape(2, 3, 4), requires_grad=True)
+        with recording(Recorder()) as recorder:
+            (slope,) = dt.grad(run(x), x)
+            found.append(recorder.certificate([slope.array]))
+    assert found[0] == found[1]
