@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..compiler import EXECUTORS
-from ..graphs.devices import Device
+from ..graphs.devices import CPU, Device
 from ..graphs.errors import ArgumentError, DTypeError, unknown
 from . import machine, workloads
+from . import peers as _peers
 from . import modes as _modes
 from .comparison import WARMUP_STEPS, Comparison
 from .progress import Progress, on_terminal
@@ -53,13 +54,16 @@ class Report:
         return render_html(self.results)
 
     def __str__(self) -> str:
-        return "\n\n".join(map(render_text, self.results))
+        absent = {name: why for result in self.results for name, why in result["skipped"].items()}
+        said = "\n".join(f"{name}: skipped, {why}" for name, why in absent.items())
+        return "\n\n".join(filter(None, [*map(render_text, self.results), said]))
 
 
 def compare(
     what: str | Callable[[], Task] | Sequence[str] = "digits-mlp",
     *,
     modes: Sequence[str] = tuple(_modes.MODES),
+    peers: Sequence[str] = (),
     executor: str = "planned",
     steps: int | None = None,
     threads: int = 1,
@@ -75,6 +79,9 @@ def compare(
         same numbers at each call. It is called in processes forked from this one.
     modes : sequence of str
         Of "eager", "static" and "hybrid".
+    peers : sequence of str
+        Other frameworks that run the same workloads in turn with the modes, from the same numbers;
+        see `diptych peers`. One that is not installed is left out and named in the report.
     executor : str
         Of the static and hybrid mode in the timing stage.
     steps : int, optional
@@ -92,9 +99,10 @@ def compare(
     Raises
     ------
     UnknownNameError
-        When a workload, mode or executor is not known.
+        When a workload, mode, peer or executor is not known.
     ArgumentError
-        When there are too few steps, no mode, or not a core for each thread.
+        When there are too few steps, no mode, or not a core for each thread; or peers are to run a
+        model of one's own, or on another device than the CPU.
     DTypeError
         When `what` is none of the above.
     DeviceError
@@ -116,6 +124,8 @@ def compare(
     modes = [modes] if isinstance(modes, str) else list(dict.fromkeys(modes))
     for mode in modes:
         _modes.find(mode)
+    peers = [peers] if isinstance(peers, str) else list(dict.fromkeys(peers))
+    absent = {name: why for name in peers if (why := _peers.missing(name)) is not None}
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
     if not modes:
@@ -127,8 +137,18 @@ def compare(
     if steps is not None and steps < LEAST_STEPS:
         raise ArgumentError(f"compare: steps must be at least {LEAST_STEPS}, got {steps}")
     Device.of(device).xp  # noqa: B018 - raises before anything runs
+    if peers and Device.of(device) != CPU:
+        raise ArgumentError(f"compare: peers run on the CPU alone, got device {device}")
+    if peers and callable(what):
+        raise ArgumentError(
+            "compare: peers know the workloads by name and not a model of one's own, "
+            f"got peers {', '.join(peers)}"
+        )
     sources = _sources(what, name)
-    options = {"modes": modes, "executor": executor, "threads": threads, "device": device}
+    options = {
+        "modes": modes, "peers": [name for name in peers if name not in absent],
+        "absent": absent, "executor": executor, "threads": threads, "device": device,
+    }  # fmt: skip
     with on_terminal() as progress:
         return _run(sources, steps, options, progress)
 

@@ -1,21 +1,23 @@
-"""The comparison of one task across modes: a certificate, then interleaved timing.
+"""The comparison of one task across modes and peers: a certificate, then interleaved timing.
 
 Stage one trains with executor `reference` and no passes and says whether the modes are identical.
-Stage two trains with each mode's fastest executor. Whatever has been measured when it stops, also
-by Ctrl-C or by a worker that fails, is in the result.
+Stage two trains with each mode's fastest executor, and in each peer. Whatever has been measured
+when it stops, also by Ctrl-C or by a worker that fails, is in the result.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import machine
+from . import machine, peers
 from .crew import Handle, WorkerError
+from .peers.standing import agreement, best_peer, ratios
 from .progress import Progress, silent
 from .quantities import start_cost
 from .statistics import break_even, difference, median, median_interval
@@ -24,15 +26,19 @@ from .task import Task
 SCHEMA = 1
 CERTIFIED_STEPS = 50
 COLD_STARTS = 5
+# A start that takes longer than this is not repeated: seconds do not hang on one interruption.
+LONG_START_S = 5.0
 WARMUP_STEPS = 10
 MOST_BLOCKS = 30
 # The first step of a block finds cold caches; the median of a few does not see it.
 LEAST_STEPS_A_BLOCK = 5
+# Some pools spin for milliseconds when their work is done; the next in turn waits for that.
+REST_S = 0.01
 STARTS = ("build_s", "compile_s", "first_step_s")
 
 
 class Comparison:
-    """Measures one task in several modes.
+    """Measures one task in several modes and peers.
 
     Parameters
     ----------
@@ -46,6 +52,10 @@ class Comparison:
         Of training in the timing stage; at least 12.
     threads : int
     device : str
+    peers : sequence of str
+        Of a workload with a name alone.
+    absent : mapping, optional
+        Peers that were asked for and are not here, with the reason.
     progress : Progress, optional
     """
 
@@ -60,23 +70,28 @@ class Comparison:
         steps: int,
         threads: int,
         device: str,
+        peers: Sequence[str] = (),
+        absent: Mapping[str, str] | None = None,
         progress: Progress = silent,
     ) -> None:
         self.name, self.title, self.modes, self.steps = name, title, list(modes), steps
+        self.peers, self._absent = list(peers), dict(absent or {})
+        self._all = self.modes + self.peers
         self._source, self._progress = source, progress
         self._options = {"executor": executor, "threads": threads, "device": device}
         self._skipped: dict[str, str] = {}
         self._certificates: dict[str, dict[str, Any]] = {}
-        self._starts: dict[str, list[dict[str, Any]]] = {mode: [] for mode in self.modes}
-        self._blocks: dict[str, list[list[float]]] = {mode: [] for mode in self.modes}
+        self._starts: dict[str, list[dict[str, Any]]] = {mode: [] for mode in self._all}
+        self._blocks: dict[str, list[list[float]]] = {mode: [] for mode in self._all}
         self._ends: dict[str, dict[str, Any]] = {}
         self._weights: dict[str, list[np.ndarray]] = {}
+        self._samples: dict[str, dict[str, np.ndarray]] = {}
         self._complete = False
 
     def run(self) -> dict[str, Any]:
         """Measure everything; the result."""
         self._each("certificate", self._certify, self.modes)
-        self._each("cold start", self._cold_start, self.modes * COLD_STARTS)
+        self._each("cold start", self._cold_start, self._all * COLD_STARTS)
         self._time()
         self._complete = True
         return self.result()
@@ -96,7 +111,12 @@ class Comparison:
             self._skipped[mode] = str(error)
 
     def _handle(self, mode: str) -> Handle:
-        return Handle(self._source, {"mode": mode, **self._options})
+        options = {"mode": mode, **self._options}
+        if mode in self.modes:
+            return Handle(self._source, options)
+        entry = peers.find(mode)
+        environment = entry.environment(options["threads"])
+        return Handle(self._source, options | {"peer": entry.module}, environment)
 
     def _certify(self, mode: str) -> None:
         handle = self._handle(mode)
@@ -106,6 +126,8 @@ class Comparison:
             handle.close()
 
     def _cold_start(self, mode: str) -> None:
+        if any(start_cost(start) > LONG_START_S for start in self._starts[mode]):
+            return
         handle = self._handle(mode)
         try:
             self._starts[mode].append(handle.ask("start"))
@@ -115,7 +137,7 @@ class Comparison:
     def _time(self) -> None:
         crew: dict[str, Handle] = {}
         try:
-            for mode in self.modes:
+            for mode in self._all:
                 if mode not in self._skipped:
                     crew[mode] = self._handle(mode)
             for mode, handle in crew.items():
@@ -135,11 +157,12 @@ class Comparison:
 
     def _order(self, turn: int) -> list[str]:
         """Who goes in which order in a turn: it rotates, so no mode always follows another."""
-        alive = [mode for mode in self.modes if mode not in self._skipped]
+        alive = [mode for mode in self._all if mode not in self._skipped]
         shift = turn % len(alive) if alive else 0
         return alive[shift:] + alive[:shift]
 
     def _block(self, mode: str, handle: Handle, size: int) -> None:
+        time.sleep(REST_S)
         self._blocks[mode].append(handle.ask("steps", count=size))
 
     def _finish(self, mode: str, handle: Handle) -> None:
@@ -147,13 +170,16 @@ class Comparison:
             path = Path(folder) / "weights.npz"
             self._ends[mode] = handle.ask("finish", weights=str(path))
             with np.load(path, allow_pickle=False) as held:
-                self._weights[mode] = [held[name] for name in held.files]
+                arrays = {name: held[name] for name in held.files}
+            self._weights[mode] = [a for name, a in arrays.items() if name.startswith("weight")]
+            self._samples[mode] = {n: a for n, a in arrays.items() if n.startswith("step")}
 
     # -- the result --------------------------------------------------------------------------
 
     def result(self) -> dict[str, Any]:
         """What has been measured so far, as plain data for JSON."""
-        rows = [self._row(mode) for mode in self.modes]
+        rows = [self._row(mode) for mode in self._all]
+        best = self._compare_with_best(rows)
         return {
             "schema": SCHEMA,
             "versions": machine.versions(),
@@ -167,6 +193,8 @@ class Comparison:
             "interrupted": not self._complete,
             "certified_steps": max((c["steps"] for c in self._certificates.values()), default=0),
             "break_even_steps": self._break_even(rows),
+            "best_peer": best,
+            "skipped": self._absent,
             "rows": rows,
             "graph_svg": next((e["graph_svg"] for e in self._ends.values() if e["graph_svg"]), ""),
         }
@@ -185,6 +213,8 @@ class Comparison:
             return {"mode": mode, "skipped": self._skipped[mode]}
         certificate = self._certificates.get(mode)
         row: dict[str, Any] = {"mode": mode}
+        if mode in self.peers:
+            row["peer"] = True
         if certificate is not None:
             row["certificate"] = certificate["certificate"]
         if not self._blocks[mode]:
@@ -204,7 +234,23 @@ class Comparison:
             kept = {name: value for name, value in end.items() if name != "graph_svg"}
             row |= kept | {"loss_first": end["losses"][0], "loss_last": end["losses"][-1]}
             row["numeric_diff"] = self._difference(mode)
+            ours = next((m for m in self.modes if m in self._samples), None)
+            if mode in self.peers and ours is not None:
+                row |= agreement(self.name, self._samples[ours], self._samples[mode])
         return row
+
+    def _compare_with_best(self, rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+        """The best peer, and how many times as fast as it each mode is; the rows say it, too."""
+        best = best_peer(rows)
+        if best is None:
+            return None
+        over = {}
+        for row in rows:
+            if row["mode"] in self.modes and "step_s" in row:
+                ratio, times = ratios(self._medians(best), self._medians(row["mode"]))
+                row["ratio_to_best_peer"] = ratio.to_json()
+                over[row["mode"]] = times.to_json()
+        return {"mode": best, "over_ours": over}
 
     def _medians(self, mode: str) -> list[float]:
         return [median(block) for block in self._blocks[mode]]
@@ -231,7 +277,7 @@ class Comparison:
 
         Points are differences of the figures in the rows; intervals come from pairs of turns.
         """
-        by_mode = {row["mode"]: row for row in rows if "skipped" not in row}
+        by_mode = {r["mode"]: r for r in rows if "skipped" not in r and "peer" not in r}
         eager = by_mode.pop("eager", None)
         found: dict[str, Any] = {}
         for mode, row in by_mode.items():

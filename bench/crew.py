@@ -1,4 +1,4 @@
-"""The crew: one worker process a mode, of which one has the turn and the others sleep."""
+"""The crew: one worker process a mode or peer; one has the turn and the others sleep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -34,13 +34,20 @@ class Handle:
         which a forked process calls, for it exists in this process alone.
     options : dict
         Of `Worker`.
+    environment : mapping, optional
+        Variables of a fresh interpreter, beside those that limit threads.
     """
 
-    def __init__(self, source: str | Callable[[], Task], options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        source: str | Callable[[], Task],
+        options: dict[str, Any],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         here, there = Pipe()
         self._connection: Connection = here
         if isinstance(source, str):
-            self._stop = _spawn(there, {"workload": source, **options})
+            self._stop = _spawn(there, options["threads"], environment or {})
             here.send_bytes(json.dumps({"workload": source, **options}).encode())
         else:
             self._stop = _fork(here, there, source, options)
@@ -74,10 +81,9 @@ class Handle:
         self._stop()
 
 
-def _spawn(there: Connection, options: dict[str, Any]) -> Callable[[], None]:
-    environment = dict(os.environ)
-    for pool in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        environment[pool] = str(options["threads"])
+def _spawn(there: Connection, threads: int, more: Mapping[str, str]) -> Callable[[], None]:
+    pools = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {**os.environ, **dict.fromkeys(pools, str(threads)), **more}
     fd = there.fileno()
     process = subprocess.Popen(
         [sys.executable, "-c", "from diptych.bench.worker import main; main()", str(fd)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .peers.standing import TOLERANCE
 from .quantities import NONE, count, formatted, seconds, seconds_between, size
 
 
@@ -11,7 +12,7 @@ def render_text(result: dict[str, Any]) -> str:
     """The result of one workload as a table, with its findings below."""
     head = [
         "mode", "executor", "build", "compile", "first step", "step (median)", "of eager's",
-        "peak memory", "launches", "accuracy", "last loss",
+        "of best peer's", "peak memory", "launches", "accuracy", "last loss",
     ]  # fmt: skip
     lines = [head]
     notes = []
@@ -20,7 +21,10 @@ def render_text(result: dict[str, Any]) -> str:
             notes.append(f"{row['mode']}: skipped, {row['skipped']}")
         else:
             lines.append(_cells(row))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    if result.get("best_peer") is None:
+        gone = head.index("of best peer's")
+        lines = [line[:gone] + line[gone + 1 :] for line in lines]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = [
         "  ".join(
             cell.ljust(w) if i < 2 else cell.rjust(w)
@@ -46,6 +50,28 @@ def findings(result: dict[str, Any]) -> list[str]:
         said.append(f"NOT identical: the modes' {what} differ within {steps} steps")
     for mode, found in result["break_even_steps"].items():
         said.append(f"break-even of {mode} against eager: {_break_even(found)}")
+    return [*said, *_against_peers(result)]
+
+
+def _against_peers(result: dict[str, Any]) -> list[str]:
+    said = []
+    for row in result["rows"]:
+        if row.get("agrees") is False:
+            found = ", ".join(
+                f"{formatted(difference, '{:.1e}')} after step {step}"
+                for step, difference in row["relative_diff"].items()
+            )
+            said.append(
+                f"NOT THE SAME NUMBERS: {row['mode']} differs from the modes by {found}, "
+                f"relative; at most {TOLERANCE:g} is rounding, so it is no best peer"
+            )
+    best = result.get("best_peer")
+    if best is not None:
+        for mode, found in best["over_ours"].items():
+            said.append(
+                f"{mode} is {found['median']:.2f} times as fast as the best peer, {best['mode']} "
+                f"({found['low']:.2f} to {found['high']:.2f})"
+            )
     return said
 
 
@@ -59,15 +85,18 @@ def _break_even(found: dict[str, Any]) -> str:
     return text if found["verdict"] == "pays" else f"open, {text}"
 
 
+def _ratio(found: dict[str, float] | None) -> str:
+    return NONE if found is None else f"{found['median']:.2f}"
+
+
 def _cells(row: dict[str, Any]) -> list[str]:
     step = row["step_s"]
-    ratio = row.get("ratio_to_eager")
     return [
         row["mode"],
         row["executor"],
         *(seconds(row[name]) for name in ("build_s", "compile_s", "first_step_s")),
         f"{seconds(step['median'])} ({seconds_between(step['low'], step['high'])})",
-        NONE if ratio is None else f"{ratio['median']:.2f}",
+        *(_ratio(row.get(name)) for name in ("ratio_to_eager", "ratio_to_best_peer")),
         size(row.get("peak_bytes")),
         count(row.get("launches")),
         formatted(row.get("accuracy"), "{:.1%}"),

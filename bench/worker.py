@@ -1,4 +1,4 @@
-"""A worker: one mode of one task in a process of its own, asleep until it is told to go on.
+"""A worker: a mode or peer with one task in a process of its own, asleep until told to go on.
 
 Messages are JSON, one a line of bytes each way. The parent passes the turn from worker to worker.
 """
@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,15 @@ import threadpoolctl
 from ..graphs.devices import CPU, Device, put
 from ..graphs.errors import DTypeError
 from ..graphs.kernels import Recorder, recording
-from . import modes
-from .modes import Mode
+from . import modes, peers
 from .pinning import pin_busiest
 from .task import Task
 from .workloads import find
+
+
+# After these steps every row keeps what it computed, so that peers can be compared with modes.
+SAMPLED_STEPS = (1, 10, 50)
+_SAMPLE = 4096
 
 
 def serve(connection: Connection, build: Callable[[], Task], options: dict[str, Any]) -> None:
@@ -36,6 +40,7 @@ def serve(connection: Connection, build: Callable[[], Task], options: dict[str, 
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker: Worker | None = None
+    kind = PeerWorker if "peer" in options else Worker
     with threadpoolctl.threadpool_limits(options["threads"]):
         while True:
             try:
@@ -45,7 +50,7 @@ def serve(connection: Connection, build: Callable[[], Task], options: dict[str, 
             if request["do"] == "end":
                 return
             try:
-                worker = worker or Worker(build, **options)
+                worker = worker or kind(build, **options)
                 answer = getattr(worker, request["do"])(**request.get("with", {}))
                 reply, ended = json.dumps({"answer": answer}), False
             except Exception as error:
@@ -74,10 +79,11 @@ class Worker:
         self, build: Callable[[], Task], mode: str, executor: str, threads: int, device: str
     ) -> None:
         self._build, self._executor, self._threads = build, executor, threads
-        self._mode = modes.find(mode)
+        self._name = mode
         self._device = Device.of(device)
-        self._running: Mode | None = None
+        self._running: Any = None
         self._losses: list[float] = []
+        self._samples: dict[str, np.ndarray] = {}
 
     def certify(self, steps: int) -> dict[str, Any]:
         """Run with executor `reference` and all passes off; hash kernels and numbers.
@@ -86,12 +92,12 @@ class Worker:
         """
         task = self._task()
         steps = max(1, steps // task.batches_a_step)
-        mode = self._mode(task, "reference", passes=(), gradients=True)
-        mode.prepare(self._batch(task, 0))
+        mode = modes.find(self._name)(task, "reference", passes=(), gradients=True)
+        mode.prepare(self._batch(mode, 0))
         kernels, numbers = hashlib.sha256(), hashlib.sha256()
         for number in range(steps * task.batches_a_step):
             with recording(Recorder()) as recorder:
-                results = mode.step(self._batch(task, number))
+                results = mode.step(self._batch(mode, number))
                 kernels.update(recorder.certificate(results).encode())
             for array in results:
                 numbers.update(put(array, CPU).tobytes())
@@ -107,16 +113,13 @@ class Worker:
     def start(self) -> dict[str, Any]:
         """Build, compile and take the first step of a new task, each timed."""
         task = self._task()
-        batch = self._batch(task, 0)
-        mode = self._mode(task, self._executor)
-        mode.prepare(batch)
+        mode = self._prepared(task)
         prepared = mode.build_s + mode.compile_s
-        begin = time.perf_counter()
-        result = self._step(mode, 0)
-        elapsed = time.perf_counter() - begin
+        self._losses = []
+        elapsed = self._step(mode)
         # What a mode builds or compiles only when it is first called is told apart here.
         within = mode.build_s + mode.compile_s - prepared
-        self._running, self._losses = mode, [_first_number(result)]
+        self._running = mode
         return {
             "build_s": mode.build_s,
             "compile_s": mode.compile_s,
@@ -131,16 +134,7 @@ class Worker:
     def steps(self, count: int) -> list[float]:
         """Take steps; the seconds of each, until its result is in memory."""
         mode = self._current()
-        seconds = []
-        for _ in range(count):
-            batches = self._batches(mode.task, len(self._losses))
-            begin = time.perf_counter()
-            for batch in batches:
-                result = mode.step(batch)[0]
-            _synchronise(result)
-            seconds.append(time.perf_counter() - begin)
-            self._losses.append(_first_number(result))
-        return seconds
+        return [self._step(mode) for _ in range(count)]
 
     def finish(self, weights: str) -> dict[str, Any]:
         """What the training came to, and the exact counts of one more step.
@@ -148,17 +142,19 @@ class Worker:
         Parameters
         ----------
         weights : str
-            Where to write the final weights, as an ``.npz`` file.
+            Where to write the final weights, as an ``.npz`` file, beside samples of what was
+            computed.
         """
         mode = self._current()
         task = mode.task
-        parameters = [storage.numpy().copy() for storage in task.storages]
-        np.savez(weights, *parameters)
+        parameters = {f"weight{i}": s.numpy().copy() for i, s in enumerate(task.storages)}
+        np.savez(weights, **parameters, **self._samples)
         accuracy = None if task.evaluate is None else float(task.evaluate())
+        losses = list(self._losses)
         with recording(Recorder()) as recorder:
-            self._step(mode, len(self._losses))
+            self._step(mode)
         return {
-            "losses": self._losses,
+            "losses": losses,
             "accuracy": accuracy,
             "peak_bytes": recorder.peak_bytes,
             "operators": recorder.operators,
@@ -170,7 +166,7 @@ class Worker:
             "graph_svg": mode.graph_svg(),
         }
 
-    def _current(self) -> Mode:
+    def _current(self) -> Any:
         if self._running is None:
             raise RuntimeError("steps: a worker must start before it goes on, got no start")
         return self._running
@@ -186,18 +182,77 @@ class Worker:
                 task.optimizer.to(self._device)
         return task
 
-    def _step(self, mode: Mode, step: int) -> Any:
-        """One step; what its last batch computes."""
-        for batch in self._batches(mode.task, step):
-            result = mode.step(batch)[0]
-        return result
+    def _prepared(self, task: Task) -> Any:
+        """What takes the steps, ready for the first."""
+        mode = modes.find(self._name)(task, self._executor)
+        mode.prepare(self._batch(mode, 0))
+        return mode
 
-    def _batches(self, task: Task, step: int) -> list[tuple[Any, ...]]:
-        first = step * task.batches_a_step
-        return [self._batch(task, first + i) for i in range(task.batches_a_step)]
+    def _step(self, mode: Any) -> float:
+        """One step, and its result kept; the seconds until that is in memory."""
+        each = mode.task.batches_a_step
+        first = len(self._losses) * each
+        batches = [self._batch(mode, first + i) for i in range(each)]
+        begin = time.perf_counter()
+        for batch in batches:
+            results = mode.step(batch)
+        self._wait(mode, results)
+        elapsed = time.perf_counter() - begin
+        # The loss, or of an array its first element.
+        self._losses.append(float(self._read(mode, results[0]).reshape(-1)[0]))
+        taken = len(self._losses)
+        if taken in SAMPLED_STEPS:
+            for position, array in enumerate(results):
+                self._samples[f"step{taken}.{position}"] = _sample(self._read(mode, array))
+        return elapsed
 
-    def _batch(self, task: Task, number: int) -> tuple[Any, ...]:
-        return tuple(put(array, self._device) for array in task.batch(number))
+    def _wait(self, mode: Any, results: Sequence[Any]) -> None:
+        _synchronise(results[0])
+
+    def _read(self, mode: Any, array: Any) -> np.ndarray:
+        return put(array, CPU)
+
+    def _batch(self, mode: Any, number: int) -> tuple[Any, ...]:
+        return tuple(put(array, self._device) for array in mode.task.batch(number))
+
+
+class PeerWorker(Worker):
+    """A worker of another framework, which has neither a certificate nor counters.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the task anew, for its weights and batches.
+    workload : str
+    peer : str
+        The file of the peer, as a dotted name.
+    options
+        Of `Worker`.
+    """
+
+    def __init__(
+        self, build: Callable[[], Task], workload: str, peer: str, **options: Any
+    ) -> None:  # fmt: skip
+        super().__init__(build, **options)
+        self._workload, self._peer = workload, peers.load(peer)
+
+    def finish(self, weights: str) -> dict[str, Any]:
+        np.savez(weights, **self._samples)
+        return {"losses": self._losses, "graph_svg": ""}
+
+    def _prepared(self, task: Task) -> peers.Peer:
+        peer = self._peer(self._workload, task, self._threads)
+        peer.prepare()
+        return peer
+
+    def _batch(self, mode: peers.Peer, number: int) -> tuple[Any, ...]:
+        return mode.load(mode.task.batch(number))
+
+    def _wait(self, mode: peers.Peer, results: Sequence[Any]) -> None:
+        mode.wait(results)
+
+    def _read(self, mode: peers.Peer, array: Any) -> np.ndarray:
+        return mode.read(array)
 
 
 def _described(error: Exception) -> str:
@@ -211,12 +266,13 @@ def _described(error: Exception) -> str:
 
 
 def _is_ours(file: str) -> bool:
-    return Path(file).parent == Path(__file__).parent
+    return Path(file).is_relative_to(Path(__file__).parent)
 
 
-def _first_number(array: Any) -> float:
-    """The loss, or of an array its first element."""
-    return float(array.reshape(-1)[0])
+def _sample(array: np.ndarray) -> np.ndarray:
+    """Some thousand elements of an array, evenly apart; a copy."""
+    flat = array.reshape(-1)
+    return flat[:: 1 + flat.size // _SAMPLE].copy()
 
 
 def _synchronise(array: Any) -> None:
@@ -228,4 +284,5 @@ def main() -> None:
     """Serve the parent whose connection is the file descriptor given as argument."""
     connection = Connection(int(sys.argv[1]))
     options = json.loads(connection.recv_bytes())
-    serve(connection, find(options.pop("workload")).build, options)
+    workload = options["workload"] if "peer" in options else options.pop("workload")
+    serve(connection, find(workload).build, options)

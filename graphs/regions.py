@@ -47,6 +47,12 @@ COND = _region("cond", {}, "The first body where the first operand holds, else t
 CHECKPOINT = _region(
     "checkpoint", {}, "The body, of whose results its gradient keeps none but computes them again."
 )
+FUSED = _region(
+    "fused",
+    {"domain": (), "reduced": None, "kinds": ()},
+    "The body, as one loop nest over `domain`. `kinds` says of each node of the body what its "
+    "result covers: see `compiler.passes.fuse`.",
+)
 WHILE = _region(
     "while_loop",
     {"carries": 0, "state": 0},
@@ -226,7 +232,7 @@ def kernel_of(
     return kernel
 
 
-def _run_checkpoint(
+def _run_body(
     bound: Bound, binding: dict[str, int], runners: list[Runner], operands: Any
 ) -> list[Any]:
     return runners[0]([operands[i] for i in bound.attrs["feeds"][0]])
@@ -303,9 +309,9 @@ def _stacks(avals: Sequence[Aval], binding: dict[str, int], length: int) -> list
     ]
 
 
-_RUN = {CHECKPOINT: _run_checkpoint, COND: _run_cond, WHILE: _run_while, SCAN: _run_scan}
+_RUN = {CHECKPOINT: _run_body, FUSED: _run_body, COND: _run_cond, WHILE: _run_while, SCAN: _run_scan}
 
 __all__ = [
-    "CHECKPOINT", "COND", "SCAN", "WHILE", "Body", "append_region", "grow", "into_bodies",
+    "CHECKPOINT", "COND", "FUSED", "SCAN", "WHILE", "Body", "append_region", "grow", "into_bodies",
     "kernel_of", "stacked", "trips", "with_bodies",
 ]  # fmt: skip

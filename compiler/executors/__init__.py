@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from .native import Native
 from .planned import Planned
 from .reference import Reference
 
-EXECUTORS: dict[str, Any] = {"reference": Reference, "planned": Planned}
+EXECUTORS: dict[str, Any] = {"reference": Reference, "planned": Planned, "native": Native}
 
-__all__ = ["EXECUTORS", "Planned", "Reference"]
+__all__ = ["EXECUTORS", "Native", "Planned", "Reference"]

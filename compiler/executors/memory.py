@@ -2,9 +2,7 @@
 
 A buffer is dead after the last node that reads any value in it. An operator that may work in
 place takes over a dying operand's buffer; a value that is assigned to a variable is computed
-straight into the variable where nothing reads the old one later; the rest share one arena, with
-offsets found greedily, largest buffer first (Pisarchyk and Lee, Efficient Memory Management for
-Deep Neural Net Inference, 2020).
+straight into the variable where nothing reads the old one later; the rest share one arena.
 """
 
 from __future__ import annotations
@@ -19,8 +17,7 @@ from ...graphs.ir import PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.kernels import shares, shares_memory, touched_bytes
 from ...graphs.ops.core import Bound
 from ...graphs.storage import Storage
-
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+from ..arena import lay_out
 
 
 @dataclass(eq=False)
@@ -131,7 +128,7 @@ class _Planner:
         self._shared = self._overlapping()
         self._place()
         self._commit()
-        self._offsets()
+        self.plan.arena_bytes, self.plan.bound_bytes = lay_out(self.plan.arena)
         self._count()
 
     def _roots(self) -> None:
@@ -289,23 +286,6 @@ class _Planner:
             if home is None or home.storage is not storage or self.is_view(value):
                 self.plan.committed.append((storage, value))
 
-    def _offsets(self) -> None:
-        placed: list[Buffer] = []
-        for buffer in sorted(self.plan.arena, key=lambda b: -b.nbytes):
-            offset = 0
-            for other in sorted(placed, key=lambda b: b.offset):
-                if other.end < buffer.start or buffer.end < other.start:
-                    continue
-                if offset + buffer.nbytes <= other.offset:
-                    break
-                offset = max(offset, _aligned(other.offset + other.nbytes))
-            buffer.offset = offset
-            placed.append(buffer)
-            self.plan.arena_bytes = max(self.plan.arena_bytes, offset + buffer.nbytes)
-        for step in range(len(self.graph.nodes) + 1):
-            live = sum(b.nbytes for b in placed if b.start <= step <= b.end)
-            self.plan.bound_bytes = max(self.plan.bound_bytes, live)
-
     def _count(self) -> None:
         counts = self.plan.counts
         counts.arena_bytes = self.plan.arena_bytes
@@ -327,7 +307,3 @@ class _Planner:
                 )
             live = sum(b.nbytes for b in self.plan.arena if b.start <= node.id <= b.end)
             counts.profile.append(live + returned)
-
-
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT

@@ -19,7 +19,8 @@ from ...graphs.interpreter import MOST_SIZES, owns_memory
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
 from ...graphs.kernels import owner, recorder, shares_memory
 from ...graphs.regions import kernel_of
-from .memory import ALIGNMENT, MemoryPlan, plan_memory
+from ..arena import aligned_bytes
+from .memory import MemoryPlan, plan_memory
 
 _FILE = "<diptych planned>"
 
@@ -79,7 +80,7 @@ class _Plan:
         self._written = {id(e.attrs["storage"]): e.attrs["storage"] for e in graph.effects}.values()
         changed = [storage.array for storage in self._written]
         self._owners = {id(owner(array)) for array in changed}
-        self._foreign = not all(_owns(array) for array in changed)
+        self._foreign = not all(owns(array) for array in changed)
         self._free: list[Callable[..., list[Any]]] = [self._instance()]
 
     def is_current(self) -> bool:
@@ -119,13 +120,13 @@ class _Plan:
         if id(owner(feed)) in self._owners:
             return True
         # Memory that no array owns, such as a buffer's, may be shown by many.
-        foreign = self._foreign or not _owns(feed)
+        foreign = self._foreign or not owns(feed)
         return foreign and any(shares_memory(feed, s.array) for s in self._written)
 
     def _instance(self) -> Callable[..., list[Any]]:
         """The code with an arena of its own."""
         namespace: dict[str, Any] = dict(self._writer.constants)
-        arena = _aligned_bytes(self.memory.arena_bytes)
+        arena = aligned_bytes(self.memory.arena_bytes)
         for name, value in self._writer.static.items():
             namespace[name] = self._array(value, arena, namespace)
         exec(self._code, namespace)
@@ -251,15 +252,9 @@ class _Writer:
         self._nodes.append(node)
 
 
-def _owns(array: Any) -> bool:
+def owns(array: Any) -> bool:
     """Whether the memory of an array is an array's own."""
     return not isinstance(array, np.ndarray) or bool(owner(array).flags.owndata)
-
-
-def _aligned_bytes(nbytes: int) -> np.ndarray:
-    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    shift = -raw.ctypes.data % ALIGNMENT
-    return raw[shift : shift + nbytes]
 
 
 def _titled(key: tuple[Any, ...], text: str) -> str:

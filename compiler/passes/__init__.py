@@ -1,7 +1,8 @@
 """The passes, in the order in which they run.
 
 A pass is one file with one function from a graph to a new graph, with its contract in the
-docstring. All of them keep results bit for bit.
+docstring. Those of `PASSES` keep results bit for bit; those of `NATIVE_PASSES`, which the `native`
+executor runs after them, change the order of sums.
 """
 
 from collections.abc import Callable
@@ -9,14 +10,20 @@ from collections.abc import Callable
 from ...graphs.ir import Graph
 from .cse import cse
 from .fold import fold
+from .fuse import fuse
 from .prune import prune
 from .simplify import simplify
 
-PASSES: dict[str, Callable[[Graph], Graph]] = {
+Pass = Callable[[Graph], Graph]
+
+PASSES: dict[str, Pass] = {
     "prune": prune,
     "fold": fold,
     "simplify": simplify,
     "cse": cse,
 }
+NATIVE_PASSES: dict[str, Pass] = {
+    "fuse": fuse,
+}
 
-__all__ = ["PASSES", "cse", "fold", "prune", "simplify"]
+__all__ = ["NATIVE_PASSES", "PASSES", "Pass", "cse", "fold", "fuse", "prune", "simplify"]

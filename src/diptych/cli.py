@@ -35,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
         "workloads", nargs="*", metavar="WORKLOAD", help="see `diptych workloads`; digits-mlp"
     )
     compare.add_argument("--modes", default="eager,static,hybrid", help="with commas between")
+    compare.add_argument(
+        "--peers", default="", help="other frameworks, with commas between; see `diptych peers`"
+    )
     compare.add_argument("--executor", default="planned", help="planned or reference")
     compare.add_argument("--device", default="cpu", help="cpu or cuda:N")
     compare.add_argument("--steps", type=int, help="steps of training; the workload's own number")
@@ -44,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.set_defaults(run=_compare)
     workloads = commands.add_parser("workloads", help="list the workloads")
     workloads.set_defaults(run=_workloads)
+    peers = commands.add_parser("peers", help="list the other frameworks that compare knows")
+    peers.set_defaults(run=_peers)
     doctor = commands.add_parser("doctor", help="say what is here and what is missing")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -61,7 +66,8 @@ def _compare(options: argparse.Namespace) -> int:
         return 2
     report = compare(
         options.workloads or ["digits-mlp"],
-        modes=[mode.strip() for mode in options.modes.split(",") if mode.strip()],
+        modes=_names(options.modes),
+        peers=_names(options.peers),
         executor=options.executor,
         steps=options.steps,
         threads=options.threads,
@@ -82,6 +88,20 @@ def _workloads(options: argparse.Namespace) -> int:
     for name, workload in WORKLOADS.items():
         print(f"{name:{width}}  {workload.title}")
     return 0
+
+
+def _peers(options: argparse.Namespace) -> int:
+    from .bench.peers import PEERS, missing
+
+    width = max(map(len, PEERS))
+    for name in PEERS:
+        print(f"{name:{width}}  {missing(name) or 'installed'}")
+    return 0
+
+
+def _names(text: str) -> list[str]:
+    """Names with commas between them."""
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -1,0 +1,175 @@
+"""Attention as generated code describes it: its shape, and the scratch memory it needs.
+
+The lengths follow those in graphs/kernels/native/attention_template.h and its like for gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from .folding import folded
+from .layout import Layout
+
+_GROUP_BYTES = 128  # of queries at a time in the widest tiles
+_SLOPE_BYTES = 256 << 10  # of weights and their cotangents: what the second cache has room for
+_EVEN = 4  # pieces of work for each thread, from which on leftovers do not matter
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The struct `dt_attention`, in the order of its fields.
+
+    Strides count elements: batches, heads, rows, columns; a mask's are 0 where it broadcasts, and
+    the gradients' of a forward pass do not matter.
+    """
+
+    batches: int
+    heads: int
+    queries: int
+    keys: int
+    width: int
+    channels: int
+    query: tuple[int, ...]
+    key: tuple[int, ...]
+    value: tuple[int, ...]
+    mask: tuple[int, ...]
+    y: tuple[int, ...]
+    gquery: tuple[int, ...]
+    gkey: tuple[int, ...]
+    gvalue: tuple[int, ...]
+    masking: str
+    causal: int
+    scale: float
+    parts: int
+    rows: int
+    room: int
+
+    def text(self) -> str:
+        """The initialiser of the struct in C."""
+        return "{" + ", ".join(_text(getattr(self, field.name)) for field in fields(self)) + "}"
+
+
+def described(
+    query: Layout,
+    key: Layout,
+    value: Layout,
+    mask: Layout | None,
+    y: Layout,
+    gradients: Sequence[Layout] = (),
+    *,
+    is_causal: bool,
+    scale: float,
+    threads: int,
+) -> tuple[Attention, int] | None:
+    """An attention, or its gradients, for the native kernels.
+
+    Parameters
+    ----------
+    query, key, value : Layout
+    mask : Layout or None
+        Bools or numbers of the dtype of `query`; None for the mask True.
+    y : Layout
+        The result; for gradients, its cotangent.
+    gradients : sequence of Layout
+        Of query, key and value; none for the forward pass.
+    threads : int
+        Of the team, for which the work is shared out.
+
+    Returns
+    -------
+    (Attention, int) or None
+        The shape and the bytes of scratch memory, to be aligned to 64. None where the leading
+        axes are more than two that do not follow each other in memory.
+    """
+    operands = [query, key, value, y, *gradients]
+    over = _broadcast(mask, (*query.shape[:-1], key.shape[-2]))
+    lead = [operand.strides[:-2] for operand in operands]
+    found = folded(query.shape[:-2], [*lead, over[:-2]], 2)
+    if found is None:
+        return None
+    (batches, heads), outer = found
+    strides = [(*a, *operand.strides[-2:]) for a, operand in zip(outer, operands)]
+    to = strides[4:] or [(0, 0, 0, 0)] * 3
+    queries, keys, itemsize = query.shape[-2], key.shape[-2], query.dtype.itemsize
+    lengths = (queries, keys, query.shape[-1], value.shape[-1])
+    parts = _parts(batches * heads, queries, threads, itemsize)
+    rows = _rows(queries, keys, itemsize)
+    own, shared = _grad_room(*lengths, rows, itemsize) if gradients else _room(*lengths, itemsize)
+    shape = Attention(
+        batches, heads, *lengths,
+        strides[0], strides[1], strides[2], (*outer[-1], *over[-2:]), strides[3],
+        to[0], to[1], to[2], _masking(mask), int(is_causal), scale, parts, rows, own,
+    )  # fmt: skip
+    return shape, threads * own + (batches * heads * parts * shared if parts > 1 else 0)
+
+
+# -- scratch memory ----------------------------------------------------------------------------
+
+
+def _room(queries: int, keys: int, width: int, channels: int, itemsize: int) -> tuple[int, int]:
+    """Bytes for each thread, and for each part of a head."""
+    group, columns = _GROUP_BYTES // itemsize, _padded(channels, itemsize)
+    pieces = (keys * columns, width * group, keys * group, group * columns)
+    return sum(_aligned(piece * itemsize) for piece in pieces), 0
+
+
+def _grad_room(
+    queries: int, keys: int, width: int, channels: int, rows: int, itemsize: int
+) -> tuple[int, int]:
+    group = _GROUP_BYTES // itemsize
+    wide, columns = _padded(width, itemsize), _padded(channels, itemsize)
+    sums = keys * (wide + columns)
+    pieces = (
+        queries * wide, keys * wide, queries * columns, sums,
+        width * group, channels * group, rows * keys, rows * keys, group * wide,
+    )  # fmt: skip
+    return sum(_aligned(piece * itemsize) for piece in pieces), sums * itemsize
+
+
+def _padded(columns: int, itemsize: int) -> int:
+    whole = _GROUP_BYTES // itemsize
+    return -(-columns // whole) * whole
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // 64) * 64
+
+
+def _rows(queries: int, keys: int, itemsize: int) -> int:
+    """How many queries' weights and slopes are kept: whole groups, and one at least."""
+    group = _GROUP_BYTES // itemsize
+    most = _SLOPE_BYTES // (2 * _GROUP_BYTES * keys)
+    return group * max(1, min(most, -(-queries // group)))
+
+
+# -- fields ------------------------------------------------------------------------------------
+
+
+def _broadcast(mask: Layout | None, shape: Sequence[int]) -> tuple[int, ...]:
+    """The strides of a mask as if it had the shape of the scores."""
+    if mask is None:
+        return (0,) * len(shape)
+    own = [0 if size == 1 else stride for size, stride in zip(mask.shape, mask.strides)]
+    return (*[0] * (len(shape) - len(own)), *own)
+
+
+def _masking(mask: Layout | None) -> str:
+    if mask is None:
+        return "DT_NO_MASK"
+    return "DT_BOOL_MASK" if mask.dtype == bool else "DT_ADDED_MASK"
+
+
+def _parts(heads: int, queries: int, threads: int, itemsize: int) -> int:
+    """Into how many parts the queries of a head go, for all threads to have as much to do."""
+    most = max(1, queries * itemsize // _GROUP_BYTES)
+    for parts in range(1, most):
+        if heads * parts % threads == 0 or heads * parts >= _EVEN * threads:
+            return parts
+    return most
+
+
+def _text(value: int | float | str | tuple[int, ...]) -> str:
+    if isinstance(value, tuple):
+        return "{" + ", ".join(map(str, value)) + "}"
+    return str(value)

@@ -1,0 +1,148 @@
+"""From a graph and the sizes of its dimensions to the C text of a step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...graphs.ir import Graph, Node
+from ..arena import lay_out
+from .barriers import place_barriers
+from .concrete import concrete
+from .layout import Buffer, Layout
+from .lower import Lowering
+from .printer import Printer
+from .schedule import schedule
+from .statements import Branch, Call, Loop, Python, While
+
+# Below so many seconds of work, by the roofline, waking other threads costs more than it brings.
+WORTH_THREADS = 20e-6
+FLOP_PER_SECOND, BYTES_PER_SECOND = 60e9, 20e9
+
+
+@dataclass
+class Built:
+    """A step in C, and what must be known to run it.
+
+    Attributes
+    ----------
+    source : str
+    steps : list of Python or str
+        What runs in turn: native functions by name, and operators that run by their kernels.
+    pointers : dict
+        From each buffer outside the arena to its place among the pointers; the arena's is 0.
+    feeds, outputs : list of Layout
+    arena_bytes, bound_bytes : int
+    threads : int
+    lines : list of str
+        What was done, for people.
+    calls : list of Call
+    """
+
+    source: str
+    steps: list[Any]
+    pointers: dict[Buffer, int]
+    feeds: list[Layout]
+    outputs: list[Layout]
+    arena_bytes: int
+    bound_bytes: int
+    threads: int
+    profile: list[int]
+    lines: list[str] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+
+
+def build(
+    graph: Graph,
+    binding: dict[str, int],
+    threads: int,
+    passes: Mapping[str, Callable[[Graph], Graph]],
+) -> Built:
+    """Write the step of a graph for one binding of its symbolic dimensions.
+
+    Parameters
+    ----------
+    graph : Graph
+    binding : dict
+    threads : int
+        How many the step may use; small steps run on one.
+    passes : mapping
+        What to do with the graph first, by name.
+    """
+    graph = concrete(graph, binding)
+    lines = []
+    for name, change in passes.items():
+        before, start = len(graph.nodes), time.perf_counter()
+        graph = change(graph).verify()
+        seconds = time.perf_counter() - start
+        lines.append(f"{name}: {before} nodes -> {len(graph.nodes)} ({seconds * 1e3:.2f} ms)")
+    start = time.perf_counter()
+    threads = threads if _seconds(graph.nodes) > WORTH_THREADS else 1
+    order, direct = schedule(graph)
+    lowering = Lowering(graph, order, direct, threads)
+    used = lowering.intervals()
+    arena_bytes, bound_bytes = lay_out(used)
+    barriers = place_barriers(lowering.statements, threads)
+    printer = Printer(lowering.statements)
+    source = printer.source
+    calls = list(_calls(lowering.statements))
+    steps: list[Any] = []
+    for part in printer.parts:
+        natives = sum(isinstance(s, str) for s in steps)
+        steps.append(part if isinstance(part, Python) else f"step{natives}")
+    seconds = time.perf_counter() - start
+    moved = sum(b - a for c in calls for x in c.kernel.accesses for a, b in x.spans)
+    lines.append(
+        f"lower: {len(calls)} calls of {len(printer.functions)} kernels, {barriers} barriers, "
+        f"{len(direct)} results straight into variables, {moved} bytes read and written, "
+        f"{sum(isinstance(s, Python) for s in steps)} operators without native code "
+        f"({seconds * 1e3:.2f} ms)"
+    )
+    returned = sum(x.buffer.nbytes for x in lowering.outputs)
+    lines.append(
+        f"plan memory: arena {arena_bytes} bytes in {len(used)} buffers (liveness bound "
+        f"{bound_bytes}), {returned} bytes returned a run"
+    )
+    profile = [
+        returned + sum(b.nbytes for b in used if b.start <= c.position <= b.end) for c in calls
+    ]
+    return Built(
+        source, steps, printer.pointers, lowering.feeds, lowering.outputs, arena_bytes,
+        bound_bytes, threads, profile, lines, calls,
+    )  # fmt: skip
+
+
+def _calls(statements: list[Any]) -> Any:
+    for s in statements:
+        if isinstance(s, Call):
+            yield s
+        elif isinstance(s, Loop):
+            yield from _calls(s.body)
+        elif isinstance(s, While):
+            yield from _calls([*s.asks, *s.body])
+        elif isinstance(s, Branch):
+            for body in s.bodies:
+                yield from _calls(body)
+
+
+def _seconds(nodes: list[Node]) -> float:
+    """What the nodes take at least on one thread, by the roofline."""
+    total = 0.0
+    for node in nodes:
+        if node.op.region:
+            rounds = 1
+            if "length" in node.attrs:
+                slices = node.attrs["xs"]
+                first = node.attrs["carries"]
+                rounds = node.inputs[first].aval.shape[0] if slices else node.attrs["length"]
+            inner = sum(_seconds(body.nodes) for body in node.attrs["bodies"])
+            total += inner * (rounds if isinstance(rounds, int) else 1)
+        elif node.op.kernel is not None and not node.op.view and not node.op.effect:
+            avals = (*node.bound.ins, *node.bound.outs)
+            if not any(a.is_symbolic for a in avals):
+                moved = sum(int(a.nbytes) for a in avals)
+                flop = node.bound.flop
+                total += int(flop) / FLOP_PER_SECOND + moved / BYTES_PER_SECOND / 2
+    return total

@@ -1,0 +1,273 @@
+"""Calls: operators that the library of native kernels computes, and how to call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...graphs.ir import CONSTANT, Node, Value
+from . import labels
+from .attentions import described
+from .convolutions import Convolution, scratch_bytes
+from .layout import Layout
+from .nest import Access, Kernel
+from .scalars import C_TYPES, is_float
+
+Layouts = Sequence[Layout]
+
+
+@dataclass(frozen=True)
+class LibraryCall:
+    """How an operator becomes a call.
+
+    Attributes
+    ----------
+    takes : callable
+        Whether the library computes a node, by its avals and attributes.
+    kernel : callable
+        From the node, the layouts of its operands and results and the number of threads to a
+        kernel; None where it cannot read an operand as it lies.
+    order : callable
+        The axes of a result from slow to fast, as the kernel likes them; None for any.
+    """
+
+    takes: Callable[[Node], bool]
+    kernel: Callable[[Node, Layouts, Layouts, int], Kernel | None]
+    order: Callable[[Value], tuple[int, ...] | None] = lambda value: None
+
+
+def _call(
+    node: Node,
+    function: str,
+    struct: str,
+    shape: str | None,
+    operands: Layouts,
+    results: Layouts,
+    arguments: Sequence[str],
+    scratch: int = 0,
+    waits: bool = False,
+    refuses: bool = False,
+    threads: int = 1,
+) -> Kernel | None:
+    """A kernel that calls one function of the library, with its shape as a constant."""
+    if shape is None:
+        return None
+    accesses, parameters = [], []
+    for name, layouts in (("p", operands), ("q", results)):
+        for i, x in enumerate(layouts):
+            low, high = x.span
+            base = x.offset * x.dtype.itemsize
+            accesses.append(Access(x, name == "q", [(low - base, high - base)] * threads))
+            const = "const " if name == "p" else ""
+            parameters.append(f"{const}{C_TYPES[x.dtype.name]} *{name}{i}")
+    given = ", ".join(["team", "thread", "&shape", *arguments, *(["scratch"] if scratch else [])])
+    body = [f"static const {struct} shape = {shape};", f"{function}({given});"]
+    sizes = " -> ".join(
+        ", ".join(" x ".join(map(str, x.shape)) or "one number" for x in layouts)
+        for layouts in (operands, results)
+    )
+    return Kernel(
+        node.op.name, f"{node.op.name}: {sizes}", parameters, body, accesses, scratch, waits, refuses
+    )
+
+
+def _kind(layout: Layout) -> str:
+    return C_TYPES[layout.dtype.name]
+
+
+def _floats(*values: Value) -> bool:
+    """Whether all are float32 or all are float64, on the CPU."""
+    dtypes = {v.dtype for v in values}
+    return len(dtypes) == 1 and is_float(values[0].dtype) and values[0].device.kind == "cpu"
+
+
+# -- convolutions ----------------------------------------------------------------------------
+
+
+def _takes_images(node: Node) -> bool:
+    value = node.outputs[0]
+    sizes = [n for v in (*node.inputs, value) for n in v.aval.shape]
+    return _floats(*node.inputs, value) and value.aval.ndim in (3, 4) and all(sizes)
+
+
+def _pair(value: Sequence[Any], first: Any) -> tuple[Any, Any]:
+    """Of two axes; of one, with another before it that has length 1."""
+    return (value[0], value[1]) if len(value) == 2 else (first, value[0])
+
+
+def _strides(layout: Layout) -> tuple[int, int, int, int]:
+    a, b, *rest = layout.strides
+    height, width = _pair(rest, 0)
+    return a, b, height, width
+
+
+def _geometry(node: Node, x: Layout, w: Layout, y: Layout) -> Convolution:
+    attrs = node.attrs
+    (top, _), (left, _) = _pair(attrs["padding"], (0, 0))
+    return Convolution(
+        images=x.shape[0],
+        groups=attrs["groups"],
+        channels=x.shape[1],
+        filters=y.shape[1],
+        size=_pair(x.shape[2:], 1),
+        windows=_pair(y.shape[2:], 1),
+        kernel=_pair(w.shape[2:], 1),
+        stride=_pair(attrs["stride"], 1),
+        before=(top, left),
+        dilation=_pair(attrs["dilation"], 1),
+        x=_strides(x),
+        w=_strides(w),
+        y=_strides(y),
+    )
+
+
+def _conv(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
+    x, w = operands
+    shape = _geometry(node, x, w, results[0])
+    scratch = scratch_bytes("forward", shape, threads, x.dtype.itemsize)
+    return _call(
+        node, f"dt_conv2d_{_kind(x)}", "dt_conv", shape.text(), operands, results,
+        ("p0", "p1", "q0"), scratch, True, threads=threads,
+    )  # fmt: skip
+
+
+def _conv_transpose(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
+    y, w = operands
+    shape = _geometry(node, results[0], w, y)
+    scratch = scratch_bytes("transpose", shape, threads, y.dtype.itemsize)
+    return _call(
+        node, f"dt_conv2d_transpose_{_kind(y)}", "dt_conv", shape.text(), operands, results,
+        ("p0", "p1", "q0"), scratch, True, threads=threads,
+    )  # fmt: skip
+
+
+def _conv_weight(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
+    x, y = operands
+    shape = _geometry(node, x, results[0], y)
+    scratch = scratch_bytes("weight", shape, threads, x.dtype.itemsize)
+    return _call(
+        node, f"dt_conv2d_weight_{_kind(x)}", "dt_conv", shape.text(), operands, results,
+        ("p0", "p1", "q0"), scratch, True, threads=threads,
+    )  # fmt: skip
+
+
+def _channels_last(value: Value) -> tuple[int, ...]:
+    axes = range(value.aval.ndim)
+    return (0, *axes[2:], 1)
+
+
+# -- attention -------------------------------------------------------------------------------
+
+
+def _mask_of(node: Node, layout: Layout) -> Layout | None:
+    """The mask; None where it is the constant True."""
+    source = node.inputs[3].node
+    is_true = source.op is CONSTANT and source.attrs["array"].dtype == bool
+    return None if is_true and bool(source.attrs["array"].all()) else layout
+
+
+def _takes_attention(node: Node) -> bool:
+    q, k, v, mask, *g = node.inputs
+    alike = _floats(q, k, v, *g, *node.outputs) and mask.dtype in (bool, q.dtype)
+    return alike and all(n for x in node.inputs for n in x.aval.shape) and q.aval.ndim >= 2
+
+
+def _attention(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
+    q, k, v, given, *g = operands
+    mask = _mask_of(node, given)
+    y = g[0] if g else results[0]
+    found = described(
+        q, k, v, mask, y, results if g else (), is_causal=node.attrs["is_causal"],
+        scale=float(node.attrs["scale"]), threads=threads,
+    )  # fmt: skip
+    if found is None:
+        return None
+    shape, scratch = found
+    over = "p3" if mask is not None else "0"
+    name = f"dt_attention_{'grad_' if g else ''}{_kind(q)}"
+    arguments = ("p0", "p1", "p2", over, *(("p4", "q0", "q1", "q2") if g else ("q0",)))
+    return _call(
+        node, name, "dt_attention", shape.text(), operands, results, arguments, scratch, True,
+        threads=threads,
+    )  # fmt: skip
+
+
+# -- losses ----------------------------------------------------------------------------------
+
+
+def _takes_loss(node: Node) -> bool:
+    floats = [v for v in (*node.inputs, *node.outputs) if v.dtype.kind == "f"]
+    indices = [v for v in node.inputs if v.dtype.kind != "f"]
+    known = all(v.dtype.kind in "iu" and v.dtype.name != "uint64" for v in indices)
+    sizes = all(n for v in node.inputs for n in v.aval.shape)
+    return _floats(*floats) and known and len(indices) == 1 and sizes
+
+
+def _loss(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
+    attrs = node.attrs
+    options = {
+        "ignore_index": attrs["ignore_index"],
+        "reduction": attrs["reduction"],
+        "label_smoothing": attrs.get("label_smoothing", 0.0),
+    }
+    [result] = results
+    name, _, _ = node.op.name.partition("_grad")
+    if node.op.name == "nll_loss_grad":
+        targets, g = operands
+        shape = labels.loss(targets, attrs["classes"], None, None, result, g, **options)
+        arguments = ("0", "p0", "p1", "0", "q0")
+    elif node.op.name.endswith("_grad"):
+        x, targets, g = operands
+        shape = labels.loss(targets, x.shape[-1], x, None, result, g, **options)
+        arguments = ("p0", "p1", "p2", "0", "q0")
+    else:
+        x, targets = operands
+        shape = labels.loss(targets, x.shape[-1], x, result, **options)
+        arguments = ("p0", "p1", "0", "q0", "0")
+    return _call(
+        node, f"dt_{name}_{_kind(result)}", "dt_loss", shape, operands, results, arguments,
+        labels.loss_scratch_bytes(threads), True, True, threads,
+    )  # fmt: skip
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+def _takes_table(node: Node) -> bool:
+    return _takes_loss(node)
+
+
+def _embedding(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
+    indices, weight = operands
+    shape = labels.table(indices, weight, results[0], padding_idx=node.attrs["padding_idx"])
+    return _call(
+        node, f"dt_embedding_{_kind(weight)}", "dt_table", shape, operands, results,
+        ("p0", "p1", "q0"), refuses=True, threads=threads,
+    )  # fmt: skip
+
+
+def _embedding_grad(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
+    g, indices = operands
+    shape = labels.table(indices, results[0], g, padding_idx=node.attrs["padding_idx"])
+    return _call(
+        node, f"dt_embedding_grad_{_kind(g)}", "dt_table", shape, operands, results,
+        ("p0", "p1", "q0"), waits=True, refuses=True, threads=threads,
+    )  # fmt: skip
+
+
+CALLS: dict[str, LibraryCall] = {
+    "conv1d": LibraryCall(_takes_images, _conv, _channels_last),
+    "conv2d": LibraryCall(_takes_images, _conv, _channels_last),
+    "conv_transpose1d": LibraryCall(_takes_images, _conv_transpose, _channels_last),
+    "conv_transpose2d": LibraryCall(_takes_images, _conv_transpose, _channels_last),
+    "conv_weight_grad": LibraryCall(_takes_images, _conv_weight),
+    "scaled_dot_product_attention": LibraryCall(_takes_attention, _attention),
+    "attention_grad": LibraryCall(_takes_attention, _attention),
+    "cross_entropy": LibraryCall(_takes_loss, _loss),
+    "cross_entropy_grad": LibraryCall(_takes_loss, _loss),
+    "nll_loss": LibraryCall(_takes_loss, _loss),
+    "nll_loss_grad": LibraryCall(_takes_loss, _loss),
+    "embedding": LibraryCall(_takes_table, _embedding),
+    "embedding_grad": LibraryCall(_takes_table, _embedding_grad),
+}

@@ -1,0 +1,129 @@
+"""Convolutions as generated code describes them: their shape, and the scratch memory they need.
+
+The lengths follow those in graphs/kernels/native/convolution_template.h and
+convolution_weight_template.h step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+Kind = Literal["forward", "transpose", "weight"]
+
+_BAND_BYTES = 256 << 10
+_TILE_BYTES = 128  # of its columns, at most
+
+Pair = tuple[int, int]
+Strides = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """The struct `dt_conv`: the forward convolution from x to y, in the order of its fields.
+
+    Its transpose computes x from y. Pairs are (height, width), strides count elements, and what
+    is padded behind an axis follows from the number of windows. One axis is two of which the first
+    has length 1.
+
+    Examples
+    --------
+    >>> Convolution(
+    ...     images=8, groups=1, channels=3, filters=16, size=(32, 32), windows=(32, 32),
+    ...     kernel=(3, 3), stride=(1, 1), before=(1, 1), dilation=(1, 1),
+    ...     x=(3072, 1, 96, 3), w=(27, 9, 3, 1), y=(16384, 1, 512, 16),
+    ... ).text()
+    '{8, 1, 3, 16, {32, 32}, {32, 32}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {3072, 1, 96, 3}, \
+{27, 9, 3, 1}, {16384, 1, 512, 16}}'
+    """
+
+    images: int
+    groups: int
+    channels: int
+    filters: int
+    size: Pair
+    windows: Pair
+    kernel: Pair
+    stride: Pair
+    before: Pair
+    dilation: Pair
+    x: Strides
+    w: Strides
+    y: Strides
+
+    def text(self) -> str:
+        """The initialiser of the struct in C."""
+        return _text(tuple(getattr(self, field.name) for field in fields(self)))
+
+
+def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -> int:
+    """Bytes that `dt_conv2d` and its relatives need for all threads of a team, aligned to 64.
+
+    Parameters
+    ----------
+    kind : {"forward", "transpose", "weight"}
+    shape : Convolution
+    threads : int
+    itemsize : int
+        Of a number.
+    """
+    lone = shape.groups > 1 and shape.channels == shape.filters == shape.groups
+    groups = 1 if lone else shape.groups
+    channels, filters = shape.channels // groups, shape.filters // groups
+    taps = shape.kernel[0] * shape.kernel[1]
+    down, right = (_axis(shape, i, kind == "transpose") for i in (0, 1))
+    across = right.reached(right.units)
+    if kind == "weight":
+        wide = _room(filters, itemsize)
+        x_bytes = across * (wide if lone else channels) * itemsize
+        y_bytes = shape.windows[1] * wide * itemsize
+        band = down.band(down.step * x_bytes + y_bytes)
+        sums = _aligned(groups * taps * (1 if lone else channels) * wide * itemsize)
+        return threads * (sums + _aligned(down.reached(band) * x_bytes) + _aligned(band * y_bytes))
+    depth, columns = (filters, channels) if kind == "transpose" else (channels, filters)
+    wide = _room(columns, itemsize)
+    panels = groups * taps * (1 if lone else depth) * wide * itemsize
+    row = across * (wide if lone else depth) * itemsize
+    band = down.band(down.step * row)
+    line = right.units * max(wide * itemsize if lone else 0, _TILE_BYTES)
+    return _aligned(panels) + threads * (_aligned(down.reached(band) * row) + line)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Units of outputs, and the places of the source that each reads."""
+
+    units: int
+    step: int
+    reach: int
+
+    def reached(self, units: int) -> int:
+        return (units - 1) * self.step + self.reach
+
+    def band(self, bytes_each: int) -> int:
+        """How many units a thread takes at a time."""
+        return max(1, min(_BAND_BYTES // max(bytes_each, 1), self.units))
+
+
+def _axis(shape: Convolution, i: int, transposed: bool) -> _Axis:
+    stride, last = shape.stride[i], (shape.kernel[i] - 1) * shape.dilation[i]
+    if not transposed:
+        return _Axis(shape.windows[i], stride, last + 1)
+    begin = shape.before[i] // stride
+    end = (shape.before[i] + shape.size[i] - 1) // stride + 1
+    return _Axis(end - begin, 1, last // stride + 1)
+
+
+def _room(columns: int, itemsize: int) -> int:
+    whole = 64 // itemsize
+    return -(-columns // whole) * whole
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // 64) * 64
+
+
+def _text(value: int | tuple) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return "{" + ", ".join(map(_text, value)) + "}"

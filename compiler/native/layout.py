@@ -1,0 +1,194 @@
+"""Layouts: where the elements of a value lie. Views change the layout and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ...graphs.ir import Node
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Memory that a step reads or writes.
+
+    Attributes
+    ----------
+    kind : {"arena", "feed", "output", "variable", "constant"}
+        The arena's offset is planned; the others are pointers that a run hands over.
+    nbytes : int
+    label : str
+        What it holds, for people.
+    source : object
+        The array, storage or position that the pointer is taken from.
+    offset : int
+        In the arena, in bytes; known when memory is planned.
+    """
+
+    kind: str
+    nbytes: int
+    label: str = ""
+    source: Any = None
+    offset: int = 0
+
+
+# A part of an address that changes from round to round: the loop's variable, elements a round.
+Moving = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A value's elements in memory.
+
+    Attributes
+    ----------
+    buffer : Buffer
+    shape, strides : tuple of int
+        Strides in elements.
+    offset : int
+        In elements.
+    moving : tuple of Moving
+        Within loops: what to add for each loop's variable.
+    """
+
+    buffer: Buffer
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int = 0
+    moving: tuple[Moving, ...] = field(default=())
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether elements follow each other in row-major order."""
+        return self.strides == dense_strides(self.shape) or self.size <= 1
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """First byte and the one after the last, from the start of the buffer, in round 0."""
+        if not self.size:
+            return (0, 0)
+        ends = [(n - 1) * s for n, s in zip(self.shape, self.strides)]
+        low = self.offset + sum(e for e in ends if e < 0)
+        high = self.offset + sum(e for e in ends if e > 0) + 1
+        return (low * self.dtype.itemsize, high * self.dtype.itemsize)
+
+    def row(self, moving: Moving) -> Layout:
+        """One entry along the first axis, at the position of a loop's variable."""
+        return replace(
+            self, shape=self.shape[1:], strides=self.strides[1:], moving=(*self.moving, moving)
+        )
+
+
+def dense_strides(shape: tuple[int, ...], order: tuple[int, ...] | None = None) -> tuple[int, ...]:
+    """Strides of memory without gaps, with the axes of `order` from slowest to fastest."""
+    strides = [0] * len(shape)
+    step = 1
+    for axis in reversed(order if order is not None else range(len(shape))):
+        strides[axis] = step
+        step *= max(shape[axis], 1)
+    return tuple(strides)
+
+
+def order_of(layout: Layout) -> tuple[int, ...]:
+    """The axes from the slowest to the fastest."""
+    axes = range(len(layout.shape))
+    return tuple(sorted(axes, key=lambda a: (-abs(layout.strides[a]), a)))
+
+
+def viewed(node: Node, layout: Layout) -> Layout | None:
+    """The layout of a view operator's result; None where the elements must be copied."""
+    shape = tuple(int(n) for n in node.bound.outs[0].shape)
+    if node.op.name == "stop_gradient":
+        return layout
+    if layout.size == 0:
+        return replace(layout, shape=shape, strides=dense_strides(shape))
+    rule = _RULES.get(node.op.name)
+    found = rule(node.attrs, layout, shape) if rule is not None else None
+    if found is None:
+        return None
+    offset, strides = found
+    return replace(layout, shape=shape, strides=strides, offset=layout.offset + offset)
+
+
+def reshaped(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Strides of the same elements in another shape; None where no strides do."""
+    old = [(n, s) for n, s in zip(layout.shape, layout.strides) if n != 1]
+    strides = [0] * len(shape)
+    axis = len(old) - 1
+    room, step = old[axis] if old else (1, 1)
+    for position in reversed(range(len(shape))):
+        size = shape[position]
+        if size == 1:
+            continue
+        while room == 1 and axis > 0:
+            axis -= 1
+            room, step = old[axis]
+        # Axes that follow each other without a gap are one.
+        while room % size and axis > 0:
+            outer, outer_step = old[axis - 1]
+            if outer_step != step * room:
+                return None
+            axis, room = axis - 1, room * outer
+        if room % size:
+            return None
+        strides[position] = step
+        room, step = room // size, step * size
+    return tuple(strides)
+
+
+def _permuted(attrs: Any, layout: Layout, shape: Any) -> Any:
+    return 0, tuple(layout.strides[a] for a in attrs["axes"])
+
+
+def _reshape(attrs: Any, layout: Layout, shape: Any) -> Any:
+    strides = reshaped(layout, shape)
+    return None if strides is None else (0, strides)
+
+
+def _broadcast(attrs: Any, layout: Layout, shape: Any) -> Any:
+    extra = len(shape) - len(layout.shape)
+    strides = [0] * extra
+    strides += [0 if n == 1 else s for n, s in zip(layout.shape, layout.strides)]
+    return 0, tuple(strides)
+
+
+def _sliced(attrs: Any, layout: Layout, shape: Any) -> Any:
+    offset, strides, axis = 0, [], 0
+    for item in attrs["index"]:
+        if item is None:
+            strides.append(0)
+            continue
+        step = layout.strides[axis]
+        if isinstance(item, tuple):
+            start, stop, stride = slice(*item).indices(layout.shape[axis])
+            offset += start * step if len(range(start, stop, stride)) else 0
+            strides.append(step * stride)
+        else:
+            offset += int(item) * step
+        axis += 1
+    strides += layout.strides[axis:]
+    return offset, tuple(strides)
+
+
+def _diagonal(attrs: Any, layout: Layout, shape: Any) -> Any:
+    below, right = max(-attrs["offset"], 0), max(attrs["offset"], 0)
+    *rest, row, column = layout.strides
+    return below * row + right * column, (*rest, row + column)
+
+
+_RULES: dict[str, Any] = {
+    "permute_dims": _permuted,
+    "reshape": _reshape,
+    "expand_dims": _reshape,
+    "squeeze": _reshape,
+    "broadcast_to": _broadcast,
+    "getitem": _sliced,
+    "diagonal": _diagonal,
+}

@@ -1,0 +1,118 @@
+"""Loading native code: the runtime library, and generated programs that call it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from ...graphs import kernels
+from . import cache
+from .toolchain import CompileError, Compiler, Unit, require_compiler
+
+FOLDER = Path(kernels.__file__).parent / "native"
+
+_loaded: dict[str, ctypes.CDLL] = {}
+# Who builds or loads an object holds its gate; after a fork nobody does.
+_gates: dict[str, threading.Lock] = {}
+os.register_at_fork(after_in_child=_gates.clear)
+
+
+def library() -> ctypes.CDLL:
+    """The runtime library: threads and kernels, built once a machine and loaded once a process.
+
+    Raises
+    ------
+    NoCompilerError
+        When there is no C compiler. There is none needed once it is built, but for its version.
+    CompileError
+        When the library cannot be built or loaded.
+    """
+    compiler = require_compiler()
+    return _load(compiler, [_runtime(compiler, FOLDER)])[0]
+
+
+def load(source: str | Sequence[str]) -> ctypes.CDLL:
+    """Build and load a generated program, and the runtime library before it.
+
+    Parameters
+    ----------
+    source : str or sequence of str
+        C texts, compiled in parallel and linked into one object. They may include the headers of
+        the runtime library and call it. Names that they define stay their own.
+
+    Returns
+    -------
+    ctypes.CDLL
+        The same for the same source, in any thread.
+
+    Raises
+    ------
+    NoCompilerError
+        When there is no C compiler.
+    CompileError
+        When the compiler refuses the program, or it cannot be loaded.
+    """
+    compiler = require_compiler()
+    texts = [source] if isinstance(source, str) else source
+    units = [Unit(f"program{number}", text) for number, text in enumerate(texts)]
+    program = _Object(_name(compiler, units), units, ctypes.RTLD_LOCAL)
+    return _load(compiler, [_runtime(compiler, FOLDER), program])[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """A shared object: its entry in the cache, what it is built from, and who sees its names."""
+
+    name: str
+    units: Sequence[Unit]
+    scope: int
+
+
+def _load(compiler: Compiler, objects: Sequence[_Object]) -> list[ctypes.CDLL]:
+    """Load objects in order, after building those of them that the cache lacks together."""
+    new = [each for each in objects if each.name not in _loaded]
+    with ExitStack() as gates:
+        for each in new:
+            gates.enter_context(_gates.setdefault(each.name, threading.Lock()))
+        new = [each for each in new if each.name not in _loaded]  # not loaded meanwhile
+        try:
+            paths = {each.name: cache.find(each.name) for each in new}
+            absent = [each for each in new if paths[each.name] is None]
+            if absent:
+                built = compiler.build([each.units for each in absent], _headers(FOLDER))
+                for each, content in zip(absent, built):
+                    paths[each.name] = cache.store(each.name, content)
+            for each in new:
+                _loaded[each.name] = ctypes.CDLL(str(paths[each.name]), mode=each.scope)
+        except OSError as error:
+            raise CompileError(
+                f"load: native code must be stored and loaded, got {error}"
+            ) from error
+    return [_loaded[each.name] for each in objects]
+
+
+@functools.cache
+def _runtime(compiler: Compiler, folder: Path) -> _Object:
+    units = [Unit(path.stem, path.read_text()) for path in sorted(folder.glob("*.c"))]
+    if not units:
+        raise CompileError(f"load: the package must hold its C files, got none in {folder}")
+    return _Object(_name(compiler, units), units, ctypes.RTLD_GLOBAL)
+
+
+def _name(compiler: Compiler, units: Sequence[Unit]) -> str:
+    version = sys.modules[__name__.partition(".")[0]].__version__
+    texts = [*_headers(FOLDER).items(), *((unit.name, unit.source) for unit in units)]
+    return cache.key(version, *compiler.signature, *chain.from_iterable(texts)) + ".so"
+
+
+@functools.cache
+def _headers(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(folder.glob("*.h"))}

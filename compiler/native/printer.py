@@ -1,0 +1,159 @@
+"""The printer: statements as C."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .layout import Buffer, Layout
+from .nest import Kernel
+from .scalars import C_TYPES
+from .statements import Branch, Call, Loop, Python, While
+
+_HEAD = '''#include "runtime.h"
+#include "vector_math.h"
+#include "operators.h"
+#include "convolution.h"
+'''
+
+
+class Printer:
+    """Prints the native parts of a step.
+
+    Kernels whose text is equal are one function. Attributes are filled as `Printer` is made.
+
+    Attributes
+    ----------
+    parts : list of list of str, or Python
+        What runs in turn: the lines of native functions, and operators that run by their kernels.
+    functions : list of str
+        The kernels.
+    pointers : dict
+        From each buffer that is not in the arena to its place among the pointers.
+    """
+
+    def __init__(self, statements: list[Any]) -> None:
+        self.pointers: dict[Buffer, int] = {}
+        self.functions: list[str] = []
+        self._known: dict[str, str] = {}
+        self._labels: dict[str, int] = {}
+        self.parts: list[Any] = []
+        lines: list[str] = []
+        for statement in statements:
+            if isinstance(statement, Python):
+                if lines:
+                    self.parts.append(lines)
+                    lines = []
+                self.parts.append(statement)
+            else:
+                lines += self._print(statement, 1)
+        if lines:
+            self.parts.append(lines)
+
+    @property
+    def source(self) -> str:
+        """The whole text."""
+        steps = []
+        number = 0
+        for part in self.parts:
+            if isinstance(part, Python):
+                continue
+            body = "\n".join(part)
+            steps.append(
+                f"__attribute__((visibility(\"default\")))\n"
+                f"void step{number}(dt_team *team, int thread, char *const *pointers) {{\n"
+                f"    char *const arena = pointers[0];\n    (void)arena;\n{body}\n}}\n"
+            )
+            number += 1
+        return "\n".join([_HEAD, *self.functions, *steps])
+
+    def _print(self, statement: Any, depth: int) -> list[str]:
+        indent = "    " * depth
+        if isinstance(statement, Call):
+            return self._call(statement, indent)
+        if isinstance(statement, Loop):
+            return self._loop(statement, depth)
+        lines = []
+        if isinstance(statement, While):
+            if statement.waits_before:
+                lines.append(f"{indent}dt_barrier(team);")
+            lines.append(f"{indent}for (;;) {{")
+            lines += [x for s in statement.asks for x in self._print(s, depth + 1)]
+            lines.append(f"{indent}    dt_barrier(team);")
+            lines.append(f"{indent}    if (!*{self._address(statement.condition)}) break;")
+            lines += [x for s in statement.body for x in self._print(s, depth + 1)]
+            if statement.waits_after:
+                lines.append(f"{indent}    dt_barrier(team);")
+            return [*lines, f"{indent}}}"]
+        if isinstance(statement, Branch):
+            if statement.waits_before:
+                lines.append(f"{indent}dt_barrier(team);")
+            lines.append(f"{indent}if (*{self._address(statement.condition)}) {{")
+            lines += [x for s in statement.bodies[0] for x in self._print(s, depth + 1)]
+            lines.append(f"{indent}}} else {{")
+            lines += [x for s in statement.bodies[1] for x in self._print(s, depth + 1)]
+            return [*lines, f"{indent}}}"]
+        raise TypeError(type(statement).__name__)
+
+    def _loop(self, loop: Loop, depth: int) -> list[str]:
+        indent, name = "    " * depth, loop.name
+        position = f"{loop.count - 1} - {name}" if loop.reverse else name
+        inner = [x for s in loop.body for x in self._print(s, depth + 1)]
+        text = "\n".join(inner)
+        lines = [f"{indent}for (dt_int {name} = 0; {name} < {loop.count}; ++{name}) {{"]
+        for variable, value in (
+            (f"at_{name}", position), (f"even_{name}", f"{name} % 2"), (f"odd_{name}", f"1 - {name} % 2"),
+        ):  # fmt: skip
+            if re.search(rf"\b{variable}\b", text):
+                lines.append(f"{indent}    const dt_int {variable} = {value};")
+        return [*lines, *inner, f"{indent}}}"]
+
+    def _call(self, call: Call, indent: str) -> list[str]:
+        kernel = call.kernel
+        name = self._function(kernel)
+        arguments = ["team", "thread"]
+        if kernel.scratch:
+            assert call.scratch is not None
+            arguments.append(f"arena + {call.scratch.offset}")
+        arguments += [self._address(a.layout) for a in kernel.accesses]
+        lines = []
+        if call.waits_before:
+            lines.append(f"{indent}dt_barrier(team);")
+        line = f"{indent}{name}("
+        for i, argument in enumerate(arguments):
+            piece = argument + (", " if i < len(arguments) - 1 else ");")
+            if len(line) + len(piece) > 100:
+                lines.append(line.rstrip())
+                line = indent + "    "
+            line += piece
+        lines.append(line)
+        if kernel.refuses:
+            lines += [f"{indent}dt_barrier(team);", f"{indent}if (team->failed) return;"]
+        return lines
+
+    def _address(self, layout: Layout) -> str:
+        buffer, width = layout.buffer, layout.dtype.itemsize
+        offset = layout.offset * width
+        if buffer.kind == "arena":
+            text = f"arena + {buffer.offset + offset}"
+        else:
+            number = self.pointers.setdefault(buffer, len(self.pointers) + 1)
+            text = f"pointers[{number}]" + (f" + {offset}" if offset else "")
+        text += "".join(f" + {name} * {step * width}" for name, step in layout.moving)
+        return f"({C_TYPES[layout.dtype.name]} *)({text})"
+
+    def _function(self, kernel: Kernel) -> str:
+        text = "\n".join([*kernel.parameters, str(kernel.scratch > 0), *kernel.body])
+        if text not in self._known:
+            number = self._labels[kernel.label] = self._labels.get(kernel.label, 0) + 1
+            name = f"{kernel.label}_{number}"
+            self._known[text] = name
+            parameters = ["dt_team *team", "int thread"]
+            parameters += ["char *scratch"] if kernel.scratch else []
+            head = ", ".join([*parameters, *kernel.parameters])
+            body = "\n".join(f"    {line}" for line in kernel.body)
+            self.functions.append(
+                f"/* {kernel.note} */\n"
+                f"static __attribute__((noinline)) void {name}({head}) {{\n{body}\n}}\n"
+            )
+        return self._known[text]

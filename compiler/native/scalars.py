@@ -1,0 +1,124 @@
+"""Scalar code: what one element of an element-wise operator costs and how C writes it."""
+
+from __future__ import annotations
+
+import re
+import string
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ...graphs.ir import Node
+from ...graphs.ops.core import Bound
+
+C_TYPES = {
+    "bool": "_Bool", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t",
+    "int64": "int64_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t",
+    "uint64": "uint64_t", "float32": "float", "float64": "double",
+}  # fmt: skip
+
+_CALL = re.compile(r"\b([a-z][a-z0-9]*)\(")
+_DECIMAL = re.compile(r"(?<![\w.])(\d+\.\d*(?:e[-+]?\d+)?|\d+e[-+]?\d+)(?![\w.])")
+# Exact for whole numbers, and for what a bool becomes.
+_FOR_INTEGERS = {
+    "add", "subtract", "multiply", "negative", "positive", "square", "maximum", "minimum",
+    "where", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "logical_not",
+    "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor",
+    "relu", "clip", "accumulate", "stop_gradient", "astype",
+}  # fmt: skip
+# Functions that take as long as many additions: worth keeping rather than computing again.
+_DEAR = {"exp", "expm1", "log", "log1p", "tanh", "pow", "erf", "erfc", "sin", "cos", "divide"}
+
+
+def is_float(dtype: np.dtype) -> bool:
+    return dtype.name in ("float32", "float64")
+
+
+def has_scalar_code(node: Node) -> bool:
+    """Whether one element of a node's result can be written as a C expression."""
+    bound = node.bound
+    if node.op.name == "accumulate" and bound.ins[0].dtype.name == "bool":
+        return False
+    if node.op.expr is None and node.op.name not in ("accumulate", "stop_gradient"):
+        return False
+    avals = (*bound.ins, *bound.outs)
+    if not all(aval.dtype.name in C_TYPES and aval.device.kind == "cpu" for aval in avals):
+        return False
+    if bound.may_raise:
+        return False
+    if node.op.name == "astype":
+        source, target = bound.ins[0].dtype, bound.outs[0].dtype
+        return is_float(target) or target.name == "bool" or not is_float(source)
+    if all(
+        is_float(a.dtype) or (a.dtype.name == "bool" and node.op.name == "where") for a in avals
+    ):
+        return True
+    floats = all(is_float(aval.dtype) for aval in bound.ins)
+    return node.op.name in _FOR_INTEGERS or (floats and bound.outs[0].dtype.name == "bool")
+
+
+@cache
+def _is_dear(expr: str, name: str) -> bool:
+    return name in _DEAR or any(call in _DEAR for call in _CALL.findall(expr))
+
+
+def is_dear(node: Node) -> bool:
+    """Whether computing an element takes as long as many additions."""
+    return _is_dear(node.op.expr or "", node.op.name)
+
+
+def scalar_code(bound: Bound, operands: list[str]) -> str:
+    """The C expression of one element, from the names of its operands.
+
+    Parameters
+    ----------
+    bound : Bound
+        Of an operator for which `has_scalar_code` holds.
+    operands : list of str
+        C names or literals.
+    """
+    op = bound.op
+    if op.name == "accumulate":
+        return " + ".join(operands)
+    if op.name == "stop_gradient":
+        return operands[0]
+    work = next((a.dtype for a in bound.ins if is_float(a.dtype)), bound.outs[0].dtype)
+    parts: dict[str, str] = dict(zip(op.operands, operands))
+    for _, name, _, _ in string.Formatter().parse(op.expr or ""):
+        if name and name not in parts:
+            parts[name] = _attribute(bound.attrs[name], work)
+    text = _typed(op.expr or "", work)
+    return text.format(**parts)
+
+
+def _attribute(value: Any, dtype: np.dtype) -> str:
+    return C_TYPES[value.name] if isinstance(value, np.dtype) else literal(value, dtype)
+
+
+def _typed(expr: str, dtype: np.dtype) -> str:
+    """An expression with the functions and literals of a dtype."""
+    if dtype.name == "float32":
+        expr = _DECIMAL.sub(r"\1f", expr)
+    kind = C_TYPES[dtype.name] if is_float(dtype) else "double"
+    return _CALL.sub(lambda m: f"dt_{m[1]}_{kind}(", expr)
+
+
+def literal(value: Any, dtype: np.dtype) -> str:
+    """A number as C writes it."""
+    if dtype.name == "bool":
+        return "1" if value else "0"
+    if not is_float(dtype):
+        number = int(value)
+        if number == np.iinfo(np.int64).min:
+            return "INT64_MIN"
+        return f"{number}{'ULL' if number > np.iinfo(np.int64).max else 'LL'}"
+    number = float(dtype.type(value))
+    if np.isnan(number):
+        return '__builtin_nan("")'
+    if np.isinf(number):
+        return "-__builtin_inf()" if number < 0 else "__builtin_inf()"
+    # The digits of the shortest text that gives this very number back.
+    text = repr(number) if dtype.name == "float64" else str(np.float32(number))
+    text = text if any(c in text for c in ".en") else text + ".0"
+    return f"({text}f)" if dtype.name == "float32" else f"({text})"

@@ -1,0 +1,153 @@
+"""The order of nodes, in which updates may be computed straight into their variables."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+
+from ...graphs.ir import VARIABLE, Graph, Node, Value
+from ...graphs.kernels import shares_memory
+from ...graphs.regions import FUSED
+from .lower import is_placeable
+from .nest import ROW
+
+
+def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
+    """Nodes in an order that lets readers of a variable go before what overwrites it.
+
+    Returns
+    -------
+    order : list of Node
+        Without effects.
+    direct : dict
+        From each value that is assigned, and can be computed over the variable's old numbers, to
+        the variable's value.
+    """
+    nodes = [node for node in graph.nodes if not node.op.effect]
+    after: dict[Node, set[Node]] = defaultdict(set)
+    for node in nodes:
+        for value in node.inputs:
+            after[value.node].add(node)
+    direct: dict[Value, Value] = {}
+    refusing = [node for node in nodes if may_refuse(node)]
+    for effect in graph.effects:
+        variable, value = effect.inputs
+        readers = _readers(variable)
+        if not _is_free(graph, effect, readers, direct):
+            continue
+        writer = value.node
+        first = {n for n in (*readers, *refusing) if n is not writer}
+        if _reaches(writer, first, after):
+            continue
+        direct[value] = variable
+        for node in first:
+            after[node].add(writer)
+    return _sorted(nodes, after), direct
+
+
+def may_refuse(node: Node) -> bool:
+    """Whether a node may refuse its data; of a region, one within."""
+    if node.op.region:
+        return any(may_refuse(n) for body in node.attrs["bodies"] for n in body.nodes)
+    return node.op.kernel is not None and node.bound.may_raise
+
+
+def _readers(variable: Value) -> list[Node]:
+    """The nodes that read a variable, directly or through views."""
+    found = []
+    for user in variable.uses:
+        if user.op.view:
+            found.append(user)
+            for value in user.outputs:
+                found += _readers(value)
+        elif not user.op.effect:
+            found.append(user)
+    return found
+
+
+def _is_free(
+    graph: Graph, effect: Node, readers: list[Node], direct: dict[Value, Value]
+) -> bool:
+    """Whether a value may be computed in its variable's memory, if the readers go first."""
+    variable, value = effect.inputs
+    storage = effect.attrs["storage"]
+    shown = {variable}
+    for node in readers:
+        if node.op.view:
+            shown.update(node.outputs)
+    outputs = set(graph.outputs)
+    others = [held for held, _ in graph.variables if held is not storage]
+    return (
+        is_placeable(value.node)
+        and value not in outputs
+        and value not in direct
+        and not shown & outputs
+        and sum(e.attrs["storage"] is storage for e in graph.effects) == 1
+        and not any(e.inputs[1] in shown for e in graph.effects)
+        and bool(storage.array.flags.c_contiguous)
+        and not any(shares_memory(storage.array, other.array) for other in others)
+        and _reads_in_place(value, variable)
+    )
+
+
+def _reads_in_place(value: Value, variable: Value) -> bool:
+    """Whether the node that computes a value reads the variable at the same element at most."""
+    node = value.node
+    if not any(_shows(v, variable) for v in node.inputs):
+        return True
+    if node.op is not FUSED:
+        return False
+    [body] = node.attrs["bodies"]
+    kinds = dict(zip(body.nodes, node.attrs["kinds"]))
+    reduces = node.attrs["reduced"] is not None
+    if reduces and kinds[body.outputs[value.index].node] != ROW:
+        return False
+    for operand, placeholder in zip(node.inputs, body.placeholders.values()):
+        if not _shows(operand, variable):
+            continue
+        if operand is not variable or variable.aval.shape != value.aval.shape:
+            return False
+        if any(user.op.name == "matmul" for user in placeholder.uses):
+            return False
+        if reduces and not all(kinds[user] == ROW for user in placeholder.uses):
+            return False
+    return True
+
+
+def _shows(value: Value, variable: Value) -> bool:
+    while value.node.op.view:
+        value = value.node.inputs[0]
+    return value is variable and value.node.op is VARIABLE
+
+
+def _reaches(start: Node, targets: set[Node], after: dict[Node, set[Node]]) -> bool:
+    pending, seen = [start], {start}
+    while pending:
+        for node in after[pending.pop()]:
+            if node in targets:
+                return True
+            if node not in seen:
+                seen.add(node)
+                pending.append(node)
+    return False
+
+
+def _sorted(nodes: list[Node], after: dict[Node, set[Node]]) -> list[Node]:
+    """Topological order; of those that are ready the one that was created first."""
+    waiting = {node: 0 for node in nodes}
+    for node in nodes:
+        for later in after[node]:
+            if later in waiting:
+                waiting[later] += 1
+    ready = [(node.id, node) for node in nodes if not waiting[node]]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        _, node = heapq.heappop(ready)
+        order.append(node)
+        for later in after[node]:
+            if later in waiting:
+                waiting[later] -= 1
+                if not waiting[later]:
+                    heapq.heappush(ready, (later.id, later))
+    return order

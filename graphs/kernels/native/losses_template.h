@@ -1,0 +1,169 @@
+/* Losses on labels, and their gradients, from one sweep over the rows: a row is in the first cache
+ * from its highest number to its gradient.
+ *
+ * Labels are checked, and those that count are counted, before anything is written. Losses of rows
+ * are added up in double precision, thread by thread.
+ */
+#include "indices.h"
+#include "vector_math.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What a thread found, on a cache line of its own. */
+typedef struct {
+    dt_int counted;
+    double loss;
+    char end[48];
+} dt_found;
+
+/* Rows that are shorter are padded to whole vectors. */
+#define SHORT 64
+#define LANES ((dt_int)(DT_VECTOR / sizeof(REAL)))
+
+static int is_ignored(const dt_loss *shape, dt_int label) {
+    return shape->ignores && label == shape->ignored;
+}
+
+/* How many rows count; -1 where the step has failed, as it does for labels out of range. */
+static dt_int count_rows(dt_team *team, int thread, const dt_loss *shape, const void *labels,
+                         dt_found *found) {
+    dt_int counted = 0, begin;
+    dt_int end = dt_share(team, thread, shape->labels.outer * shape->labels.inner, &begin);
+    for (dt_int row = begin; row < end; row++) {
+        dt_int label = dt_index(&shape->labels, labels, row);
+        if (is_ignored(shape, label)) continue;
+        if (label < 0 || label >= shape->classes) dt_fail(team);
+        counted++;
+    }
+    found[thread].counted = counted;
+    dt_barrier(team);
+    if (__atomic_load_n(&team->failed, __ATOMIC_RELAXED)) return -1;
+    counted = 0;
+    for (int i = 0; i < team->threads; i++) counted += found[i].counted;
+    return counted;
+}
+
+/* The loss of a row: written where each row has one, else added up. */
+static void keep_loss(const dt_loss *shape, dt_int row, REAL each, REAL *loss, double *sum) {
+    if (shape->reduction == DT_EACH)
+        loss[dt_offset(&shape->labels, shape->loss, row)] = each;
+    else
+        *sum += (double)each;
+}
+
+/* Write the sum or mean of all losses, of which each thread has added up its own. */
+static void reduce_losses(dt_team *team, int thread, const dt_loss *shape, double sum,
+                          dt_int counted, dt_found *found, REAL *loss) {
+    if (!loss || shape->reduction == DT_EACH) return;
+    found[thread].loss = sum;
+    dt_barrier(team);
+    if (thread != 0) return;
+    for (int i = 1; i < team->threads; i++) sum += found[i].loss;
+    *loss = (REAL)(shape->reduction == DT_MEAN ? sum / (double)counted : sum);
+}
+
+static REAL highest_of(const REAL *row, dt_int classes) {
+    REAL highest = -(REAL)INFINITY;
+#pragma omp simd reduction(max : highest)
+    for (dt_int j = 0; j < classes; j++) highest = row[j] > highest ? row[j] : highest;
+    return highest;
+}
+
+/* The sum of exp(row - highest). The exponentials are kept where there is room for them. */
+static REAL sum_exponentials(const REAL *row, dt_int classes, REAL highest, REAL *kept) {
+    REAL total = 0;
+    if (!kept) {
+#pragma omp simd reduction(+ : total)
+        for (dt_int j = 0; j < classes; j++) total += OF(dt_exp)(row[j] - highest);
+        return total;
+    }
+#pragma omp simd reduction(+ : total)
+    for (dt_int j = 0; j < classes; j++) {
+        kept[j] = OF(dt_exp)(row[j] - highest);
+        total += kept[j];
+    }
+    return total;
+}
+
+static REAL mean_below(const REAL *row, dt_int classes, REAL highest) {
+    REAL total = 0;
+#pragma omp simd reduction(+ : total)
+    for (dt_int j = 0; j < classes; j++) total += row[j] - highest;
+    return total / (REAL)classes;
+}
+
+/* What the gradient of a row is multiplied with. */
+static REAL cotangent(const dt_loss *shape, const REAL *g, dt_int row, int ignored,
+                      dt_int counted) {
+    REAL each = g[dt_offset(&shape->labels, shape->g, row)];
+    if (shape->reduction == DT_MEAN) each /= (REAL)counted;
+    return ignored ? 0 : each;
+}
+
+void OF(dt_cross_entropy)(dt_team *team, int thread, const dt_loss *shape, const REAL *x,
+                          const void *labels, const REAL *g, REAL *loss, REAL *gradient,
+                          char *scratch) {
+    const dt_indices *indices = &shape->labels;
+    dt_found *found = (dt_found *)scratch;
+    dt_int counted = count_rows(team, thread, shape, labels, found), classes = shape->classes;
+    if (counted < 0) return;
+    REAL padded[SHORT + LANES] __attribute__((aligned(DT_VECTOR)));
+    dt_int length = classes < SHORT ? (classes + LANES - 1) / LANES * LANES : classes;
+    for (dt_int j = classes; j < length; j++) padded[j] = -(REAL)INFINITY;
+    REAL smoothing = (REAL)shape->smoothing, named = (REAL)(1 - shape->smoothing);
+    REAL spread = smoothing / (REAL)classes;
+    double sum = 0;
+    dt_int begin, end = dt_share(team, thread, indices->outer * indices->inner, &begin);
+    for (dt_int r = begin; r < end; r++) {
+        dt_int label = dt_index(indices, labels, r);
+        int ignored = is_ignored(shape, label);
+        if (ignored) label = 0;
+        const REAL *row = x + dt_offset(indices, shape->x, r);
+        REAL *to = gradient ? gradient + dt_offset(indices, shape->gradient, r) : NULL;
+        REAL exponentials[SHORT + LANES] __attribute__((aligned(DT_VECTOR))), *kept = to;
+        if (classes < SHORT) {
+            for (dt_int j = 0; j < classes; j++) padded[j] = row[j];
+            row = padded;
+            kept = exponentials;
+        }
+        REAL highest = highest_of(row, length), picked = row[label] - highest;
+        REAL each = -picked * named;
+        if (smoothing) each -= smoothing * mean_below(row, classes, highest);
+        REAL total = sum_exponentials(row, length, highest, kept);
+        if (loss) keep_loss(shape, r, ignored ? 0 : each + OF(dt_log)(total), loss, &sum);
+        if (gradient) {
+            REAL factor = cotangent(shape, g, r, ignored, counted), share = 1 / total;
+            REAL of_label = (kept[label] * share - named - spread) * factor;
+#pragma omp simd
+            for (dt_int j = 0; j < classes; j++) to[j] = (kept[j] * share - spread) * factor;
+            to[label] = of_label;
+        }
+    }
+    reduce_losses(team, thread, shape, sum, counted, found, loss);
+}
+
+void OF(dt_nll_loss)(dt_team *team, int thread, const dt_loss *shape, const REAL *x,
+                     const void *labels, const REAL *g, REAL *loss, REAL *gradient, char *scratch) {
+    const dt_indices *indices = &shape->labels;
+    dt_found *found = (dt_found *)scratch;
+    dt_int counted = count_rows(team, thread, shape, labels, found);
+    if (counted < 0) return;
+    double sum = 0;
+    dt_int begin, end = dt_share(team, thread, indices->outer * indices->inner, &begin);
+    for (dt_int r = begin; r < end; r++) {
+        dt_int label = dt_index(indices, labels, r);
+        int ignored = is_ignored(shape, label);
+        if (ignored) label = 0;
+        if (loss) {
+            REAL each = -x[dt_offset(indices, shape->x, r) + label];
+            keep_loss(shape, r, ignored ? 0 : each, loss, &sum);
+        }
+        if (gradient) {
+            REAL *to = gradient + dt_offset(indices, shape->gradient, r);
+            memset(to, 0, sizeof(REAL) * (size_t)shape->classes);
+            to[label] = -cotangent(shape, g, r, ignored, counted);
+        }
+    }
+    reduce_losses(team, thread, shape, sum, counted, found, loss);
+}

@@ -1,0 +1,99 @@
+/* What generated code and the library of native kernels share: threads, tiles, kernels.
+ *
+ * A step runs on all threads of a team at once. Each kernel is called by every thread of the team,
+ * takes its own share of the work, and leaves the waiting to its caller: whoever reads what other
+ * threads have written puts `dt_barrier` in between. A kernel with phases of its own waits between
+ * them itself, but not at its end.
+ */
+#ifndef DIPTYCH_RUNTIME_H
+#define DIPTYCH_RUNTIME_H
+
+#include <stdint.h>
+
+typedef int64_t dt_int;
+
+/* -- threads (threads.c) ------------------------------------------------------------------- */
+
+#define DT_THREADS 1024 /* of a team at most */
+
+typedef struct dt_team {
+    int threads;  /* how many run the step */
+    int failed;   /* set by `dt_fail`; read it after a barrier */
+    int patience; /* looks at what others do before a thread that waits yields its cpu */
+    uint64_t arrived __attribute__((aligned(64))); /* at barriers so far; on a line of its own */
+} dt_team;
+
+typedef void (*dt_step)(dt_team *team, int thread, char *const *pointers);
+
+/* Run a step on `threads` threads, of which the caller is number 0. Returns `failed`, or 1 with
+ * nothing run where so many threads cannot be had. Several threads may call at once (they take
+ * turns) and the child of a fork may; a step may not. One thread runs with no pool and no lock. */
+int dt_run(dt_step step, char *const *pointers, int threads);
+
+void dt_wait(dt_team *team); /* the barrier for more than one thread */
+
+static inline void dt_barrier(dt_team *team) {
+    if (team->threads > 1) dt_wait(team);
+}
+
+/* Note that the data were refused: the step ends, nothing is written, `dt_run` gives 1. */
+static inline void dt_fail(dt_team *team) { __atomic_store_n(&team->failed, 1, __ATOMIC_RELAXED); }
+
+/* The share of a thread in `count` pieces of work: from `*begin` to before the returned end. */
+static inline dt_int dt_share(dt_team *team, int thread, dt_int count, dt_int *begin) {
+    *begin = count * thread / team->threads;
+    return count * (thread + 1) / team->threads;
+}
+
+/* -- tiles (tiles_template.h): the inner loops of every product of matrices ------------------------- */
+
+#if defined(__AVX512F__)
+#define DT_VECTOR 64 /* bytes of a vector */
+#define DT_ROWS 12   /* rows of a tile at most: two vectors a row fill the registers */
+#elif defined(__AVX__)
+#define DT_VECTOR 32
+#define DT_ROWS 6
+#elif defined(__aarch64__)
+#define DT_VECTOR 16
+#define DT_ROWS 12
+#else
+#define DT_VECTOR 16
+#define DT_ROWS 6
+#endif
+#define DT_WIDTH_float (2 * DT_VECTOR / 4) /* columns of a tile */
+#define DT_WIDTH_double (2 * DT_VECTOR / 8)
+
+/* c[i][j] (+)= sum over s < segments, k < depth of
+ *     a[s * a_segment + i * a_row + k * a_depth] * b[s * b_segment + k * b_depth + j]
+ * for i < rows <= DT_ROWS and j < width, a tile wide. `b` holds whole widths: where a matrix ends
+ * before, pack it. `accumulate` adds to what c holds. Strides count elements. */
+void dt_tile_float(int rows, dt_int depth, const float *a, dt_int a_row, dt_int a_depth,
+                   const float *b, dt_int b_depth, float *c, dt_int c_row, int accumulate,
+                   dt_int segments, dt_int a_segment, dt_int b_segment);
+void dt_tile_double(int rows, dt_int depth, const double *a, dt_int a_row, dt_int a_depth,
+                    const double *b, dt_int b_depth, double *c, dt_int c_row, int accumulate,
+                    dt_int segments, dt_int a_segment, dt_int b_segment);
+
+/* The same of half the width, for few columns: up to 2 * DT_ROWS rows. */
+void dt_half_tile_float(int rows, dt_int depth, const float *a, dt_int a_row, dt_int a_depth,
+                        const float *b, dt_int b_depth, float *c, dt_int c_row, int accumulate,
+                        dt_int segments, dt_int a_segment, dt_int b_segment);
+void dt_half_tile_double(int rows, dt_int depth, const double *a, dt_int a_row, dt_int a_depth,
+                         const double *b, dt_int b_depth, double *c, dt_int c_row, int accumulate,
+                         dt_int segments, dt_int a_segment, dt_int b_segment);
+
+/* Pack `columns` <= width columns of b, depth by columns with any strides, into panel[depth][width],
+ * zeros where columns end. */
+void dt_pack_float(dt_int depth, dt_int columns, const float *b, dt_int b_depth, dt_int b_column,
+                   float *panel, dt_int width);
+void dt_pack_double(dt_int depth, dt_int columns, const double *b, dt_int b_depth,
+                    dt_int b_column, double *panel, dt_int width);
+
+/* One row times a matrix, y[j] = sum over k of x[k * x_depth] * b[k * b_depth + j * b_column],
+ * j < columns: no packing, each number of b read once. One of b's strides is 1. */
+void dt_row_float(dt_int depth, dt_int columns, const float *x, dt_int x_depth, const float *b,
+                  dt_int b_depth, dt_int b_column, float *y);
+void dt_row_double(dt_int depth, dt_int columns, const double *x, dt_int x_depth,
+                   const double *b, dt_int b_depth, dt_int b_column, double *y);
+
+#endif

@@ -1,0 +1,321 @@
+"""Native losses on labels and tables of rows against the NumPy kernels."""
+
+from __future__ import annotations
+
+import functools
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from native_steps import TYPES, Result, layout, run
+
+from diptych.compiler.native import labels as native
+from diptych.compiler.native.library import load
+from diptych.compiler.native.toolchain import find_compiler
+from diptych.graphs.errors import RangeError
+from diptych.graphs.kernels import embeddings, losses
+
+pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
+
+STEPS = """
+#include "operators.h"
+static const dt_loss losses[] = {%s};
+static const dt_table tables[] = {%s};
+#define LOSS(name, type) \\
+    void name##_##type(dt_team *team, int thread, char *const *p) { \\
+        dt_##name##_##type(team, thread, &losses[*(const dt_int *)p[0]], (const type *)p[1], \\
+                           p[2], (const type *)p[3], (type *)p[4], (type *)p[5], p[6]); \\
+    }
+#define TABLE(type) \\
+    void embedding_##type(dt_team *team, int thread, char *const *p) { \\
+        dt_embedding_##type(team, thread, &tables[*(const dt_int *)p[0]], p[1], \\
+                            (const type *)p[2], (type *)p[3]); \\
+    } \\
+    void embedding_grad_##type(dt_team *team, int thread, char *const *p) { \\
+        dt_embedding_grad_##type(team, thread, &tables[*(const dt_int *)p[0]], \\
+                                 (const type *)p[1], p[2], (type *)p[3]); \\
+    }
+LOSS(cross_entropy, float) LOSS(cross_entropy, double) LOSS(nll_loss, float)
+LOSS(nll_loss, double) TABLE(float) TABLE(double)
+"""
+
+
+def spread(array: np.ndarray) -> np.ndarray:
+    """The same numbers with another between each two of them."""
+    wide = np.full((*array.shape, 2), 99, array.dtype)
+    wide[..., 0] = array
+    return wide[..., 0]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss, and the gradient of one."""
+
+    lead: tuple[int, ...] = (6,)
+    classes: int = 10
+    reduction: str = "mean"
+    ignore_index: int | None = None
+    smoothing: float = 0.0
+    dtype: str = "float32"
+    integer: str = "int64"
+    sliced: bool = False
+    threads: int = 1
+    bad: int | None = None  # a label that is out of range
+    odd: float | None = None  # a logit
+    per_row: bool = True  # whether the cotangent has a number for each row, where it may
+
+    @functools.cached_property
+    def operands(self) -> list[np.ndarray]:
+        """Rows, labels and cotangent."""
+        rng = np.random.default_rng(len(self.lead) + self.classes)
+        rows = Result((*self.lead, self.classes), self.dtype, (*range(len(self.lead) + 1),), 2).view
+        rows[...] = rng.standard_normal(rows.shape) * 3
+        labels = np.asarray(rng.integers(0, self.classes, self.lead), self.integer)
+        if self.ignore_index is not None:
+            ignored = rng.random(self.lead) < 0.4
+            labels = np.where(ignored, self.ignore_index, labels).astype(self.integer)
+        if self.bad is not None:
+            labels[..., -1] = self.bad
+        if self.odd is not None:
+            rows[(*[-1] * len(self.lead), 0)] = self.odd
+        each = self.lead if self.reduction == "none" and self.per_row else ()
+        g = np.asarray(rng.standard_normal(each), self.dtype)
+        return [rows, *((spread(labels), spread(g)) if self.sliced else (labels, g))]
+
+    @functools.cached_property
+    def results(self) -> list[Result]:
+        rows = (*self.lead, self.classes)
+        each = self.lead if self.reduction == "none" else ()
+        return [
+            Result((*each, 1), self.dtype, (*range(len(each) + 1),), gap=int(self.sliced)),
+            Result(rows, self.dtype, (*range(len(rows)),)),
+        ]
+
+    def text(self) -> str:
+        rows, labels, g = self.operands
+        each, gradient = (result.view for result in self.results)
+        found = native.loss(
+            layout(labels), self.classes, layout(rows), layout(each[..., 0]), layout(gradient),
+            layout(g), ignore_index=self.ignore_index, reduction=self.reduction,
+            label_smoothing=self.smoothing,
+        )  # fmt: skip
+        assert found is not None
+        return found
+
+    def expected(self, name: str) -> list[np.ndarray]:
+        rows, labels, g = self.operands
+        attrs: dict[str, Any] = {"reduction": self.reduction, "ignore_index": self.ignore_index}
+        if name == "cross_entropy":
+            attrs["label_smoothing"] = self.smoothing
+            gradient = losses.cross_entropy_grad(np, rows, labels, g, **attrs)
+        else:
+            gradient = losses.nll_loss_grad(np, labels, g, classes=self.classes, **attrs)
+        return [getattr(losses, name)(np, rows, labels, **attrs), gradient]
+
+    def run(
+        self, name: str, position: int, steps: Any, wanted: tuple[bool, bool] = (True, True)
+    ) -> list[np.ndarray] | None:
+        """The loss and the gradient, those that are wanted; None where labels are refused."""
+        step = getattr(steps, f"{name}_{TYPES[self.dtype]}")
+        results = [result.view if want else None for result, want in zip(self.results, wanted)]
+        operands = [np.array(position), *self.operands, *results]
+        scratch = native.loss_scratch_bytes(self.threads)
+        if run(step, operands, scratch, self.threads):
+            return None
+        each, gradient = (result.checked() for result in self.results)
+        return [each[..., 0], gradient]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of rows that are looked up, and its gradient."""
+
+    lead: tuple[int, ...] = (5, 4)
+    count: int = 7
+    width: int = 16
+    padding: int | None = None
+    dtype: str = "float32"
+    integer: str = "int64"
+    sliced: bool = False
+    threads: int = 1
+    bad: int | None = None
+
+    @functools.cached_property
+    def operands(self) -> list[np.ndarray]:
+        """Indices, table and cotangent."""
+        rng = np.random.default_rng(len(self.lead) + self.width)
+        indices = np.asarray(rng.integers(0, self.count, self.lead), self.integer)
+        if self.bad is not None:
+            indices[..., -1] = self.bad
+        table = Result((self.count, self.width), self.dtype, (0, 1)).view
+        table[...] = rng.standard_normal(table.shape)
+        g = Result((*self.lead, self.width), self.dtype, (*range(len(self.lead) + 1),)).view
+        g[...] = np.maximum(rng.standard_normal(g.shape), -0.0)
+        return [spread(indices) if self.sliced else indices, table, g]
+
+    @functools.cached_property
+    def results(self) -> list[Result]:
+        """Memory for the rows, and for the gradient of the table."""
+        _, table, g = self.operands
+        return [Result(x.shape, self.dtype, (*range(x.ndim),), gap=3) for x in (g, table)]
+
+    def texts(self) -> list[str]:
+        indices, table, g = map(layout, self.operands)
+        rows, gradient = (layout(result.view) for result in self.results)
+        found = [
+            native.table(indices, table, rows),
+            native.table(indices, gradient, g, padding_idx=self.padding),
+        ]
+        assert None not in found
+        return [text for text in found if text is not None]
+
+    def expected(self) -> list[np.ndarray]:
+        indices, table, g = self.operands
+        return [
+            embeddings.embedding(np, indices, table, padding_idx=self.padding),
+            embeddings.embedding_grad(np, g, indices, count=self.count, padding_idx=self.padding),
+        ]
+
+    def run(self, position: int, steps: Any) -> list[np.ndarray] | None:
+        indices, table, g = self.operands
+        rows, gradient = (result.view for result in self.results)
+        kind = TYPES[self.dtype]
+        calls = [
+            (f"embedding_{kind}", [np.array(position), indices, table, rows]),
+            (f"embedding_grad_{kind}", [np.array(position + 1), g, indices, gradient]),
+        ]
+        failed = [run(getattr(steps, name), arrays, 0, self.threads) for name, arrays in calls]
+        assert failed[0] == failed[1]
+        return None if failed[0] else [result.checked() for result in self.results]
+
+
+def drawn_loss(seed: int) -> Loss:
+    random.seed(seed)
+    choice = random.choice
+    return Loss(
+        lead=choice([(1,), (6,), (33,), (4, 5), (2, 3, 4), ()]),
+        classes=choice([1, 2, 10, 15, 16, 17, 63, 64, 65, 100, 1000]),
+        reduction=choice(["none", "mean", "sum"]),
+        ignore_index=choice([None, None, -100, 0]),
+        smoothing=choice([0.0, 0.0, 0.1, 1.0]),
+        dtype=choice(list(TYPES)),
+        integer=choice(["int64", "int32", "int16"]),
+        sliced=choice([False, True]),
+        threads=choice([1, 2, 3]),
+        odd=choice([None, None, None, np.nan, np.inf, -np.inf]),
+        per_row=choice([True, False]),
+    )
+
+
+def drawn_table(seed: int) -> Table:
+    random.seed(seed)
+    choice = random.choice
+    return Table(
+        lead=choice([(), (1,), (40,), (5, 4), (2, 3, 4), (3, 0)]),
+        count=(count := choice([1, 2, 7, 100])),
+        width=choice([0, 1, 5, 16, 33, 64, 100]),
+        padding=choice([None, None, 0, count - 1]),
+        dtype=choice(list(TYPES)),
+        integer=choice(["int64", "int32", "uint8", "int8", "uint16", "uint32"]),
+        sliced=choice([False, True]),
+        threads=choice([1, 2, 3]),
+    )
+
+
+LOSSES = [
+    Loss(reduction="mean", ignore_index=3, lead=(1,), classes=1),
+    Loss(ignore_index=-100, lead=(2,), integer="int8"),  # no row counts with this seed
+    Loss(bad=10), Loss(bad=-1, threads=2), Loss(bad=-100, ignore_index=-100),
+    Loss(bad=10, lead=(9,), threads=3), Loss(bad=-1, reduction="none"),
+    Loss(classes=50, odd=-np.inf, lead=(3, 4), sliced=True),
+    *map(drawn_loss, range(150)),
+]  # fmt: skip
+TABLES = [
+    Table(bad=7), Table(bad=-1), Table(bad=-1, threads=3, integer="int32"), Table(bad=6),
+    Table(width=8, threads=3), Table(width=64, threads=3), Table(lead=(300,), threads=2, width=100),
+    *map(drawn_table, range(100)),
+]  # fmt: skip
+
+
+def source(losses: list[Loss], tables: list[Table]) -> str:
+    texts = (loss.text() for loss in losses), (t for table in tables for t in table.texts())
+    return STEPS % tuple(map(", ".join, texts))
+
+
+@pytest.fixture(scope="module")
+def steps() -> Any:
+    return load(source(LOSSES, TABLES))
+
+
+def check_loss(loss: Loss, position: int, steps: Any) -> None:
+    precise = {"float32": 2e-6, "float64": 1e-14}[loss.dtype]
+    for name in ("cross_entropy", "nll_loss"):
+        found = loss.run(name, position, steps)
+        try:
+            with np.errstate(all="ignore"):
+                expected = loss.expected(name)
+        except RangeError:
+            assert found is None
+            continue
+        assert found is not None
+        for result, right in zip(found, expected, strict=True):
+            limit = precise * max(1, np.abs(right[np.isfinite(right)]).max(initial=0))
+            np.testing.assert_allclose(result, right, 10 * precise, limit)
+
+
+def check_table(table: Table, position: int, steps: Any) -> None:
+    """NumPy adds rows up in another order; the sign of a zero is the same in any."""
+    found = table.run(position, steps)
+    try:
+        expected = table.expected()
+    except RangeError:
+        assert found is None
+        return
+    assert found is not None
+    for result, right in zip(found, expected, strict=True):
+        np.testing.assert_allclose(result, right, {"float32": 2e-6, "float64": 4e-15}[table.dtype])
+        np.testing.assert_array_equal(np.signbit(result), np.signbit(right))
+
+
+@pytest.mark.parametrize("position", range(len(LOSSES)))
+def test_loss(position: int, steps: Any) -> None:
+    check_loss(LOSSES[position], position, steps)
+
+
+@pytest.mark.parametrize("position", range(len(TABLES)))
+def test_table(position: int, steps: Any) -> None:
+    check_table(TABLES[position], 2 * position, steps)
+
+
+@pytest.mark.full
+def test_more() -> None:
+    many, tables = (list(map(draw, range(1000, 4000))) for draw in (drawn_loss, drawn_table))
+    steps = load(source(many, tables))
+    for position in range(len(many)):
+        check_loss(many[position], position, steps)
+        check_table(tables[position], 2 * position, steps)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
+def test_one_result_alone(name: str, steps: Any) -> None:
+    for position in range(8, 40):
+        loss = LOSSES[position]
+        both = loss.run(name, position, steps)
+        assert both is not None
+        copies = [result.copy() for result in both]
+        for wanted in ((True, False), (False, True)):
+            for result in loss.results:
+                result.view[...] = 5
+            found = loss.run(name, position, steps, wanted)
+            assert found is not None
+            for result, copy, want in zip(found, copies, wanted):
+                np.testing.assert_array_equal(result, copy if want else np.full_like(copy, 5))
+
+
+def test_what_cannot_be_described() -> None:
+    rows = np.zeros((4, 3), np.float32)
+    indices = np.zeros(4, np.int64)
+    assert native.table(layout(indices), layout(rows.T.copy().T), layout(rows)) is None
+    assert native.table(layout(indices.astype(np.uint64)), layout(rows), layout(rows)) is None

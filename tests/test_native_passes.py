@@ -1,0 +1,603 @@
+"""The passes that change the order of sums: by what they print, and against `reference`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from registry import KERNELS, SAMPLES, assert_close, call, cases, fill, is_array, results_of
+
+import diptych as dt
+from diptych.bench import modes
+from diptych.bench.workloads import find
+from diptych.compiler.decompositions import DECOMPOSITIONS
+from diptych.compiler.executors.reference import Reference
+from diptych.compiler.passes.assemble import assemble
+from diptych.compiler.passes.combine import combine
+from diptych.compiler.passes.contract import contract
+from diptych.compiler.passes.cse import cse
+from diptych.compiler.passes.decompose import decompose
+from diptych.compiler.passes.prune import prune
+from diptych.compiler.passes.simplify import simplify
+from diptych.graphs.dtypes import FLOAT32, FLOAT64
+
+TOGETHER = (decompose, simplify, cse, assemble, contract, combine, assemble, cse)
+
+
+def built(build, *shapes):
+    """A graph of a function of placeholders of some shapes."""
+    with dt.static.Graph() as g:
+        outputs = build(*(g.placeholder(f"x{i}", shape) for i, shape in enumerate(shapes)))
+        g.outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    return g
+
+
+def changed(graph, *passes):
+    for one in passes:
+        graph = one(graph).verify()
+    return prune(graph).verify()
+
+
+def lines(graph, *passes):
+    """What a graph prints after some passes, without its placeholders."""
+    text = str(changed(graph, *passes)).splitlines()
+    return [line for line in text if "placeholder" not in line]
+
+
+def ops_of(graph):
+    return Counter(node.op.name for node in graph.nodes)
+
+
+def arrays_for(graph, **sizes):
+    rng = np.random.default_rng(0)
+    found = {}
+    for name, v in graph.placeholders.items():
+        shape = tuple(sizes[str(n)] if isinstance(n, dt.Dim) else n for n in v.shape)
+        found[name] = rng.standard_normal(shape).astype(v.dtype)
+    return found
+
+
+def run(graph, arrays, **sizes):
+    """What the graph gives for arrays by name, some of which it may no longer need."""
+    return Reference(graph).run([arrays[name] for name in graph.placeholders], sizes)
+
+
+def assert_agrees(graph, *passes, tolerance=1e-5, **sizes):
+    """The graph after the passes gives the same avals, and the same numbers to rounding."""
+    after = changed(graph, *passes)
+    assert [v.aval for v in after.outputs] == [v.aval for v in graph.outputs]
+    feeds = arrays_for(graph, **sizes)
+    for f, e in zip(run(after, feeds, **sizes), run(graph, feeds, **sizes)):
+        np.testing.assert_allclose(f, e, rtol=tolerance, atol=tolerance)
+    return after
+
+
+# -- decompose -------------------------------------------------------------------------------
+
+# Where these are no number, or count what may be nothing, the kernel stays.
+PARTIAL = {"logsumexp", "std", "var"}
+
+
+def is_wide(bound):
+    return all(aval.dtype in (FLOAT32, FLOAT64) for aval in bound.ins)
+
+
+@pytest.mark.usefixtures("special_values")
+@cases(lambda op, sample: op.name in DECOMPOSITIONS)
+def test_decomposed_operators_give_what_their_kernels_do(op, sample):
+    arrays = list(filter(is_array, sample.args))
+    with dt.static.Graph() as g:
+        fed = [g.placeholder(f"x{i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
+        g.outputs = tuple(results_of(call(op, fill(sample.args, fed), sample.attrs)))
+    after = decompose(g).verify()
+    kept = [node for node in after.nodes if node.op is op]
+    assert not any(is_wide(node.bound) for node in kept) or op.name in PARTIAL
+    for f, e in zip(Reference(after).run(arrays, {}), Reference(g).run(arrays, {})):
+        assert (f.dtype, f.shape) == (e.dtype, e.shape)
+        assert_close(f, e, e.dtype, 4)
+
+
+def test_every_decomposition_is_of_an_operator_without_an_expression():
+    for name in DECOMPOSITIONS:
+        assert KERNELS[name].expr is None
+        assert any(
+            all(a.dtype in (FLOAT32, FLOAT64) for a in filter(is_array, sample.args))
+            for sample in SAMPLES[name].samples
+        )
+
+
+def test_decompose_softmax():
+    assert lines(built(lambda x: dt.softmax(x), (2, 3)), decompose) == [
+        "%1: float32[2, 1] = max(%0, axis=(1,), keepdims=True)",
+        "%2: float32[2, 3] = subtract(%0, %1)",
+        "%3: float32[2, 3] = exp(%2)",
+        "%4: float32[2, 1] = sum(%3, axis=(1,), keepdims=True, dtype=float32)",
+        "%5: float32[2, 1] = reciprocal(%4)",
+        "%6: float32[2, 3] = multiply(%3, %5)",
+        "return %6",
+    ]
+
+
+def test_decompose_leaves_what_computes_in_a_wider_dtype():
+    def build(x):
+        return dt.softmax(dt.astype(x, "float16")), dt.mean(dt.astype(x, "complex64"))
+
+    assert {"softmax", "mean"} <= set(ops_of(changed(built(build, (2, 3)), decompose)))
+
+
+def test_decompose_where_no_count_is_known():
+    def build(x):
+        return dt.var(x), dt.logsumexp(x, axis=0), dt.std(x[:0]), dt.var(x, axis=1), dt.mean(x)
+
+    after = changed(built(build, ("n", 3)), decompose)
+    kept = {"var": 1, "logsumexp": 1, "std": 1}
+    assert {name: n for name, n in ops_of(after).items() if name in DECOMPOSITIONS} == kept
+
+
+def normalised(x, w, b):
+    """A layer, its gradients, and what they share."""
+    y = dt.layer_norm(x, w, b, w.shape)
+    return y, *dt.layer_norm_grad(x, w, dt.tanh(y), w.shape)
+
+
+def test_a_function_and_its_gradient_share_their_sums():
+    after = changed(built(normalised, (4, 5), (5,), (5,)), decompose, cse)
+    assert ops_of(after)["sum"] == 2 + 2 + 2  # mean, variance; of the gradient; of the weights
+
+
+@pytest.mark.parametrize("shape", [("n", 3, 4), (2, "n", 4)])
+def test_decompose_symbolic_sizes(shape):
+    def channels(x):
+        c = dt.sum(x, axis=(0, 2))
+        y, mean, variance = dt.batch_norm(x, c, c)
+        return y, mean, variance, *dt.batch_norm_grad(x, c, mean, variance, y, mean, c)
+
+    assert_agrees(built(normalised, shape, (4,), (4,)), decompose, tolerance=1e-4, n=3)
+    after = assert_agrees(built(channels, shape), decompose, tolerance=1e-4, n=3)
+    assert not set(DECOMPOSITIONS) & set(ops_of(after))
+
+
+def test_an_effect_that_hangs_on_one_of_several_results_takes_place_for_any():
+    def graph(fetch):
+        with dt.static.Graph() as g:
+            v = g.variable([0.0, 0.0], "v")
+            results = dt.batch_norm(g.placeholder("x", (4, 2)), 1.0, 0.0)
+            g.assign(v, results[1], when=results[0])
+            g.outputs = () if fetch is None else (results[fetch],)
+        return changed(decompose(g))
+
+    assert [len(graph(fetch).effects) for fetch in (0, 1, 2, None)] == [1, 1, 1, 0]
+
+
+def test_decompose_goes_into_bodies():
+    def build(x):
+        return dt.scan(lambda c, row: (c + dt.softmax(row), None), x[0], x)[0]
+
+    graph = built(build, (3, 4))
+    assert "softmax" not in str(assert_agrees(graph, *TOGETHER))
+
+
+# -- assemble --------------------------------------------------------------------------------
+
+
+def test_assemble_slices_and_what_is_added_to_them():
+    def build(x, y, z):
+        parts = [dt.scatter_slice(x, (slice(None), slice(2, 5)), (2, 5))]
+        parts += [z, dt.scatter_slice(y, (slice(None), slice(0, 2)), (2, 5))]
+        return dt.accumulate([dt.accumulate(parts[:2]), parts[2]])
+
+    assert lines(built(build, (2, 3), (2, 2), (2, 5)), assemble) == [
+        "%3: float32[2, 5] = concat(%1, %0, axis=1)",
+        "%4: float32[2, 5] = accumulate(%3, %2)",
+        "return %4",
+    ]
+
+
+def test_assemble_indices():
+    def build(x, y):
+        gather = [dt.scatter_slice(v, (slice(None), i), (2, 3)) for i, v in enumerate((x, y, x))]
+        return dt.accumulate(gather[::-1])
+
+    assert lines(built(build, (2,), (2,)), assemble) == [
+        "%2: float32[2, 3] = stack(%0, %1, %0, axis=1)",
+        "return %2",
+    ]
+
+
+def test_assemble_adds_up_what_lies_in_one_place():
+    def build(x, y, z):
+        places = (slice(0, 2), 2, slice(0, 2))
+        return dt.accumulate([dt.scatter_slice(v, p, (3,)) for v, p in zip((x, y, z), places)])
+
+    assert lines(built(build, (2,), (), (2,)), assemble) == [
+        "%3: float32[2] = accumulate(%0, %2)",
+        "%4: float32[1] = expand_dims(%1, axis=(0,))",
+        "%5: float32[3] = concat(%3, %4, axis=0)",
+        "return %5",
+    ]
+
+
+def test_assemble_symbolic_sizes():
+    def build(x):
+        last = x.shape[0] - 1
+        ends = [(slice(last, last + 1), x[last:]), (slice(0, last), dt.tanh(x[:last]))]
+        return dt.accumulate([dt.scatter_slice(v, i, x.shape) for i, v in ends])
+
+    after = assert_agrees(built(build, ("n", 2)), assemble, n=4)
+    assert ops_of(after)["concat"] == 1 and not ops_of(after)["scatter_slice"]
+
+
+def scattered(*places):
+    def build(x):
+        return dt.accumulate([dt.scatter_slice(x[p], p, x.shape) for p in places])
+
+    return built(build, (4, 3))
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        scattered(slice(0, 2), slice(3, 4)),  # a gap
+        scattered(slice(0, 3), slice(2, 4)),  # one place twice
+        scattered(slice(0, 2), slice(0, 3), slice(2, 4)),
+        scattered(slice(1, 4), 1),
+        scattered(slice(0, 4, 2), slice(1, 4, 2)),
+        scattered((slice(0, 2), slice(0, 1)), (slice(2, 4), slice(0, 1))),
+        built(lambda x: dt.scatter_slice(x, slice(None, None, -1), (4,)), (4,)),
+    ],
+)
+def test_assemble_leaves_what_does_not_cover_an_axis_once(graph):
+    before = ops_of(graph)["scatter_slice"]
+    assert ops_of(assert_agrees(graph, assemble))["scatter_slice"] == before
+
+
+def test_assemble_a_scatter_that_something_else_reads():
+    def build(x):
+        first = dt.scatter_slice(x[:2], slice(0, 2), (4,))
+        return first + dt.scatter_slice(x[2:], slice(2, 4), (4,)), first
+
+    assert ops_of(assert_agrees(built(build, (4,)), assemble))["scatter_slice"] == 2
+
+
+def test_assemble_finds_the_whole_again():
+    def build(x, y):
+        apart = dt.unstack(x, 1)
+        return (
+            dt.scatter_slice(x, slice(None), x.shape),
+            dt.concat(dt.split(x, [1, 3]), 0),
+            dt.stack(apart, 1),
+            dt.stack([y, y + 1.0])[0],
+            dt.concat([y, x], 1)[:, 2:],
+        )
+
+    graph = built(build, (4, 3), (4, 2))
+    assert lines(graph, assemble)[-1] == "return %0, %0, %0, %1, %0"
+
+
+def test_assemble_runs_of_slices():
+    def build(x):
+        return dt.concat([x[1:2], x[2:4]], 0), dt.concat(dt.unstack(x)[:3], 0)
+
+    assert lines(built(build, (4, 3)), assemble) == [
+        "%1: float32[3, 3] = getitem(%0, index=((1, 4, 1), (None, None, None)))",
+        "%2: float32[3, 3] = getitem(%0, index=((0, 3, 1), (None, None, None)))",
+        "%3: float32[9] = reshape(%2, shape=(9,))",
+        "return %1, %3",
+    ]
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda x: dt.concat([x[2:], x[:2]], 0),
+        lambda x: dt.concat([x[:2], x[2:]], 1),
+        lambda x: dt.stack(dt.unstack(x, 0), 1),
+        lambda x: dt.concat([x[:2], dt.tanh(x[2:])], 0),
+        lambda x: dt.concat([x[:1], x[3:]], 0),
+        lambda x: dt.concat([x[:2], x], 0)[1:4],
+        lambda x: dt.stack([x, x], 1)[0],
+    ],
+)
+def test_assemble_leaves_joins_in_another_order(join):
+    graph = built(join, (4, 4))
+    after = assert_agrees(graph, assemble)
+    assert ops_of(after)["concat"] + ops_of(after)["stack"] == 1
+
+
+# -- contract --------------------------------------------------------------------------------
+
+
+def test_contract_a_batch_of_rows():
+    assert lines(built(lambda x, w: x @ w, (2, 3, 4, 5), (5, 6)), contract) == [
+        "%2: float32[24, 5] = reshape(%0, shape=(24, 5))",
+        "%3: float32[24, 6] = matmul(%2, %1)",
+        "%4: float32[2, 3, 4, 6] = reshape(%3, shape=(2, 3, 4, 6))",
+        "return %4",
+    ]
+
+
+def test_contract_the_gradient_of_a_weight():
+    def build(x, g):
+        return dt.sum_to(dt.matrix_transpose(x) @ g, (4, 5)).T
+
+    assert lines(built(build, (2, 3, 4), (2, 3, 5)), contract) == [
+        "%2: float32[6, 4] = reshape(%0, shape=(6, 4))",
+        "%3: float32[6, 5] = reshape(%1, shape=(6, 5))",
+        "%4: float32[5, 6] = permute_dims(%3, axes=(1, 0))",
+        "%5: float32[5, 4] = matmul(%4, %2)",
+        "return %5",
+    ]
+
+
+@pytest.mark.parametrize(
+    "total", [lambda z: dt.sum(z, axis=(0, 1)), lambda z: dt.sum_to(z, (4, 6))]
+)
+def test_contract_sums_over_a_batch(total):
+    graph = built(
+        lambda x, y: total(dt.permute_dims(x, (0, 1, 3, 2)) @ y), (2, 3, 5, 4), (2, 3, 5, 6)
+    )
+    after = assert_agrees(graph, contract)
+    assert not {"sum", "sum_to"} & set(ops_of(after))
+
+
+def test_contract_vectors():
+    def build(x, y, m):
+        return x @ m, m @ y, x @ dt.matrix_transpose(m.T), x @ dt.tanh(x)
+
+    after = assert_agrees(built(build, (3,), (4,), (3, 4)), contract)
+    products = [node for node in after.nodes if node.op.name == "matmul"]
+    assert {v.aval.ndim for node in products for v in node.inputs} == {2}
+
+
+def test_contract_symbolic_sizes():
+    def build(x, w):
+        y = x @ w
+        return y, *y.graph.grad(dt.sum(dt.tanh(y)), [x, w])
+
+    after = assert_agrees(built(build, ("n", 3, 4), (4, 5)), contract, n=6)
+    products = [node for node in after.nodes if node.op.name == "matmul"]
+    assert len(products) == 3
+    assert {v.aval.ndim for node in products for v in node.inputs} == {2}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        # Rows that would have to be copied.
+        lambda x, y: dt.matrix_transpose(x) @ y[0],
+        lambda x, y: x[:, :2] @ y[0].T,
+        # A sum that does not go over the whole batch, or that something else reads the terms of.
+        lambda x, y: dt.sum_to(x @ dt.matrix_transpose(y), (1, 3, 3)),
+        lambda x, y: dt.sum(x @ dt.matrix_transpose(y), axis=0),
+        lambda x, y: (dt.sum_to(z := dt.matrix_transpose(x) @ y, (4, 4)), z),
+    ],
+)
+def test_contract_leaves_the_rest(build):
+    graph = built(build, (2, 3, 4), (2, 3, 4))
+    before = [n.bound.ins for n in graph.nodes if n.op.name == "matmul"]
+    after = assert_agrees(graph, contract)
+    assert [n.bound.ins for n in after.nodes if n.op.name == "matmul"] == before
+
+
+def test_contract_a_transposed_product():
+    graph = built(lambda x, y: ((x.T @ y).T, (x @ y.T).T, (x @ x).T), (3, 3), (3, 3))
+    after = assert_agrees(graph, contract)
+    assert [v.node.op.name for v in after.outputs] == ["matmul", "matmul", "permute_dims"]
+
+
+def test_contract_views():
+    def build(x):
+        y = dt.squeeze(dt.expand_dims(dt.stop_gradient(x), 1), 1)
+        apart = dt.reshape(dt.permute_dims(x, (1, 0, 2)), (3, 8))  # copies, once
+        return y, dt.reshape(dt.reshape(x, 24), (4, 6)), dt.reshape(apart, 24), apart
+
+    assert lines(built(build, (2, 3, 4)), contract) == [
+        "%1: float32[3, 2, 4] = permute_dims(%0, axes=(1, 0, 2))",
+        "%2: float32[3, 8] = reshape(%1, shape=(3, 8))",
+        "%3: float32[4, 6] = reshape(%0, shape=(4, 6))",
+        "%4: float32[24] = reshape(%2, shape=(24,))",
+        "return %0, %3, %4, %2",
+    ]
+
+
+# -- combine ---------------------------------------------------------------------------------
+
+
+def recurrent(x, w, u, b):
+    """A loop unrolled, its last state and the gradients."""
+    h = dt.zeros((2, 4))
+    for t in range(x.shape[0]):
+        h = dt.tanh(x[t] @ w + h @ u + b)
+    loss = dt.sum(h * h)
+    return loss, *x.graph.grad(loss, [x, w, u, b])
+
+
+def test_combine_the_steps_of_a_loop():
+    graph = built(recurrent, (5, 2, 3), (3, 4), (4, 4), (4,))
+    before = ops_of(changed(graph, cse))
+    after = ops_of(assert_agrees(graph, *TOGETHER))
+    # The steps themselves, one each way but for the first; and four of all steps.
+    assert (before["matmul"], after["matmul"]) == (5 + 5 + 4 + 5 + 5 + 5, 5 + 4 + 4)
+    # The cotangents of all steps are joined once for two weights, the bias and the input.
+    assert after["concat"] == 2 and after["sum_to"] == 1 and not after["scatter_slice"]
+
+
+def products(*pairs):
+    return dt.accumulate([dt.matrix_transpose(a) @ b for a, b in pairs])
+
+
+def test_combine_a_sum_of_products():
+    def build(a, b, c):
+        first, second = products((a, b), (b, a)), c
+        return dt.accumulate([dt.accumulate([first, second]), a.T @ a])
+
+    assert lines(built(build, (2, 3), (2, 3), (3, 3)), combine) == [
+        "%3: float32[6, 3] = concat(%0, %0, %1, axis=0)",
+        "%4: float32[3, 6] = permute_dims(%3, axes=(1, 0))",
+        "%5: float32[6, 3] = concat(%1, %0, %0, axis=0)",
+        "%6: float32[3, 3] = matmul(%4, %5)",
+        "%7: float32[3, 3] = accumulate(%2, %6)",
+        "return %7",
+    ]
+
+
+def test_combine_leaves_few_large_and_shared_products():
+    def few(a, b):
+        return products((a, b), (b, a))
+
+    def shared(a, b):
+        parts = [a.T @ b, b.T @ a, a.T @ a]
+        return dt.accumulate(parts), *parts
+
+    def large(a, b):
+        return products((a, b), (b, a), (a, a))
+
+    for graph in (
+        built(few, (2, 3), (2, 3)),
+        built(shared, (2, 3), (2, 3)),
+        built(large, (300, 3), (300, 3)),
+        built(large, ("n", 3), ("n", 3)),
+    ):
+        before = ops_of(graph)["matmul"]
+        assert ops_of(assert_agrees(graph, combine, tolerance=1e-4, n=2))["matmul"] == before
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_combine_products_of_all_slices(axis):
+    def build(x, w):
+        return dt.stack([dt.tanh(part @ w) for part in dt.unstack(x, axis)])
+
+    assert ops_of(assert_agrees(built(build, (4, 3, 5), (5, 2)), combine))["matmul"] == 1
+
+
+def test_combine_leaves_slices_of_part_of_an_array():
+    def build(x, w):
+        return tuple(dt.tanh(part @ w) for part in dt.unstack(x)[1:])
+
+    assert ops_of(assert_agrees(built(build, (4, 3, 5), (5, 2)), combine))["matmul"] == 3
+
+
+@pytest.mark.parametrize("join", [dt.stack, dt.concat])
+def test_combine_joined_products(join):
+    def build(x, y, w):
+        return join([x @ w, y @ w, dt.tanh(x) @ w])
+
+    assert ops_of(assert_agrees(built(build, (4, 3), (4, 3), (3, 2)), combine))["matmul"] == 1
+
+
+def test_a_long_chain_of_sums_is_no_recursion():
+    def build(x):
+        total = x
+        for _ in range(3000):
+            total = total + dt.scatter_slice(x, slice(None), x.shape)
+        return total
+
+    graph = built(build, (2,))
+    assert_agrees(graph, *TOGETHER)
+
+
+# -- programs --------------------------------------------------------------------------------
+
+UNARY = [dt.tanh, dt.softmax, dt.log_softmax, dt.mean, dt.std, dt.logsumexp, dt.negative]
+ORDERS = [(0, 2, 1), (1, 0, 2), (2, 0, 1), (2, 1, 0)]
+KINDS = ["matmul", "rows", "sum", "turn", "flat", "apart", "steps", "unary", "add", "norm"]
+N = 3  # the size of every axis, so that everything fits
+
+
+@st.composite
+def programs(draw):
+    ranks = draw(st.lists(st.integers(2, 3), min_size=2, max_size=4))
+    step = st.tuples(st.sampled_from(KINDS), *[st.integers(0, 20)] * 3)
+    return ranks, draw(st.lists(step, min_size=1, max_size=8))
+
+
+def applied(steps, made):
+    """Apply a program to values whose axes all have size `N`."""
+    for kind, which, i, j in steps:
+        x, y = made[i % len(made)], made[j % len(made)]
+        made.append(dt.tanh(_apply(kind, which, x, y)))
+    return made
+
+
+def _apply(kind, which, x, y):
+    matrix = y if y.aval.ndim == 2 else y[which % N]
+    if kind == "matmul":
+        return x @ y
+    if kind == "rows":
+        return dt.reshape(dt.reshape(x, (-1, N)) @ matrix, x.shape)
+    if kind == "sum":
+        return dt.sum_to(x, (N, N))
+    if kind == "turn":
+        return x.T if x.aval.ndim == 2 else dt.permute_dims(x, ORDERS[which % 4])
+    if kind == "flat":
+        turned = dt.permute_dims(x, tuple(reversed(range(x.aval.ndim))))
+        return dt.reshape(dt.reshape(turned, -1), x.shape)
+    if kind == "apart":
+        axis = which % x.aval.ndim
+        parts = [dt.tanh(part) if which % 5 else part for part in dt.unstack(x, axis)]
+        return dt.stack(parts[:: -1 if which % 7 == 0 else 1], which % 2)
+    if kind == "steps":
+        h = matrix
+        for part in x:
+            h = dt.tanh((part @ matrix if x.aval.ndim == 3 else matrix * part) + h @ matrix)
+        return h
+    if kind == "norm":
+        return dt.layer_norm(x, y[0], 0.0, N) if y.aval.ndim == 2 else dt.rms_norm(x, y[0], (N, N))
+    return UNARY[which % len(UNARY)](x) + x if kind == "unary" else x + y
+
+
+@given(programs())
+def test_random_programs_agree_with_reference(program):
+    ranks, steps = program
+    with dt.static.Graph() as g:
+        feeds = [g.placeholder(f"x{i}", (N,) * rank, "float64") for i, rank in enumerate(ranks)]
+        made = applied(steps, list(feeds))
+        loss = dt.accumulate([dt.sum(v) for v in made[-3:]])
+        slopes = g.grad(loss, feeds, allow_unused=True)
+        g.outputs = (*made[-3:], *(v for v in slopes if v is not None))
+    arrays = arrays_for(g)
+    wanted = run(g, arrays)
+    for passes in (*((one,) for one in TOGETHER), TOGETHER):
+        found = run(changed(g, *passes), arrays)
+        for f, e in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(f, e, rtol=1e-7, atol=1e-9 * np.abs(e).max(initial=1))
+
+
+# -- workloads -------------------------------------------------------------------------------
+
+
+def one_step(graph: Any, batch: Any, start: dict[Any, Any]) -> tuple[list[Any], list[Any]]:
+    """What a run gives, and what it leaves in the storages, from a given start."""
+    for storage, array in start.items():
+        storage.write(array.copy())
+    found = [np.array(a) for a in run(graph, batch)]
+    return found, [storage.array.copy() for storage in start]
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    ["mlp", "lstm", *(pytest.param(n, marks=pytest.mark.full) for n in ("cnn", "transformer"))],
+)
+def test_a_training_step_agrees_with_reference(name, gradients):
+    task = find(name).build()
+    mode = modes.Static(task, "reference", passes=(), gradients=gradients)
+    batch = task.batch(0)
+    mode.prepare(batch)
+    graph = mode.program.graph
+    batch = dict(zip(graph.placeholders, batch))
+    start = {storage: storage.array.copy() for storage, _ in graph.variables}
+    wanted, ends = one_step(graph, batch, start)
+    for passes in (*((one,) for one in (assemble, combine, contract, decompose)), TOGETHER):
+        found, trained = one_step(changed(graph, *passes), batch, start)
+        for f, e in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(f, e, rtol=1e-5, atol=1e-5 * np.abs(e).max(initial=1e-4))
+        for f, e in zip(trained, ends, strict=True):
+            # Adam scales a gradient that is rounding alone to a step of the learning rate.
+            np.testing.assert_allclose(
+                f, e, rtol=1e-5, atol=1e-5 if name != "transformer" else 1e-3
+            )
