@@ -28,7 +28,7 @@ from ..native.layout import Layout
 from ..native.library import library, load
 from ..native.statements import Python
 from ..native.toolchain import CompileError, NoCompilerError
-from ..passes import NATIVE_PASSES
+from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
 from .memory import Counts
 from .planned import Planned, owns
 from .reference import Reference
@@ -48,7 +48,9 @@ class Native:
 
     def __init__(self, graph: Graph, passes: Any = None) -> None:
         self._graph = graph
-        self._passes = {n: p for n, p in NATIVE_PASSES.items() if passes is None or n in passes}
+        known = {**PASSES, **NATIVE_PASSES}
+        chosen = known if passes is None else passes
+        self._passes = [(name, known[name]) for name in NATIVE_ORDER if name in chosen]
         self._plans: dict[tuple[Any, ...], _Plan | Planned] = {}
         self._lock = threading.Lock()
         self._fallen = ""

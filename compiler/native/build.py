@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +58,7 @@ def build(
     graph: Graph,
     binding: dict[str, int],
     threads: int,
-    passes: Mapping[str, Callable[[Graph], Graph]],
+    passes: Sequence[tuple[str, Callable[[Graph], Graph]]],
 ) -> Built:
     """Write the step of a graph for one binding of its symbolic dimensions.
 
@@ -68,12 +68,12 @@ def build(
     binding : dict
     threads : int
         How many the step may use; small steps run on one.
-    passes : mapping
+    passes : sequence of (str, callable)
         What to do with the graph first, by name.
     """
     graph = concrete(graph, binding)
     lines = []
-    for name, change in passes.items():
+    for name, change in passes:
         before, start = len(graph.nodes), time.perf_counter()
         graph = change(graph).verify()
         seconds = time.perf_counter() - start

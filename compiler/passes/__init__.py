@@ -8,11 +8,17 @@ executor runs after them, change the order of sums.
 from collections.abc import Callable
 
 from ...graphs.ir import Graph
+from .assemble import assemble
+from .combine import combine
+from .contract import contract
 from .cse import cse
+from .decompose import decompose
 from .fold import fold
 from .fuse import fuse
+from .hoist import hoist
 from .prune import prune
 from .simplify import simplify
+from .sink import sink
 
 Pass = Callable[[Graph], Graph]
 
@@ -23,7 +29,18 @@ PASSES: dict[str, Pass] = {
     "cse": cse,
 }
 NATIVE_PASSES: dict[str, Pass] = {
+    "decompose": decompose,
+    "assemble": assemble,
+    "contract": contract,
+    "hoist": hoist,
+    "sink": sink,
+    "combine": combine,
     "fuse": fuse,
 }
+# What one pass leaves, another one tidies up.
+NATIVE_ORDER = (
+    "decompose", "simplify", "cse", "assemble", "contract", "hoist", "sink", "contract", "combine",
+    "assemble", "cse", "prune", "fuse",
+)  # fmt: skip
 
-__all__ = ["NATIVE_PASSES", "PASSES", "Pass", "cse", "fold", "fuse", "prune", "simplify"]
+__all__ = ["NATIVE_ORDER", "NATIVE_PASSES", "PASSES", "Pass"]

@@ -6,6 +6,7 @@
 
 /* Where the row of a number lies, in elements. */
 static inline dt_int dt_offset(const dt_indices *indices, const dt_int *strides, dt_int row) {
+    if (indices->outer == 1) return row * strides[1];
     return row / indices->inner * strides[0] + row % indices->inner * strides[1];
 }
 

@@ -17,8 +17,8 @@ typedef struct {
     char end[48];
 } dt_found;
 
-/* Rows that are shorter are padded to whole vectors. */
-#define SHORT 64
+#define BLOCK 16
+#define SHORT 128
 #define LANES ((dt_int)(DT_VECTOR / sizeof(REAL)))
 
 static int is_ignored(const dt_loss *shape, dt_int label) {
@@ -101,6 +101,33 @@ static REAL cotangent(const dt_loss *shape, const REAL *g, dt_int row, int ignor
     return ignored ? 0 : each;
 }
 
+/* Rows that are worked on together, so that none waits for its own sums, and what is known of
+ * them. Short rows are copied, and padded to whole vectors. */
+typedef struct {
+    dt_int count, length;
+    const REAL *row[BLOCK];
+    REAL *kept[BLOCK]; /* room for the exponentials; NULL where nobody wants them */
+    REAL copies[BLOCK][SHORT];
+    REAL highest[BLOCK], total[BLOCK], loss[BLOCK];
+    dt_int label[BLOCK];
+    int ignored[BLOCK];
+} dt_rows;
+
+/* Label, losses but for the logarithm of the sum, and the sum of exponentials of each row. */
+static void sweep(const dt_loss *shape, dt_rows *rows) {
+    REAL smoothing = (REAL)shape->smoothing, named = (REAL)(1 - shape->smoothing);
+    for (dt_int i = 0; i < rows->count; i++) rows->highest[i] = highest_of(rows->row[i], rows->length);
+    for (dt_int i = 0; i < rows->count; i++) {
+        REAL highest = rows->highest[i];
+        rows->loss[i] = -(rows->row[i][rows->label[i]] - highest) * named;
+        if (smoothing) rows->loss[i] -= smoothing * mean_below(rows->row[i], shape->classes, highest);
+    }
+    for (dt_int i = 0; i < rows->count; i++)
+        rows->total[i] = sum_exponentials(rows->row[i], rows->length, rows->highest[i], rows->kept[i]);
+#pragma omp simd
+    for (int i = 0; i < BLOCK; i++) rows->loss[i] += OF(dt_log)(rows->total[i]);
+}
+
 void OF(dt_cross_entropy)(dt_team *team, int thread, const dt_loss *shape, const REAL *x,
                           const void *labels, const REAL *g, REAL *loss, REAL *gradient,
                           char *scratch) {
@@ -108,36 +135,37 @@ void OF(dt_cross_entropy)(dt_team *team, int thread, const dt_loss *shape, const
     dt_found *found = (dt_found *)scratch;
     dt_int counted = count_rows(team, thread, shape, labels, found), classes = shape->classes;
     if (counted < 0) return;
-    REAL padded[SHORT + LANES] __attribute__((aligned(DT_VECTOR)));
-    dt_int length = classes < SHORT ? (classes + LANES - 1) / LANES * LANES : classes;
-    for (dt_int j = classes; j < length; j++) padded[j] = -(REAL)INFINITY;
-    REAL smoothing = (REAL)shape->smoothing, named = (REAL)(1 - shape->smoothing);
-    REAL spread = smoothing / (REAL)classes;
+    REAL named = (REAL)(1 - shape->smoothing), spread = (REAL)shape->smoothing / (REAL)classes;
+    int is_short = classes <= SHORT;
+    dt_rows rows = {.length = is_short ? (classes + LANES - 1) / LANES * LANES : classes};
+    for (int i = 0; i < BLOCK; i++)
+        for (dt_int j = 0; j < SHORT; j++) rows.copies[i][j] = -(REAL)INFINITY;
     double sum = 0;
     dt_int begin, end = dt_share(team, thread, indices->outer * indices->inner, &begin);
-    for (dt_int r = begin; r < end; r++) {
-        dt_int label = dt_index(indices, labels, r);
-        int ignored = is_ignored(shape, label);
-        if (ignored) label = 0;
-        const REAL *row = x + dt_offset(indices, shape->x, r);
-        REAL *to = gradient ? gradient + dt_offset(indices, shape->gradient, r) : NULL;
-        REAL exponentials[SHORT + LANES] __attribute__((aligned(DT_VECTOR))), *kept = to;
-        if (classes < SHORT) {
-            for (dt_int j = 0; j < classes; j++) padded[j] = row[j];
-            row = padded;
-            kept = exponentials;
+    for (; begin < end; begin += rows.count) {
+        rows.count = !is_short ? 1 : end - begin < BLOCK ? end - begin : BLOCK;
+        for (dt_int i = 0; i < rows.count; i++) {
+            dt_int label = dt_index(indices, labels, begin + i);
+            rows.ignored[i] = is_ignored(shape, label);
+            rows.label[i] = rows.ignored[i] ? 0 : label;
+            const REAL *row = x + dt_offset(indices, shape->x, begin + i);
+            rows.row[i] = row;
+            rows.kept[i] = gradient ? gradient + dt_offset(indices, shape->gradient, begin + i) : NULL;
+            if (is_short) {
+                for (dt_int j = 0; j < classes; j++) rows.copies[i][j] = row[j];
+                rows.row[i] = rows.kept[i] = rows.copies[i];
+            }
         }
-        REAL highest = highest_of(row, length), picked = row[label] - highest;
-        REAL each = -picked * named;
-        if (smoothing) each -= smoothing * mean_below(row, classes, highest);
-        REAL total = sum_exponentials(row, length, highest, kept);
-        if (loss) keep_loss(shape, r, ignored ? 0 : each + OF(dt_log)(total), loss, &sum);
-        if (gradient) {
-            REAL factor = cotangent(shape, g, r, ignored, counted), share = 1 / total;
-            REAL of_label = (kept[label] * share - named - spread) * factor;
+        sweep(shape, &rows);
+        for (dt_int i = 0; i < rows.count && loss; i++)
+            keep_loss(shape, begin + i, rows.ignored[i] ? 0 : rows.loss[i], loss, &sum);
+        for (dt_int i = 0; i < rows.count && gradient; i++) {
+            REAL *to = gradient + dt_offset(indices, shape->gradient, begin + i), *kept = rows.kept[i];
+            REAL factor = cotangent(shape, g, begin + i, rows.ignored[i], counted), share = 1 / rows.total[i];
+            REAL of_label = (kept[rows.label[i]] * share - named - spread) * factor;
 #pragma omp simd
             for (dt_int j = 0; j < classes; j++) to[j] = (kept[j] * share - spread) * factor;
-            to[label] = of_label;
+            to[rows.label[i]] = of_label;
         }
     }
     reduce_losses(team, thread, shape, sum, counted, found, loss);

@@ -10,6 +10,10 @@ static void gather_columns(dt_int depth, dt_int columns, const REAL *b, dt_int b
     }
 }
 
+static void clear_columns(dt_int depth, REAL *panel, dt_int width) {
+    for (dt_int k = 0; k < depth; k++) *(vector *)(panel + k * width) = (vector){0};
+}
+
 /* Columns that lie side by side: whole vectors of them. */
 INLINE void copy_vectors(const int vectors, dt_int depth, const REAL *b, dt_int b_depth,
                          REAL *panel, dt_int width) {
@@ -25,7 +29,7 @@ INLINE void copy_vectors(const int vectors, dt_int depth, const REAL *b, dt_int 
 /* Fewer than a vector of them, and zeros. */
 static void copy_rest(dt_int depth, dt_int columns, const REAL *b, dt_int b_depth, REAL *panel,
                       dt_int width) {
-    const dt_int whole = columns > 0 ? readable(depth, columns, b_depth) : 0;
+    const dt_int whole = readable(depth, columns, b_depth);
     mask kept = {0};
     for (int j = 0; j < LANES; j++) kept[j] = j < columns ? -1 : 0;
     for (dt_int k = 0; k < whole; k++) {
@@ -74,7 +78,9 @@ void OF(dt_pack)(dt_int depth, dt_int columns, const REAL *b, dt_int b_depth, dt
                  REAL *panel, dt_int width) {
     for (dt_int j = 0; j < width; j += LANES) {
         const dt_int rest = columns - j;
-        if (b_column == 1 && rest >= 2 * LANES) {
+        if (rest <= 0) {
+            clear_columns(depth, panel + j, width);
+        } else if (b_column == 1 && rest >= 2 * LANES) {
             copy_vectors(2, depth, b + j, b_depth, panel + j, width);
             j += LANES;
         } else if (b_column == 1 && rest >= LANES) {

@@ -4,10 +4,10 @@
  * the order in which processors fetch ahead. */
 INLINE void add_rows(const int rows, dt_int columns, const REAL *x, dt_int x_depth, const REAL *b,
                      dt_int b_depth, REAL *y) {
-    vector left[8];
+    vector left[4];
     UNROLL
     for (int i = 0; i < rows; i++) left[i] = (vector){0} + x[i * x_depth];
-    for (dt_int j = 0; j + LANES <= columns; j += LANES) {
+    for (dt_int j = 0; j < columns; j += LANES) {
         vector sum = *(vector *)(y + j);
         UNROLL
         for (int i = 0; i < rows; i++) sum += left[i] * *(const vector *)(b + i * b_depth + j);
@@ -17,13 +17,13 @@ INLINE void add_rows(const int rows, dt_int columns, const REAL *x, dt_int x_dep
 
 static void row_by_rows(dt_int depth, dt_int columns, const REAL *x, dt_int x_depth, const REAL *b,
                         dt_int b_depth, REAL *y) {
-    dt_int k = 0;
-    for (dt_int j = 0; j < columns; j++) y[j] = 0;
-    for (; k + 8 <= depth; k += 8) {
-        add_rows(8, columns, x + k * x_depth, x_depth, b + k * b_depth, b_depth, y);
-    }
-    for (; k < depth; k++) add_rows(1, columns, x + k * x_depth, 0, b + k * b_depth, 0, y);
     const dt_int first = columns / LANES * LANES, rest = columns - first;
+    dt_int k = first > 0 ? 0 : depth;
+    for (dt_int j = 0; j < first; j++) y[j] = 0;
+    for (; k + 4 <= depth; k += 4) {
+        add_rows(4, first, x + k * x_depth, x_depth, b + k * b_depth, b_depth, y);
+    }
+    for (; k < depth; k++) add_rows(1, first, x + k * x_depth, 0, b + k * b_depth, 0, y);
     if (rest == 0) return;
     REAL last[LANES];
     const dt_int whole = readable(depth, rest, b_depth);
