@@ -13,8 +13,8 @@ from ..compiler import EXECUTORS
 from ..graphs.devices import CPU, Device
 from ..graphs.errors import ArgumentError, DTypeError, unknown
 from . import machine, workloads
-from . import peers as _peers
 from . import modes as _modes
+from . import peers as _peers
 from .comparison import WARMUP_STEPS, Comparison
 from .progress import Progress, on_terminal
 from .table import render_text

@@ -111,7 +111,7 @@ class Comparison:
             self._skipped[mode] = str(error)
 
     def _handle(self, mode: str) -> Handle:
-        options = {"mode": mode, **self._options}
+        options: dict[str, Any] = {"mode": mode, **self._options}
         if mode in self.modes:
             return Handle(self._source, options)
         entry = peers.find(mode)

@@ -96,6 +96,8 @@ _COLUMNS = {
     "statistics, which assumes no distribution. Modes take turns in short blocks, each in a "
     "process of its own with pinned threads, and the others sleep. The bar is in proportion.",
     "Step ÷ eager's": "This mode's step over eager's, turn by turn: below 1 is faster.",
+    "Step ÷ best peer's": "This mode's step over that of the fastest other framework in the same run "
+    "that computes the same numbers, turn by turn: below 1 is faster.",
     "Peak memory": "Most bytes held at once beside weights and inputs: arrays that kernels "
     "allocated, and the whole arenas of the programs that ran. Counted, not sampled.",
     "Operators": "Operators applied in one step, views among them. An exact count.",
@@ -195,7 +197,10 @@ def _section(index: int, result: Row, positions: dict[str, int], graph: str) -> 
 
 
 def _finding(result: Row, positions: dict[str, int]) -> str:
-    said = [_identity(result), _fastest(result, positions), _paid(result, positions)]
+    said = [
+        _identity(result), _fastest(result, positions), _paid(result, positions),
+        _against_peers(result, positions),
+    ]  # fmt: skip
     return " ".join(filter(None, said))
 
 
@@ -215,7 +220,8 @@ def _identity(result: Row) -> str:
 
 def _fastest(result: Row, positions: dict[str, int]) -> str:
     timed = sorted(
-        (r for r in rows_of(result) if steady_step(r)), key=lambda r: steady_step(r) or 0.0
+        (r for r in rows_of(result) if steady_step(r) and not r.get("peer")),
+        key=lambda r: steady_step(r) or 0.0,
     )
     if len(timed) < 2:
         return ""
@@ -260,12 +266,46 @@ def _paid(result: Row, positions: dict[str, int]) -> str:
     return told[0].upper() + told[1:] + "."
 
 
+def _against_peers(result: Row, positions: dict[str, int]) -> str:
+    best = _mapping(result.get("best_peer"))
+    said = []
+    for mode, found in _mapping(best.get("over_ours")).items():
+        times = interval(found)
+        if times is not None:
+            span = f" ({times[1]:.2f} to {times[2]:.2f})" if times[1] and times[2] else ""
+            said.append(f"{_mode({'mode': mode}, positions)} <b>{times[0]:.2f}×</b>{span}")
+    if not said:
+        return ""
+    return (
+        f"The best peer is {_mode(best, positions)}; times as fast as the best peer: "
+        f"{', '.join(said)}."
+    )
+
+
+def _other_numbers(index: int, result: Row) -> list[str]:
+    """An alarm for each peer whose numbers are not the modes'."""
+    alarms = []
+    for row in rows_of(result):
+        if row.get("agrees") is False:
+            found = ", ".join(
+                f"{formatted(difference, '{:.1e}')} after step {text(step)}"
+                for step, difference in _mapping(row.get("relative_diff")).items()
+            )
+            alarms.append(
+                f'<p class="alarm" role="alert"><b>{text(row.get("mode", "?"))} computes other '
+                f'numbers in <a href="#w{index}">{_name(result)}</a></b>, and so is no best peer. '
+                f"Relative differences: {found or 'not measured'}.</p>"
+            )
+    return alarms
+
+
 def _alarms(results: list[Row], positions: dict[str, int]) -> list[str]:
     alarms = []
     for index, result in enumerate(results):
+        alarms += _other_numbers(index, result)
         if result.get("identical") is not False:
             continue
-        rows = [r for r in rows_of(result) if not r.get("skipped")]
+        rows = [r for r in rows_of(result) if not r.get("skipped") and not r.get("peer")]
         known = [(d, r) for r in rows if (d := number(r.get("numeric_diff"))) is not None]
         worst = max(known, key=lambda pair: pair[0], default=None)
         told = f'<b>Modes disagree in <a href="#w{index}">{_name(result)}</a>.</b> '
@@ -302,6 +342,7 @@ def _table(rows: list[Row], positions: dict[str, int]) -> str:
         ("First step", lambda r: seconds(r.get("first_step_s"))),
         ("Step", lambda r: _step_cell(r, slowest)),
         ("Step ÷ eager's", lambda r: _ratio_cell(r.get("ratio_to_eager"))),
+        ("Step ÷ best peer's", lambda r: _ratio_cell(r.get("ratio_to_best_peer"))),
         ("Peak memory", lambda r: size(r.get("peak_bytes"))),
         ("Operators", lambda r: count(r.get("operators"))),
         ("Launches", lambda r: count(r.get("launches"))),
@@ -309,11 +350,13 @@ def _table(rows: list[Row], positions: dict[str, int]) -> str:
         ("Loss", lambda r: _loss_cell(r)),
         ("Difference", lambda r: formatted(r.get("numeric_diff"), "{:.2g}")),
     ]
+    if not any(r.get("ratio_to_best_peer") for r in rows):
+        cells = [cell for cell in cells if cell[0] != "Step ÷ best peer's"]
     return _tabulate(rows, cells, positions)
 
 
 def _counters(rows: list[Row], positions: dict[str, int]) -> str:
-    shown = [r for r in rows if not r.get("skipped")]
+    shown = [r for r in rows if not r.get("skipped") and not r.get("peer")]
     cells: list[tuple[str, Callable[[Row], str]]] = [
         ("Operators", lambda r: count(r.get("operators"))),
         ("Launches", lambda r: count(r.get("launches"))),
@@ -437,8 +480,8 @@ def _explanation() -> str:
     terms = "".join(f"<dt>{text(k)}</dt><dd>{text(v)}</dd>" for k, v in _COLUMNS.items())
     return (
         "<section><h3>What the columns mean and how they were measured</h3>"
-        '<p class="quiet">All modes call the same kernels, so what differs between two rows is the '
-        f"graph mode and its executor.</p><dl>{terms}</dl></section>"
+        '<p class="quiet">All modes call the same kernels, so what differs between two of them is '
+        f"the graph mode and its executor; peers are other frameworks.</p><dl>{terms}</dl></section>"
     )
 
 

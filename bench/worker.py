@@ -27,7 +27,6 @@ from .pinning import pin_busiest
 from .task import Task
 from .workloads import find
 
-
 # After these steps every row keeps what it computed, so that peers can be compared with modes.
 SAMPLED_STEPS = (1, 10, 50)
 _SAMPLE = 4096
@@ -148,7 +147,7 @@ class Worker:
         mode = self._current()
         task = mode.task
         parameters = {f"weight{i}": s.numpy().copy() for i, s in enumerate(task.storages)}
-        np.savez(weights, **parameters, **self._samples)
+        _save(weights, parameters | self._samples)
         accuracy = None if task.evaluate is None else float(task.evaluate())
         losses = list(self._losses)
         with recording(Recorder()) as recorder:
@@ -237,7 +236,7 @@ class PeerWorker(Worker):
         self._workload, self._peer = workload, peers.load(peer)
 
     def finish(self, weights: str) -> dict[str, Any]:
-        np.savez(weights, **self._samples)
+        _save(weights, self._samples)
         return {"losses": self._losses, "graph_svg": ""}
 
     def _prepared(self, task: Task) -> peers.Peer:
@@ -267,6 +266,10 @@ def _described(error: Exception) -> str:
 
 def _is_ours(file: str) -> bool:
     return Path(file).is_relative_to(Path(__file__).parent)
+
+
+def _save(path: str, arrays: dict[str, Any]) -> None:
+    np.savez(path, **arrays)
 
 
 def _sample(array: np.ndarray) -> np.ndarray:

@@ -36,7 +36,8 @@ def both(graph):
 
 
 def run(graph, arrays, **binding):
-    return Reference(graph).run(list(arrays), binding)
+    """The outputs for arrays of ``x0, x1, ...``, of which pruning may have left fewer."""
+    return Reference(graph).run([arrays[int(name[1:])] for name in graph.placeholders], binding)
 
 
 def loops(graph):
@@ -116,11 +117,11 @@ def test_what_is_the_same_in_every_round_is_computed_once():
 
 def test_both_bodies_of_an_unbounded_loop_give_up_what_is_the_same():
     def f(x, w):
-        return dt.while_loop(lambda c: dt.sum(c) < dt.exp(w), lambda c: c * dt.cos(w) + 1.0, x)
+        return dt.while_loop(lambda c: dt.sum(c) < dt.exp(w), lambda c: c + dt.square(w), x)
 
     graph = build(f, (3,), ())
     changed = check(graph, [draw(3), draw() + 2], hoist)
-    assert names(changed) == ["placeholder", "placeholder", "exp", "cos", "while_loop"]
+    assert names(changed) == ["placeholder", "placeholder", "exp", "square", "while_loop"]
     check(graph, [draw(3) + 100, draw()], hoist)  # no round at all
 
 
@@ -303,7 +304,7 @@ def test_what_is_only_stacked_is_multiplied_after_the_loop():
             h = dt.sin(h) + x
             return (h, loss + dt.cross_entropy(h @ w + b, t)), dt.relu(h @ w)
 
-        (h, loss), ys = dt.scan(step, (h, 0.0), (xs, tokens))
+        (h, loss), ys = dt.scan(step, (h, dt.zeros((), dtype="float64")), (xs, tokens))
         return h, loss, ys
 
     graph = build(f, (5, 2, 4), ((5, 2), "int64"), (4, 3), (3,), (2, 4))

@@ -185,7 +185,13 @@ def test_more_convolutions(seed: int) -> None:
         {"size": (9, 12), "kernel": (3, 3), "stride": (4, 2), "dilation": (2, 4)},
         {"size": (1, 40), "kernel": (1, 5), "padding": ((0, 0), (2, 2)), "channels": 17},
         {"channels": 24, "filters": 24, "groups": 24},
+        {"channels": 32, "filters": 32, "groups": 32, "stride": (2, 1), "size": (9, 9)},
         {"channels": 12, "filters": 96, "groups": 3},
+        # Weights of which threads take parts, not images.
+        {"images": 5, "channels": 165, "filters": 190, "size": (5, 6)},
+        {"images": 2, "channels": 160, "filters": 192, "size": (9, 40), "dilation": (1, 2)},
+        {"images": 3, "channels": 400, "filters": 360, "size": (6, 6), "groups": 2},
+        {"images": 0, "channels": 400, "filters": 400},
         {"images": 0},
         {"size": (8, 8), "kernel": (1, 1), "padding": ((2, 1), (1, 2)), "stride": (2, 2)},
         {"size": (0, 3), "padding": ((2, 1), (1, 1))},
@@ -203,13 +209,14 @@ def test_more_threads_than_rows() -> None:
 
 @pytest.mark.parametrize("kind", SUFFIXES)
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_bits_repeat(kind: Kind, threads: int) -> None:
-    case = Case(images=7, channels=16, size=(11, 11))
+@pytest.mark.parametrize("channels", [16, 200])
+def test_bits_repeat(kind: Kind, threads: int, channels: int) -> None:
+    case = Case(images=7, channels=channels, filters=channels, size=(11, 11))
     rng = np.random.default_rng(1)
     for each in (case.x, case.w, case.y):
         each[...] = rng.standard_normal(each.shape)
     first = case.run(kind, threads)
-    assert all(np.array_equal(case.run(kind, threads), first) for _ in range(4))
+    assert all(np.array_equal(case.run(kind, threads), first) for _ in range(3))
     expected = case.expected(kind)
     np.testing.assert_allclose(first, expected, atol=2e-5 * np.abs(expected).max())
 

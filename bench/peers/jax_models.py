@@ -136,8 +136,8 @@ def transformer(p: Parameters, tokens: Any) -> Any:
         return (x - mean) * lax.rsqrt(variance + 1e-5) * p[f"{name}.weight"] + p[f"{name}.bias"]
 
     def attention(name: str, x: Any) -> Any:
-        batch, length, width = x.shape
-        parts = linear(f"{name}.project", x).reshape(batch, length, 3, _transformer.HEADS, -1)
+        length = x.shape[1]
+        parts = linear(f"{name}.project", x).reshape(*x.shape[:2], 3, _transformer.HEADS, -1)
         q, k, v = parts.transpose(2, 0, 3, 1, 4)
         scores = q @ k.swapaxes(2, 3) / math.sqrt(q.shape[3])
         visible = jnp.tril(jnp.ones((length, length), bool))

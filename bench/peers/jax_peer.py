@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..workloads.tree import MOST_LEAVES
 from . import jax_models as models
-from .peer import Peer, Step
+from .peer import Builders, Peer, Step
 from .starting import Weights
 
 Update = Callable[[Any, Any, Any], tuple[Any, Any]]
@@ -144,7 +144,7 @@ class Jax(Peer):
 
     name = "jax"
     package = "jax"
-    builders = {
+    builders: ClassVar[Builders] = {
         "op-nograd-1": _operators,
         "op-nograd-16": _operators,
         "op-grad-1": _operators_with_gradient,

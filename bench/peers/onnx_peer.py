@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 from ..workloads import cnn as _cnn
 from ..workloads import operators
 from ..workloads import transformer as _transformer
-from .peer import Peer, Step
+from .peer import Builders, Peer, Step
 from .starting import Weights
 
 # GELU came with 20; older runtimes know neither later operators nor a later file format.
@@ -148,7 +148,7 @@ class OnnxRuntime(Peer):
     name = "onnxruntime"
     package = "onnxruntime"
     compiles_ahead = True
-    builders = {
+    builders: ClassVar[Builders] = {
         "op-nograd-1": _small,
         "op-nograd-16": _small,
         "chain": _chain,

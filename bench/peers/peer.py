@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..task import Task
 from .starting import starting_weights
 
 Step = Callable[..., Sequence[Any]]
+Builders = Mapping[str, Callable[..., Any]]
 
 
 class Peer:
@@ -43,7 +44,7 @@ class Peer:
 
     name: ClassVar[str] = ""
     package: ClassVar[str] = ""
-    builders: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    builders: ClassVar[Builders] = {}
     compiles_ahead: ClassVar[bool] = False
 
     def __init__(self, workload: str, task: Task, threads: int) -> None:
@@ -51,7 +52,7 @@ class Peer:
             has = ", ".join(sorted(self.builders))
             raise ArgumentError(f"{self.name}: has no {workload}; it has {has}")
         self.workload, self.task, self.threads = workload, task, threads
-        self.executor = f"{self.package} {metadata.version(self.package)}"
+        self.executor = f"{self.package} {sys.modules[self.package].__version__}"
         self.build_s = self.compile_s = 0.0
         self.weights = starting_weights(workload, task)
         self.limit()

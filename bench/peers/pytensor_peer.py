@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
 from ..workloads import operators
-from .peer import Peer, Step
+from .peer import Builders, Peer, Step
 from .starting import Weights
 
 Symbols = dict[str, Any]
@@ -104,7 +104,7 @@ class PyTensor(Peer):
     name = "pytensor"
     package = "pytensor"
     compiles_ahead = True
-    builders = {
+    builders: ClassVar[Builders] = {
         "op-nograd-1": lambda weights: _operators(pt.fvector, weights),
         "op-nograd-16": lambda weights: _operators(pt.fmatrix, weights),
         "chain": _chain_alone,

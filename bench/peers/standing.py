@@ -39,7 +39,7 @@ def agreement(workload: str, ours: Samples, theirs: Samples) -> dict[str, Any]:
     False
     """
     last = LAST_COMPARED.get(workload, LAST_COMPARED_ELSE)
-    names = [name for name in ours | theirs if _step(name) <= last]
+    names = [name for name in {**ours, **theirs} if _step(name) <= last]
     found: dict[str, float | None] = {}
     for step in sorted(set(map(_step, names))):
         here = [
@@ -63,7 +63,7 @@ def _difference(ours: np.ndarray | None, theirs: np.ndarray | None) -> float:
 
 
 def best_peer(rows: Sequence[dict[str, Any]]) -> str | None:
-    """The peer with the fastest step among those that compute the same; None where there is none."""
+    """The peer with the fastest step among those that compute the same, or None."""
     timed = [row for row in rows if row.get("agrees") and "step_s" in row]
     return min(timed, key=lambda row: row["step_s"]["median"])["mode"] if timed else None
 

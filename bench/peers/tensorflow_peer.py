@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
 
 from ..workloads import operators
-from .peer import Peer, Step
+from .peer import Builders, Peer, Step
 from .starting import Weights
 
 
@@ -102,7 +102,7 @@ class TensorFlow(Peer):
 
     name = "tensorflow"
     package = "tensorflow"
-    builders = {
+    builders: ClassVar[Builders] = {
         "op-nograd-1": _operators,
         "op-nograd-16": _operators,
         "op-grad-1": _operators_with_gradient,
@@ -118,10 +118,6 @@ class TensorFlow(Peer):
 
     def load(self, batch: Sequence[np.ndarray]) -> tuple[Any, ...]:
         return tuple(map(tf.constant, batch))
-
-    def wait(self, results: Sequence[Any]) -> None:
-        for result in results:
-            result.numpy()
 
 
 PEER = TensorFlow

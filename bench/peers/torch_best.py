@@ -7,7 +7,7 @@ element-wise operators in place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from ..workloads import operators
 from ..workloads.lstm import HIDDEN, INPUT
 from . import torch_models as models
-from .peer import Step
+from .peer import Builders, Step
 from .starting import Weights
 from .torch_peer import TorchPeer, inference, training
 
@@ -48,7 +48,8 @@ def _lstm(weights: Weights) -> Step:
 
 
 def _cnn(weights: Weights) -> Any:
-    return models.cnn(weights).to(memory_format=torch.channels_last)
+    model: Any = models.cnn(weights)
+    return model.to(memory_format=torch.channels_last)
 
 
 def _cnn_training(weights: Weights) -> Step:
@@ -70,7 +71,7 @@ class TorchBest(TorchPeer):
     """torch as an expert writes it."""
 
     name = "torch-best"
-    builders = {
+    builders: ClassVar[Builders] = {
         "op-nograd-1": lambda weights: inference(models.small),
         "op-nograd-16": lambda weights: inference(models.small),
         "chain": lambda weights: inference(_chain),

@@ -8,7 +8,7 @@ and Python walks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ from torch.func import functional_call, grad_and_value
 from torch.nn import functional as F
 
 from . import torch_models as models
-from .peer import Step
+from .peer import Builders, Step
 from .starting import Weights
 from .torch_peer import TorchPeer, leaf, training
 
@@ -76,7 +76,7 @@ def _parameters(model: nn.Module) -> Tensors:
 def _operators_with_gradient(weights: Weights) -> Step:
     @torch.compile
     def step(x: Any, a: Any, b: Any) -> list[Any]:
-        y, pull = torch.func.vjp(lambda x: models.small(x, a, b), x)
+        y, pull, *_ = torch.func.vjp(lambda x: models.small(x, a, b), x)
         return [y, *pull(torch.ones_like(y))]
 
     return step
@@ -95,8 +95,8 @@ def _mlp(weights: Weights) -> Step:
 def _lstm(weights: Weights) -> Step:
     parameters = {name: torch.from_numpy(array) for name, array in weights.items()}
 
-    def loss(p: Tensors, xs: Any) -> Any:
-        return models.lstm_loss(xs, p["wx"], p["wh"], p["b"])
+    def loss(parameters: Tensors, xs: Any) -> Any:
+        return models.lstm_loss(xs, parameters.values())
 
     return _whole_step(loss, parameters, _sgd(parameters, 0.0))
 
@@ -105,7 +105,7 @@ def _lstm_of_any_length(weights: Weights) -> Step:
     parameters = list(map(leaf, weights.values()))
     cell = torch.compile(models.cell)
     optimizer = torch.optim.SGD(parameters, lr=0.01, fused=True)
-    return training(lambda xs: models.lstm_loss(xs, *parameters, cell=cell), optimizer)
+    return training(lambda xs: models.lstm_loss(xs, parameters, cell), optimizer)
 
 
 def _cnn(weights: Weights) -> Step:
@@ -137,7 +137,7 @@ def _tree(weights: Weights) -> Step:
     def step(*tree: Any) -> list[Any]:
         for parameter in parameters.values():
             parameter.grad = None
-        loss = models.tree_loss(*tree, parameters, node=node)
+        loss = models.tree_loss(parameters, *tree, node=node)
         loss.backward()
         return [loss.detach(), *(p.grad for p in parameters.values())]
 
@@ -158,7 +158,7 @@ class TorchCompile(TorchPeer):
     """torch, compiled."""
 
     name = "torch-compile"
-    builders = {
+    builders: ClassVar[Builders] = {
         "op-nograd-1": lambda weights: _inference(models.small),
         "op-nograd-16": lambda weights: _inference(models.small),
         "op-grad-1": _operators_with_gradient,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch.nn import functional as F
 
 from . import torch_models as models
-from .peer import Step
+from .peer import Builders, Step
 from .starting import Weights
 from .torch_peer import TorchPeer, leaf, training
 
@@ -39,7 +39,7 @@ def _mlp(weights: Weights) -> Step:
 def _lstm(weights: Weights) -> Step:
     parameters = list(map(leaf, weights.values()))
     optimizer = torch.optim.SGD(parameters, lr=0.01)
-    return training(lambda xs: models.lstm_loss(xs, *parameters), optimizer)
+    return training(lambda xs: models.lstm_loss(xs, parameters), optimizer)
 
 
 def _cnn(weights: Weights) -> Step:
@@ -60,7 +60,7 @@ def _tree(weights: Weights) -> Step:
     def step(*tree: Any) -> list[Any]:
         for parameter in parameters.values():
             parameter.grad = None
-        loss = models.tree_loss(*tree, parameters)
+        loss = models.tree_loss(parameters, *tree)
         loss.backward()
         return [loss.detach(), *(p.grad for p in parameters.values())]
 
@@ -71,7 +71,7 @@ class TorchEager(TorchPeer):
     """torch as a user writes it."""
 
     name = "torch-eager"
-    builders = {
+    builders: ClassVar[Builders] = {
         "op-nograd-1": lambda weights: _without_gradient(models.small),
         "op-nograd-16": lambda weights: _without_gradient(models.small),
         "op-grad-1": _operators_with_gradient,

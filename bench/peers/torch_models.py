@@ -64,8 +64,9 @@ def cell(h: Any, c: Any, x: Any, wx: Any, wh: Any, b: Any) -> tuple[Any, Any]:
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
-def lstm_loss(xs: Any, wx: Any, wh: Any, b: Any, cell: Any = cell) -> Any:
+def lstm_loss(xs: Any, parameters: Iterable[Any], cell: Any = cell) -> Any:
     """Mean square of the last output, in a loop of Python."""
+    wx, wh, b = parameters
     h = c = torch.zeros(xs.shape[1], wh.shape[0])
     for x in xs:
         h, c = cell(h, c, x, wx, wh, b)
@@ -206,7 +207,7 @@ def node(h_left: Any, c_left: Any, h_right: Any, c_right: Any, w: Any, b: Any) -
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
-def tree_loss(words: Any, left: Any, right: Any, label: Any, p: Any, node: Any = node) -> Any:
+def tree_loss(p: Any, words: Any, left: Any, right: Any, label: Any, node: Any = node) -> Any:
     """The loss of a tree, walked in Python from the leaves to the root."""
     states: list[tuple[Any, Any]] = []
     for word, a, b in zip(words.tolist(), left.tolist(), right.tolist()):

@@ -8,6 +8,7 @@ their kernels, between native parts. Where there is no compiler, or it fails, th
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -32,6 +33,9 @@ from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
 from .memory import Counts
 from .planned import Planned, owns
 from .reference import Reference
+
+
+LARGE = 1 << 20  # bytes of a result from which on its memory is given again
 
 
 class Native:
@@ -128,7 +132,7 @@ class _Plan:
         changed = [storage.array for storage in self._written]
         self._owners = {id(owner(array)) for array in changed}
         self._foreign = not all(owns(array) for array in changed)
-        self._results = [(x.shape, x.dtype) for x in built.outputs]
+        self._results = _Results([(x.shape, x.dtype) for x in built.outputs])
         self._free: list[_Instance] = [_Instance(built, self._code, binding)]
 
     def is_current(self) -> bool:
@@ -143,7 +147,7 @@ class _Plan:
         feeds = [f if f.flags.carray else np.array(f, order="C") for f in feeds]
         if self._written:  # a feed over a variable's memory must keep its numbers
             feeds = [f.copy() if self._overlaps(f) else f for f in feeds]
-        results = [np.empty(shape, dtype) for shape, dtype in self._results]
+        results = self._results.room()
         refused = False
         try:
             refused = instance.run((*feeds, *results))
@@ -186,6 +190,43 @@ class _Plan:
             arena_bytes=built.arena_bytes,
             profile=built.profile,
         )
+
+
+class _Results:
+    """Memory for what is returned.
+
+    It is fresh, or that of an earlier result that nobody holds any more: the pages of a large
+    array cost more to get from the system than to fill.
+    """
+
+    def __init__(self, specs: list[tuple[Any, Any]]) -> None:
+        self._specs = specs
+        self._large = [i for i, (shape, dtype) in enumerate(specs) if _nbytes(shape, dtype) >= LARGE]
+        self._given: dict[int, list[np.ndarray]] = {i: [] for i in self._large}
+        self._lock = threading.Lock()
+
+    def room(self) -> list[np.ndarray]:
+        """An array for each result."""
+        if not self._large:
+            return [np.empty(shape, dtype) for shape, dtype in self._specs]
+        with self._lock:
+            return [self._array(i, *spec) for i, spec in enumerate(self._specs)]
+
+    def _array(self, i: int, shape: Any, dtype: Any) -> np.ndarray:
+        given = self._given.get(i)
+        if given is None:
+            return np.empty(shape, dtype)
+        for array in given:
+            # The list, the loop and the call: any further reference is somebody else's.
+            if sys.getrefcount(array) == 3:
+                return array
+        array = np.empty(shape, dtype)
+        given[:] = [*given[-1:], array]
+        return array
+
+
+def _nbytes(shape: Any, dtype: Any) -> int:
+    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
 
 
 class _Launch(ctypes.Structure):

@@ -27,6 +27,7 @@ from .nest import (
     address,
     dense_index,
     described,
+    element_loop,
     hull,
     printed,
     product_of,
@@ -258,7 +259,7 @@ class ColumnNest:
         for _, node in one.reduces:
             lines += self._combined(node)
         if one.columns:
-            lines += self._loops(self.inner, {}, one.columns, False)
+            lines += self.inner.walk(one.columns, self.inner.names)
         return lines
 
     def _last_text(self) -> list[str]:
@@ -271,11 +272,7 @@ class ColumnNest:
         lines.append(f"end = dt_share(team, thread, {self._first}, &begin);")
         if not self.inner.loops:
             return [*lines, "if (begin < end) {", *printed(self.last, {}, "    "), "}"]
-        text = self._loops(self.inner, {}, self.last, False)
-        loop, size = self.inner.loops[0], self.inner.sizes[0]
-        head = f"for (dt_int {loop} = 0; {loop} < {size}; ++{loop}) {{"
-        mine = f"for (dt_int {loop} = begin; {loop} < end; ++{loop}) {{"
-        return [*lines, *(mine if line == head else line for line in text)]
+        return [*lines, *self.inner.walk(self.last, self.inner.names, first="begin, end")]
 
     def _numbers(self, one: _Pass) -> list[str]:
         """A row that is added up to one number, in vectors."""
@@ -300,10 +297,7 @@ class ColumnNest:
                 clauses.setdefault("|", []).append(f"{local.target}_nan")
             sums.append(local)
         marks = "".join(f" reduction({s}:{', '.join(t)})" for s, t in clauses.items())
-        lines.append(f"#pragma omp simd{marks}")
-        lines.append(f"for (dt_int {loop} = from; {loop} < to; ++{loop}) {{")
-        lines += printed([*one.element, *sums], names, "    ")
-        lines.append("}")
+        lines += element_loop([*one.element, *sums], loop, "from", "to", names, marks)
         for local, (_, node) in zip(sums, one.reduces):
             if local.is_extreme and node.outputs[0].dtype.kind == "f":
                 lines.append(f'if ({local.target}_nan) {local.target} = __builtin_nan("");')
@@ -314,24 +308,7 @@ class ColumnNest:
     def _arrays(self, one: _Pass) -> list[str]:
         lines = self.outer.split("row") if self.outer.loops else []
         statements = [*one.element, *(r for r, _ in one.reduces)]
-        return lines + self._loops(self.inner, self.outer.names, statements, True)
-
-    def _loops(
-        self, axes: Axes, outer: dict[str, str], statements: list[object], in_row: bool
-    ) -> list[str]:
-        lines = []
-        indent = ""
-        for position, (loop, size) in enumerate(zip(axes.loops, axes.sizes)):
-            if position == len(axes.loops) - 1:
-                lines.append(f"{indent}#pragma omp simd")
-            lines.append(f"{indent}for (dt_int {loop} = 0; {loop} < {size}; ++{loop}) {{")
-            indent += "    "
-        if not axes.loops:
-            lines.append("{")
-            indent = "    "
-        lines += printed(statements, {**outer, **axes.names}, indent)
-        lines += ["    " * i + "}" for i in reversed(range(max(len(axes.loops), 1)))]
-        return lines
+        return lines + self.inner.walk(statements, {**self.outer.names, **self.inner.names})
 
     def _combined(self, node: Node) -> list[str]:
         """Every thread adds up the sums of all of them, for itself."""

@@ -12,6 +12,8 @@ from typing import Literal
 Kind = Literal["forward", "transpose", "weight"]
 
 _BAND_BYTES = 256 << 10
+_SUMS_BYTES = 1 << 20
+_BLOCK, _BLOCK_BYTES = 16, 1 << 20
 _TILE_BYTES = 128  # of its columns, at most
 
 Pair = tuple[int, int]
@@ -79,7 +81,10 @@ def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -
         y_bytes = shape.windows[1] * wide * itemsize
         band = down.band(down.step * x_bytes + y_bytes)
         sums = _aligned(groups * taps * (1 if lone else channels) * wide * itemsize)
-        return threads * (sums + _aligned(down.reached(band) * x_bytes) + _aligned(band * y_bytes))
+        copies = _aligned(down.reached(band) * x_bytes) + _aligned(band * y_bytes)
+        if not lone and (sums > _SUMS_BYTES or sums * threads > 16 * _SUMS_BYTES):
+            return sums + copies * max(1, min(_BLOCK, _BLOCK_BYTES // copies))
+        return threads * (sums + copies)
     depth, columns = (filters, channels) if kind == "transpose" else (channels, filters)
     wide = _room(columns, itemsize)
     panels = groups * taps * (1 if lone else depth) * wide * itemsize

@@ -8,6 +8,7 @@ is quicker. Rows (or, of a sum over rows, partial sums) are spread over the thre
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,10 @@ FULL, ROW, END = "full", "row", "end"
 VECTOR = 16  # elements: what a thread's share of one long axis is rounded to
 LONG = 16384  # elements of a whole array that several threads add up
 MOST_KEPT = 8192  # elements of a row that are kept between passes
+BLOCK = 256  # elements of a stage of a loop
+MOST_SLOW = 3  # so many slow functions are cut into stages
+
+_NAME = re.compile(r"\b[a-z]+\d+\b")
 
 _START = {"sum": 0, "sum_to": 0, "prod": 1}
 
@@ -90,6 +95,7 @@ class Let:
     name: str
     kind: str
     code: str
+    is_dear: bool = False
 
 
 @dataclass
@@ -186,7 +192,7 @@ class Scalars:
         name = self.fresh()
         kind = C_TYPES[value.dtype.name]
         code = scalar_code(node.bound, [operand for operand, _ in operands])
-        self.sections[level].statements.append(Let(name, kind, code))
+        self.sections[level].statements.append(Let(name, kind, code, is_dear(node)))
         return name, level
 
     def _load(self, value: Value, index: tuple[Affine, ...]) -> tuple[str, int]:
@@ -267,6 +273,22 @@ class Axes:
     def size(self) -> int:
         return product_of(self.sizes)
 
+    def walk(
+        self, statements: Sequence[Any], names: dict[str, str], marks: str = "", first: str = ""
+    ) -> list[str]:
+        """The loops around statements; the outermost one over a thread's share, if `first` names
+        its bounds as ``begin, end``."""
+        if not self.loops:
+            return ["{", *printed(statements, names, "    "), "}"]
+        bounds = [("0", str(size)) for size in self.sizes]
+        if first:
+            bounds[0] = (first.partition(", ")[0], first.partition(", ")[2])
+        lines = element_loop(statements, self.loops[-1], *bounds[-1], names, marks)
+        for loop, (begin, end) in reversed(list(zip(self.loops[:-1], bounds[:-1]))):
+            head = f"for (dt_int {loop} = {begin}; {loop} < {end}; ++{loop}) {{"
+            lines = [head, *(f"    {line}" for line in lines), "}"]
+        return lines
+
     def split(self, index: str) -> list[str]:
         """Statements that give the loops' variables from their common number."""
         if len(self.loops) == 1:
@@ -331,6 +353,63 @@ def printed(statements: Iterable[Any], names: dict[str, str], indent: str) -> li
             text = reduction(s, names)
         lines.append(indent + text)
     return lines
+
+
+def element_loop(
+    statements: Sequence[Any], loop: str, begin: str, end: str, names: dict[str, str], marks: str = ""
+) -> list[str]:
+    """A loop over elements, in vectors.
+
+    Where many slow functions follow each other, a vector would wait for each of them in turn. So
+    their loops are cut into stages over blocks that stay in the first cache: in a stage vectors
+    do not wait for each other.
+    """
+    stages = _stages(statements)
+    if len(stages) == 1:
+        return [
+            f"#pragma omp simd{marks}",
+            f"for (dt_int {loop} = {begin}; {loop} < {end}; ++{loop}) {{",
+            *printed(statements, names, "    "),
+            "}",
+        ]
+    kinds = {s.name: s.kind for s in statements if isinstance(s, Load | Let)}
+    made = [{s.name for s in stage if isinstance(s, Load | Let)} for stage in stages]
+    read = [{n for s in stage for n in _names_in(s)} & kinds.keys() for stage in stages]
+    lines = [
+        f"for (dt_int block = {begin}; block < {end}; block += {BLOCK}) {{",
+        f"    const dt_int size = {end} - block < {BLOCK} ? {end} - block : {BLOCK};",
+    ]
+    for i, stage in enumerate(stages):
+        later = set().union(*read[i + 1 :]) if i + 1 < len(stages) else set()
+        kept = sorted(made[i] & later)
+        brought = sorted(read[i] - made[i])
+        lines += [f"    {kinds[name]} {name}_kept[{BLOCK}];" for name in kept]
+        lines.append(f"    #pragma omp simd{marks if i == len(stages) - 1 else ''}")
+        lines.append("    for (dt_int j = 0; j < size; ++j) {")
+        if any(loop in line for line in printed(stage, names, "")):
+            lines.append(f"        const dt_int {loop} = block + j;")
+        lines += [f"        const {kinds[name]} {name} = {name}_kept[j];" for name in brought]
+        lines += printed(stage, names, "        ")
+        lines += [f"        {name}_kept[j] = {name};" for name in kept]
+        lines.append("    }")
+    return [*lines, "}"]
+
+
+def _stages(statements: Sequence[Any]) -> list[list[Any]]:
+    """Statements cut behind slow functions, if there are many."""
+    slow = sum(isinstance(s, Let) and s.is_dear for s in statements)
+    if slow < MOST_SLOW:
+        return [list(statements)]
+    stages: list[list[Any]] = [[]]
+    for s in statements:
+        if isinstance(s, Let) and s.is_dear and any(x.is_dear for x in stages[-1] if isinstance(x, Let)):
+            stages.append([])
+        stages[-1].append(s)
+    return stages
+
+
+def _names_in(s: Any) -> list[str]:
+    return _NAME.findall(s.code) if isinstance(s, Let) else [] if isinstance(s, Load) else [s.name]
 
 
 def reduction(s: Reduce, names: dict[str, str]) -> str:

@@ -22,6 +22,7 @@ from .nest import (
     address,
     dense_index,
     described,
+    element_loop,
     hull,
     printed,
     product_of,
@@ -227,10 +228,7 @@ class RowNest:
             f"dt_int begin, end = dt_share(team, thread, {-(-size // VECTOR)}, &begin) * {VECTOR};",
             f"begin *= {VECTOR};",
             f"if (end > {size}) end = {size};",
-            "#pragma omp simd",
-            f"for (dt_int {loop} = begin; {loop} < end; ++{loop}) {{",
-            *printed([*one.before, *one.element], self.inner.names, "    "),
-            "}",
+            *element_loop([*one.before, *one.element], loop, "begin", "end", self.inner.names),
         ]
 
     def _rows(self) -> list[str]:
@@ -267,17 +265,9 @@ class RowNest:
                 lines.append(f"int {reduce.target}_nan = 0;")
                 clauses.setdefault("|", []).append(f"{reduce.target}_nan")
         names = {**outer, **self.inner.names}
-        indent = ""
-        for position, (loop, size) in enumerate(zip(self.inner.loops, self.inner.sizes)):
-            if position == len(self.inner.loops) - 1:
-                marks = "".join(f" reduction({s}:{', '.join(t)})" for s, t in clauses.items())
-                lines.append(f"#pragma omp simd{marks}")
-            lines.append(f"{indent}for (dt_int {loop} = 0; {loop} < {size}; ++{loop}) {{")
-            indent += "    "
+        marks = "".join(f" reduction({s}:{', '.join(t)})" for s, t in clauses.items())
         statements = [*one.element, *(reduce for reduce, _ in one.reduces)]
-        lines += printed(statements, names, indent)
-        for position in reversed(range(len(self.inner.loops))):
-            lines.append("    " * position + "}")
+        lines += self.inner.walk(statements, names, marks)
         for reduce, node in one.reduces:
             if reduce.is_extreme and node.outputs[0].dtype.kind == "f":
                 lines.append(f'if ({reduce.target}_nan) {reduce.target} = __builtin_nan("");')

@@ -107,6 +107,16 @@ static void apply_mask(const dt_attention *shape, const void *mask, const query_
         for (dt_int i = 0; i < at_most(WIDTH, key - group->first); i++) scores[i] = -(REAL)INFINITY;
 }
 
+#define LOWEST_float -87.0f
+#define LOWEST_double -708.0
+
+/* exp(x) for x up to 0, in a sum of 1 or more. What would be a denormal number is 0: it changes no
+ * digit of the sum, and some processors take long to round to it, from -infinity as well. */
+static inline REAL exp_below(REAL x) {
+    REAL result = OF(dt_exp)(x < OF(LOWEST) ? OF(LOWEST) : x);
+    return x < OF(LOWEST) ? 0 : result;
+}
+
 /* From scores to exponentials of their distance to the highest, and one over their sums.
  *
  * A NaN is never the highest, but makes the sum NaN and with it the whole row. */
@@ -130,7 +140,7 @@ static void exponentials(const dt_attention *shape, const void *mask, const quer
         REAL *row = scores + j * WIDTH;
 #pragma omp simd
         for (int i = 0; i < WIDTH; i++) {
-            row[i] = OF(dt_exp)(row[i] - highest[i]);
+            row[i] = exp_below(row[i] - highest[i]);
             total[i] += row[i];
         }
     }

@@ -4,6 +4,10 @@
 /* A band should stay in the second cache next to the weights. */
 #define BAND_BYTES (256 << 10)
 
+/* A thread's own sums for the gradient of weights, at most, and a block of images for all. */
+#define SUMS_BYTES (1 << 20)
+#define BLOCK_BYTES (1 << 20)
+
 /* Along an axis: what the units [begin, end) of the outputs read of a source. Unit u reads
  * `reach` places from u * step - before on. */
 typedef struct {

@@ -17,8 +17,10 @@ typedef struct {
     char end[48];
 } dt_found;
 
-#define BLOCK 16
-#define SHORT 128
+#define BLOCK 16               /* rows that are worked on together, at most */
+#define BLOCK_BYTES (16 << 10) /* of them: they stay in the first cache */
+#define FAR 64                 /* exp(-FAR) changes no digit of a sum that is 1 or more */
+#define SHORT 128              /* classes up to which rows are padded to whole vectors */
 #define LANES ((dt_int)(DT_VECTOR / sizeof(REAL)))
 
 static int is_ignored(const dt_loss *shape, dt_int label) {
@@ -101,29 +103,60 @@ static REAL cotangent(const dt_loss *shape, const REAL *g, dt_int row, int ignor
     return ignored ? 0 : each;
 }
 
-/* Rows that are worked on together, so that none waits for its own sums, and what is known of
- * them. Short rows are copied, and padded to whole vectors. */
+/* Rows that are worked on together, so that none waits for its own sums. Short ones are copied and
+ * padded to whole vectors, and their exponentials take their place. */
 typedef struct {
-    dt_int count, length;
+    dt_int count, most, classes, length;
     const REAL *row[BLOCK];
-    REAL *kept[BLOCK]; /* room for the exponentials; NULL where nobody wants them */
-    REAL copies[BLOCK][SHORT];
+    REAL *kept[BLOCK]; /* room for exponentials; NULL where nobody wants them */
     REAL highest[BLOCK], total[BLOCK], loss[BLOCK];
     dt_int label[BLOCK];
     int ignored[BLOCK];
-} dt_rows;
+    REAL copies[BLOCK][SHORT] __attribute__((aligned(DT_VECTOR)));
+} block;
 
-/* Label, losses but for the logarithm of the sum, and the sum of exponentials of each row. */
-static void sweep(const dt_loss *shape, dt_rows *rows) {
+static void set_lengths(block *rows, dt_int classes) {
+    rows->classes = classes;
+    rows->length = classes <= SHORT ? (classes + LANES - 1) / LANES * LANES : classes;
+    rows->most = BLOCK_BYTES / (rows->length * (dt_int)sizeof(REAL));
+    rows->most = rows->most < 1 ? 1 : rows->most > BLOCK ? BLOCK : rows->most;
+}
+
+/* The rows from `first` to before `end`, or as many of them as fit. */
+static void take_rows(const dt_loss *shape, dt_int first, dt_int end, const REAL *x,
+                      const void *labels, REAL *gradient, block *rows) {
+    const dt_indices *indices = &shape->labels;
+    rows->count = end - first < rows->most ? end - first : rows->most;
+    for (dt_int i = 0; i < rows->count; i++) {
+        dt_int label = dt_index(indices, labels, first + i);
+        rows->ignored[i] = is_ignored(shape, label);
+        rows->label[i] = rows->ignored[i] ? 0 : label;
+        const REAL *row = x + dt_offset(indices, shape->x, first + i);
+        rows->row[i] = row;
+        rows->kept[i] = gradient ? gradient + dt_offset(indices, shape->gradient, first + i) : NULL;
+        if (rows->classes <= SHORT) {
+            REAL *copy = rows->copies[i];
+            for (dt_int j = 0; j < LANES; j++) copy[rows->length - LANES + j] = row[0] - FAR;
+            for (dt_int j = 0; j < rows->classes; j++) copy[j] = row[j];
+            rows->row[i] = rows->kept[i] = copy;
+        }
+    }
+}
+
+/* The loss of each row, and its exponentials and their sum. */
+static void sweep(const dt_loss *shape, block *rows) {
     REAL smoothing = (REAL)shape->smoothing, named = (REAL)(1 - shape->smoothing);
-    for (dt_int i = 0; i < rows->count; i++) rows->highest[i] = highest_of(rows->row[i], rows->length);
+    for (dt_int i = 0; i < rows->count; i++)
+        rows->highest[i] = highest_of(rows->row[i], rows->length);
     for (dt_int i = 0; i < rows->count; i++) {
         REAL highest = rows->highest[i];
         rows->loss[i] = -(rows->row[i][rows->label[i]] - highest) * named;
-        if (smoothing) rows->loss[i] -= smoothing * mean_below(rows->row[i], shape->classes, highest);
+        if (smoothing)
+            rows->loss[i] -= smoothing * mean_below(rows->row[i], rows->classes, highest);
     }
     for (dt_int i = 0; i < rows->count; i++)
-        rows->total[i] = sum_exponentials(rows->row[i], rows->length, rows->highest[i], rows->kept[i]);
+        rows->total[i] =
+            sum_exponentials(rows->row[i], rows->length, rows->highest[i], rows->kept[i]);
 #pragma omp simd
     for (int i = 0; i < BLOCK; i++) rows->loss[i] += OF(dt_log)(rows->total[i]);
 }
@@ -131,40 +164,27 @@ static void sweep(const dt_loss *shape, dt_rows *rows) {
 void OF(dt_cross_entropy)(dt_team *team, int thread, const dt_loss *shape, const REAL *x,
                           const void *labels, const REAL *g, REAL *loss, REAL *gradient,
                           char *scratch) {
-    const dt_indices *indices = &shape->labels;
     dt_found *found = (dt_found *)scratch;
-    dt_int counted = count_rows(team, thread, shape, labels, found), classes = shape->classes;
+    dt_int counted = count_rows(team, thread, shape, labels, found), begin;
     if (counted < 0) return;
-    REAL named = (REAL)(1 - shape->smoothing), spread = (REAL)shape->smoothing / (REAL)classes;
-    int is_short = classes <= SHORT;
-    dt_rows rows = {.length = is_short ? (classes + LANES - 1) / LANES * LANES : classes};
-    for (int i = 0; i < BLOCK; i++)
-        for (dt_int j = 0; j < SHORT; j++) rows.copies[i][j] = -(REAL)INFINITY;
+    REAL named = (REAL)(1 - shape->smoothing);
+    REAL spread = (REAL)shape->smoothing / (REAL)shape->classes;
     double sum = 0;
-    dt_int begin, end = dt_share(team, thread, indices->outer * indices->inner, &begin);
+    block rows;
+    set_lengths(&rows, shape->classes);
+    dt_int end = dt_share(team, thread, shape->labels.outer * shape->labels.inner, &begin);
     for (; begin < end; begin += rows.count) {
-        rows.count = !is_short ? 1 : end - begin < BLOCK ? end - begin : BLOCK;
-        for (dt_int i = 0; i < rows.count; i++) {
-            dt_int label = dt_index(indices, labels, begin + i);
-            rows.ignored[i] = is_ignored(shape, label);
-            rows.label[i] = rows.ignored[i] ? 0 : label;
-            const REAL *row = x + dt_offset(indices, shape->x, begin + i);
-            rows.row[i] = row;
-            rows.kept[i] = gradient ? gradient + dt_offset(indices, shape->gradient, begin + i) : NULL;
-            if (is_short) {
-                for (dt_int j = 0; j < classes; j++) rows.copies[i][j] = row[j];
-                rows.row[i] = rows.kept[i] = rows.copies[i];
-            }
-        }
+        take_rows(shape, begin, end, x, labels, gradient, &rows);
         sweep(shape, &rows);
         for (dt_int i = 0; i < rows.count && loss; i++)
             keep_loss(shape, begin + i, rows.ignored[i] ? 0 : rows.loss[i], loss, &sum);
         for (dt_int i = 0; i < rows.count && gradient; i++) {
-            REAL *to = gradient + dt_offset(indices, shape->gradient, begin + i), *kept = rows.kept[i];
-            REAL factor = cotangent(shape, g, begin + i, rows.ignored[i], counted), share = 1 / rows.total[i];
+            REAL *to = gradient + dt_offset(&shape->labels, shape->gradient, begin + i);
+            REAL *kept = rows.kept[i], share = 1 / rows.total[i];
+            REAL factor = cotangent(shape, g, begin + i, rows.ignored[i], counted);
             REAL of_label = (kept[rows.label[i]] * share - named - spread) * factor;
 #pragma omp simd
-            for (dt_int j = 0; j < classes; j++) to[j] = (kept[j] * share - spread) * factor;
+            for (dt_int j = 0; j < shape->classes; j++) to[j] = (kept[j] * share - spread) * factor;
             to[rows.label[i]] = of_label;
         }
     }
