@@ -24,66 +24,10 @@ from .quantities import (
     steady_step,
     text,
 )
+from .style import STYLE
 
 _LARGEST_GRAPH = 400_000
 _GRAPHS_A_PAGE = 600_000
-
-_STYLE = """
-.dr{--page:#fff;--ink:#1b2330;--muted:#626c7a;--rule:#dfe3e8;--wash:#f5f7f9;--bad:#b3261e;
---badwash:#fdeceb;--a0:#c4520c;--a1:#1a66b8;--a2:#0c8562;--a3:#8a4a9e;--a4:#8a6a00;--a5:#5b6775;
---a6:#b03a6b;--a7:#3d7f8c;background:var(--page);color:var(--ink);
-font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif;padding:2.5rem 1rem 4rem;
-color-scheme:light dark}
-@media (prefers-color-scheme:dark){.dr{--page:#14171c;--ink:#e6e9ee;--muted:#9aa4b1;--rule:#30363f;
---wash:#1b1f26;--bad:#ff8a80;--badwash:#3a1a1c;--a0:#f08a4b;--a1:#64a8f0;--a2:#3fc79c;--a3:#c893dc;
---a4:#d3b34a;--a5:#9aa7b5;--a6:#ec86b0;--a7:#74c0ce}}
-body{margin:0}
-.dr>*{max-width:72rem;margin-left:auto;margin-right:auto}
-.dr h1{font-size:1.05rem;font-weight:600;margin-top:0;margin-bottom:.2rem}
-.dr h2{font-size:1.55rem;font-weight:650;line-height:1.25;letter-spacing:-.01em;margin:0}
-.dr h3{font-size:1rem;font-weight:600;margin:2rem 0 .5rem}
-.dr section{border-top:1px solid var(--rule);margin-top:2rem;padding-top:1.8rem}
-.dr a{color:inherit}
-.dr .quiet{color:var(--muted);font-size:.87rem;margin-top:0;margin-bottom:0}
-.dr .finding{font-size:1.1rem;line-height:1.55;max-width:52rem;margin:.9rem 0 1.4rem}
-.dr nav p{max-width:52rem}
-.dr .m{color:var(--c);font-weight:600}
-.dr .bad{color:var(--bad);font-weight:650}
-.dr .alarm{background:var(--badwash);color:var(--bad);border-left:4px solid var(--bad);
-padding:.7rem 1rem;margin-top:1.2rem;margin-bottom:1.2rem;box-sizing:border-box}
-.dr .scroll{overflow-x:auto}
-.dr table{border-collapse:collapse;width:100%;font-size:.84rem;font-variant-numeric:tabular-nums}
-.dr th,.dr td{padding:.5rem .55rem;text-align:right;white-space:nowrap;vertical-align:top;
-border-bottom:1px solid var(--rule)}
-.dr thead th{color:var(--muted);font-weight:500;vertical-align:bottom;line-height:1.25}
-.dr th:first-child,.dr th.text,.dr td.text{text-align:left}
-.dr th:first-child{position:sticky;left:0;background:var(--page);padding-left:0;font-weight:600}
-.dr td:last-child,.dr th:last-child{padding-right:0}
-.dr td small{display:block;color:var(--muted);font-size:.76rem}
-.dr .chip{display:inline-block;width:.62rem;height:.62rem;border-radius:2px;background:var(--c);
-margin-right:.5rem}
-.dr .bar{display:block;height:3px;border-radius:2px;background:var(--c);margin:.15rem 0 .1rem auto}
-.dr td.skip{color:var(--muted);text-align:left;white-space:normal}
-.dr .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));
-gap:1.5rem 2rem;margin-top:2rem}
-.dr figure{margin:0;min-width:0}
-.dr figcaption{font-size:.84rem;color:var(--muted);line-height:1.4;margin-top:.5rem}
-.dr figure h3{margin:0}.dr section>h3:first-child{margin-top:0}
-.dr .plot{display:block;width:100%;height:auto;margin-top:.4rem;overflow:visible}
-.dr .plot *{stroke-linejoin:round}.dr .plot text{font-family:inherit}
-.dr details{margin-top:1.3rem}
-.dr summary{cursor:pointer;font-weight:600;font-size:.92rem}
-.dr .graph{overflow:auto;max-height:36rem;border:1px solid var(--rule);border-radius:8px;
-margin-top:.7rem}
-.dr .graph svg{display:block;max-width:none;margin:0 auto}
-.dr dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.35rem 1.4rem;
-font-size:.88rem;margin:.6rem 0;max-width:58rem}
-.dr dt{font-weight:600}.dr dd{margin:0;color:var(--muted);overflow-wrap:anywhere}
-.dr code{font:.92em ui-monospace,Menlo,Consolas,monospace}
-@media (max-width:34rem){.dr{padding-top:1.4rem}.dr h2{font-size:1.3rem}
-.dr .finding{font-size:1rem}.dr dl{grid-template-columns:1fr;gap:0}.dr dd{margin-bottom:.6rem}}
-@media print{.dr .graph{max-height:none}.dr section{break-inside:avoid-page}}
-"""
 
 _COLUMNS = {
     "Mode": "How the model became operators: eager runs each as Python reaches it, static builds "
@@ -96,7 +40,7 @@ _COLUMNS = {
     "statistics, which assumes no distribution. Modes take turns in short blocks, each in a "
     "process of its own with pinned threads, and the others sleep. The bar is in proportion.",
     "Step ÷ eager's": "This mode's step over eager's, turn by turn: below 1 is faster.",
-    "Step ÷ best peer's": "This mode's step over that of the fastest other framework in the same run "
+    "Step ÷ best peer's": "This mode's step over that of the fastest other framework in this run "
     "that computes the same numbers, turn by turn: below 1 is faster.",
     "Peak memory": "Most bytes held at once beside weights and inputs: arrays that kernels "
     "allocated, and the whole arenas of the programs that ran. Counted, not sampled.",
@@ -157,7 +101,7 @@ def render_html(results: list[dict[str, Any]]) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
             '<meta name="color-scheme" content="light dark"/>',
             f"<title>Diptych: {names or 'comparison'}</title>",
-            f'<style>{_STYLE}</style></head><body><main class="dr">',
+            f'<style>{STYLE}</style></head><body><main class="dr">',
             *filter(None, body),
             "</main></body></html>\n",
         ]
@@ -186,6 +130,7 @@ def _section(index: int, result: Row, positions: dict[str, int], graph: str) -> 
         f"<h2>{text(result.get('title') or _name(result))}</h2>",
         f'<p class="finding">{_finding(result, positions)}</p>',
         _table(rows, positions),
+        _absent(result),
         _plots(index, result, positions),
     ]
     if graph:
@@ -219,10 +164,8 @@ def _identity(result: Row) -> str:
 
 
 def _fastest(result: Row, positions: dict[str, int]) -> str:
-    timed = sorted(
-        (r for r in rows_of(result) if steady_step(r) and not r.get("peer")),
-        key=lambda r: steady_step(r) or 0.0,
-    )
+    modes = (r for r in rows_of(result) if steady_step(r) and not r.get("peer"))
+    timed = sorted(modes, key=lambda r: steady_step(r) or 0.0)
     if len(timed) < 2:
         return ""
     best = timed[0]
@@ -387,6 +330,12 @@ def _tabulate(
     return f'<div class="scroll"><table>{"".join(lines)}</tbody></table></div>'
 
 
+def _absent(result: Row) -> str:
+    """The peers that were asked for and are not installed."""
+    said = [f"{text(k)}: {text(v)}" for k, v in _mapping(result.get("skipped")).items()]
+    return f'<p class="quiet">Skipped: {"; ".join(said)}.</p>' if said else ""
+
+
 def _step_cell(row: Row, slowest: float) -> str:
     found = interval(row.get("step_s"))
     if found is None:
@@ -481,7 +430,8 @@ def _explanation() -> str:
     return (
         "<section><h3>What the columns mean and how they were measured</h3>"
         '<p class="quiet">All modes call the same kernels, so what differs between two of them is '
-        f"the graph mode and its executor; peers are other frameworks.</p><dl>{terms}</dl></section>"
+        "the graph mode and its executor; peers are other frameworks.</p>"
+        f"<dl>{terms}</dl></section>"
     )
 
 

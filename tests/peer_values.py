@@ -6,6 +6,7 @@ Prints, for each workload that is named after the peer, what `agreement` finds a
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable
@@ -18,11 +19,21 @@ from diptych.bench import Task, modes, peers
 from diptych.bench.peers.standing import agreement
 from diptych.bench.workloads import cnn, find, operators, transformer
 
+
+def cut(build: Callable[[], Task], *index: slice) -> Task:
+    """A task with a part of each of its first ten batches."""
+    task = build()
+    batches = [tuple(a[index].copy() for a in task.batch(number)) for number in range(10)]
+    return dataclasses.replace(task, batches=batches)
+
+
 # The weights are the real ones; the batches are cut to what a test has time for.
 SMALL: dict[str, Callable[[], Task]] = {
     "chain": lambda: Task(operators.chain, batches=[(np.linspace(-3, 3, 1001, dtype="f4"),)]),
-    "cnn": partial(cnn.build, 4, True),
-    "transformer": partial(transformer.build, 1, True),
+    "lstm": partial(cut, find("lstm").build, slice(12)),
+    "lstm-varlen": partial(cut, find("lstm-varlen").build, slice(20)),
+    "cnn": partial(cnn.build, 2, True),
+    "transformer": partial(cut, partial(transformer.build, 2, True), slice(2), slice(24)),
 }
 
 

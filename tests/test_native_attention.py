@@ -149,7 +149,12 @@ CASES = [
     Case(lead=(1, 2), queries=7, keys=300, width=64, channels=63, causal=True, threads=3),
     Case(lead=(1, 1), queries=300, keys=300, dtype="float64", causal=True, threads=2),
     Case(lead=(1, 1), queries=33, keys=2000, threads=2),
-    Case(lead=(1, 1), queries=1, keys=128, width=64, channels=64),
+    *(
+        Case(queries=1, keys=90, width=40, mask=mask, causal=causal, order=order)
+        for mask in MASKS
+        for causal in (True, False)
+        for order in ORDERS
+    ),
     Case(width=0, channels=3),
     Case(width=3, channels=0),
     *(Case(mask=mask, causal=True, queries=50, keys=40) for mask in MASKS),
@@ -204,3 +209,14 @@ def test_repeats_bit_for_bit(position: int, gradients: bool, steps: Any) -> None
     for fill in (0, 255):
         again = case.run(number, steps, gradients, fill)
         assert all((a == b).all() for a, b in zip(first, again))
+
+
+def test_three_leading_axes() -> None:
+    """They are as good as two where they follow each other in memory."""
+    dense = layout(np.zeros((2, 3, 4, 5, 6), np.float32))
+    apart = layout(np.zeros((2, 6, 8, 5, 6), np.float32)[:, :3, :4])
+    attrs: dict[str, Any] = {"is_causal": False, "scale": 1.0, "threads": 1}
+    found = described(dense, dense, dense, None, dense, **attrs)
+    assert found is not None
+    assert (found[0].batches, found[0].heads, found[0].query) == (1, 24, (0, 30, 6, 1))
+    assert described(apart, apart, apart, None, apart, **attrs) is None

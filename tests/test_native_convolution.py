@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import random
 import re
 from typing import Any
@@ -80,6 +81,7 @@ class Case:
             strides(self.x), strides(self.w), strides(self.y),
         )  # fmt: skip
 
+    @functools.cache  # noqa: B019 - a case does not outlive its test
     def expected(self, kind: Kind) -> np.ndarray:
         c = self.case
         same = {key: c[key] for key in ("stride", "dilation", "groups")}
@@ -199,8 +201,9 @@ def test_more_convolutions(seed: int) -> None:
     ids=str,
 )
 def test_shapes(case: dict[str, Any], orders: tuple[str, str]) -> None:
+    drawn = Case(**case, orders=orders)
     for threads in (1, 2, 3):
-        Case(**case, orders=orders).check(threads)
+        drawn.check(threads)
 
 
 def test_more_threads_than_rows() -> None:

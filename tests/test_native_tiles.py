@@ -167,7 +167,7 @@ ORDERS = (
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_packing(tiles: Tiles, order: str) -> None:
-    for width in (tiles.width, tiles.width // 2):
+    for width in (tiles.width // 2, tiles.width, 3 * tiles.width // 2):
         for columns in range(1, width + 1):
             for depth in (1, 2, 7, 8, 16, 37):
                 check_packing(tiles, depth, columns, width, order)
@@ -201,6 +201,15 @@ def test_rows(tiles: Tiles, order: str) -> None:
     for columns in (*few, *many):
         for depth in (0, 1, 2, 7, 16, 33, 130):
             check_row(tiles, depth, columns, random.Random(depth).choice([1, 3]), order)
+
+
+def test_strides_of_axes_of_length_one_do_not_matter(tiles: Tiles) -> None:
+    b = numbers(60, dtype=tiles.dtype)
+    x, y = b[::-1].copy(), np.empty(12, tiles.dtype)
+    tiles.call("row", 20, 1, x, 1, b, 3, 7, y)
+    assert y[0] == x[:20] @ b[::3]
+    tiles.call("row", 1, 12, x, 1, b, 7, 5, y)
+    assert np.array_equal(y, x[0] * b[::5])
 
 
 @pytest.mark.parametrize("order", ["rows first", "columns first"])

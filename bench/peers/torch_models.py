@@ -207,7 +207,9 @@ def node(h_left: Any, c_left: Any, h_right: Any, c_right: Any, w: Any, b: Any) -
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
-def tree_loss(p: Any, words: Any, left: Any, right: Any, label: Any, node: Any = node) -> Any:
+def tree_loss(
+    p: Any, words: Any, left: Any, right: Any, label: Any, *, node: Any = node
+) -> Any:  # fmt: skip
     """The loss of a tree, walked in Python from the leaves to the root."""
     states: list[tuple[Any, Any]] = []
     for word, a, b in zip(words.tolist(), left.tolist(), right.tolist()):

@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
+import numpy as np
+
 from .folding import folded
 from .layout import Layout
+from .scalars import literal
 
 _GROUP_BYTES = 128  # of queries at a time in the widest tiles
 _SLOPE_BYTES = 256 << 10  # of weights and their cotangents: what the second cache has room for
@@ -172,4 +175,4 @@ def _parts(heads: int, queries: int, threads: int, itemsize: int) -> int:
 def _text(value: int | float | str | tuple[int, ...]) -> str:
     if isinstance(value, tuple):
         return "{" + ", ".join(map(str, value)) + "}"
-    return str(value)
+    return literal(value, np.dtype(np.float64)) if isinstance(value, float) else str(value)

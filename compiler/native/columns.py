@@ -327,4 +327,4 @@ class ColumnNest:
 
     def _room(self, node: Node) -> int:
         """Bytes of one thread's sums: whole cache lines."""
-        return -(-self.columns * node.outputs[0].dtype.itemsize // 64) * 64
+        return max(-(-self.columns * node.outputs[0].dtype.itemsize // 64) * 64, 64)

@@ -45,7 +45,9 @@ def loss(
     if found is None:
         return None
     indices, (x, to, loss, cotangent) = found
-    ignored = (0, 0) if ignore_index is None else (1, ignore_index)
+    # No label is as large as a number that C cannot hold.
+    ignores = ignore_index is not None and abs(ignore_index) < 2**63
+    ignored = (1, ignore_index) if ignores else (0, 0)
     return _text(
         indices, classes, x, to, loss, cotangent, _REDUCTIONS[reduction], *ignored,
         float(label_smoothing),

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ...graphs.avals import Aval
 from ...graphs.ir import ASSIGN, CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.ops.core import REGISTRY, Bound
@@ -15,6 +17,7 @@ from .layout import Buffer, Layout, dense_strides, order_of, viewed
 from .nest import FULL, Access, Kernel, Plan
 from .nests import nest
 from .product import Product, product_of_body
+from .scalars import C_TYPES
 from .statements import Branch, Call, Loop, Python, While
 
 STOP_GRADIENT = REGISTRY["stop_gradient"]
@@ -542,6 +545,7 @@ class _Scope:
         if source == target or not target.size:
             self.top.touch(target.buffer)
             return
+        source, target = as_words(source), as_words(target)
         bound = copy_of(Aval(source.shape, source.dtype))
         self.call(nest(bound, [source], [target], self.threads))
 
@@ -597,6 +601,23 @@ def part_of(node: Node, layout: Layout, position: int) -> Layout:
     return replace(
         layout, shape=node.inputs[position].aval.shape, offset=layout.offset + before * step
     )
+
+
+def as_words(layout: Layout) -> Layout:
+    """The same bytes as numbers that C has, to be copied."""
+    size = layout.dtype.itemsize
+    if layout.dtype.name in C_TYPES:
+        return layout
+    if size == 16:
+        return replace(
+            layout,
+            dtype=np.dtype("uint64"),
+            shape=(*layout.shape, 2),
+            strides=(*(2 * s for s in layout.strides), 1),
+            offset=2 * layout.offset,
+            moving=tuple((name, 2 * step) for name, step in layout.moving),
+        )
+    return replace(layout, dtype=np.dtype(f"uint{8 * size}"))
 
 
 def is_placeable(node: Node) -> bool:

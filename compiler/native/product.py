@@ -239,7 +239,7 @@ class Product:
         even = self.columns % self.width == 0
         if packs_b or not even:
             lines.append(f"{self.type} *panel = ({self.type} *)(scratch + thread * SCRATCH);")
-            self.scratch += -(-self.depth * min(WIDTH, self.width * size) // 64) * 64
+            self.scratch += -(-max(self.depth, 1) * min(WIDTH, self.width * size) // 64) * 64
         if packs_a:
             lines.append(f"{self.type} *left = ({self.type} *)(scratch + thread * SCRATCH + {self.scratch});")
             # Rows of a tile may be fewer than ROWS, but a panel has room for all.

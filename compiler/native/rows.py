@@ -301,7 +301,7 @@ class RowNest:
 
     def _bytes(self, node: Node) -> int:
         """Of one thread's sums over all rows: whole cache lines."""
-        return -(-self.columns * node.outputs[0].dtype.itemsize // 64) * 64
+        return max(-(-self.columns * node.outputs[0].dtype.itemsize // 64) * 64, 64)
 
 
 def _short(node: Node) -> str:

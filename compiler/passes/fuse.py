@@ -76,6 +76,10 @@ class _Grouping:
         for node in graph.nodes:
             self._add(node)
         self._leave_to_readers()
+        for node in self.inlined:
+            [value] = node.outputs
+            if value in self._outputs or any(self._needs_memory(user) for user in value.uses):
+                self.of[node] = _Group(_shape(value), {node: FULL})
 
     def _add(self, node: Node) -> None:
         if is_product(node):
@@ -87,6 +91,10 @@ class _Grouping:
                 self.inlined.add(node)  # a number: computed again wherever it is read
             else:
                 self._add_scalar_code(node)
+
+    def _needs_memory(self, user: Node) -> bool:
+        """Whether a reader takes its operands from memory."""
+        return user not in self.of and user not in self.inlined
 
     def _leave_to_readers(self) -> None:
         """Let readers compute what is quick to compute from what is in memory anyway."""

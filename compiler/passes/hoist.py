@@ -18,12 +18,12 @@ from .rounds import Rounds, addends, at_most, is_product, is_sum, nbytes, settle
 
 
 def hoist(graph: Graph) -> Graph:
-    """Before: any graph. After: no round of a loop computes what is the same in every round, and no
-    round of a `scan` multiplies a slice by a matrix that is the same in every round: it takes its
-    slice of one product for all. Sums with such products are put in another order, so that what
-    needs no carry is added before the loop. An element-wise operator on such products is moved with
-    them where the loop then reads no more than before, and whatever leads from slices to results
-    alone leaves the loop. Sums are rounded differently, but those of integers."""
+    """Before: a pruned graph. After: no round of a loop computes what is the same in every round,
+    and no round of a `scan` multiplies a slice by a matrix that is the same in every round: it
+    takes its slice of one product for all. Sums with such products are put in another order, so
+    that what needs no carry is added before the loop. An element-wise operator on such products is
+    moved with them where the loop then reads no more than before, and whatever leads from slices to
+    results alone leaves the loop. Sums are rounded differently, but those of integers."""
     inner = into_bodies(hoist, Graph.copy_node)
 
     def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]:
@@ -53,6 +53,8 @@ def _hoist_body(rounds: Rounds, operands: list[Value]) -> tuple[Graph, tuple[int
     """A body and its feed, without what is the same in every round, which joins the operands."""
     outputs = list(rounds.body.outputs)
     moved = _moved_whole(rounds)
+    if not moved:
+        return rounds.body, tuple(rounds.operand_of.values())
     reads = feeding(outputs, lambda v: v in rounds.operand_of or v in moved)
     rounds.compute(v for v in reads if v in moved)
     feed = []
@@ -80,6 +82,8 @@ def _hoist_scan(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[V
         for i, v in enumerate(outputs)
         if i >= count and (v in along or rounds.operand_of.get(v) in rounds.slices)
     ]
+    if not (moved or gone or rounds.unchanged):
+        return rounds.append_copy()
     left = [i for i in range(count, len(outputs)) if i not in gone]
     kept = [outputs[i] for i in (*carries, *left)]
     reads = feeding(kept, lambda v: v in rounds.operand_of or v in moved)

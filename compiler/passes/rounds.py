@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 from ...graphs.dims import Dim, Size
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
@@ -106,8 +107,8 @@ class Rounds:
         batched = [v in self.along for v in node.inputs]
         if not any(batched):
             return self.new.copy_node(node, tuple(operands))
-        assert node.op.batch is not None  # or `can_batch` would have left it in the loop
-        results = node.op.batch(node.bound, operands, batched)
+        rule: Any = node.op.batch  # `can_batch` saw to it that there is one
+        results = rule(node.bound, operands, batched)
         self.along.update(node.outputs)
         return results if isinstance(results, tuple) else (results,)
 

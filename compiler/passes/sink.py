@@ -30,12 +30,15 @@ _RESHAPES = frozenset(["expand_dims", "reshape", "squeeze"])
 
 
 def sink(graph: Graph) -> Graph:
-    """Before: any graph. After: a `scan` has no carry to which its rounds only add products of
+    """Before: a pruned graph. After: a `scan` has no carry to which its rounds only add products of
     matrices, rows of a table or sums over axes: what these are made of is stacked, and one
     operation after the loop sums over the rounds, too. Nor does it multiply by a matrix that is the
     same in every round what only leads to stacked results. Both where the loop then moves less
     memory. Sums are rounded differently, but those of integers."""
-    return settled(_after(_after(graph, _sink_sums), _sink_products))
+    # Stacks for the one serve the other.
+    for change in (_sink_products, _sink_sums, _sink_products):
+        graph = _after(graph, change)
+    return settled(graph)
 
 
 # From a loop to what its results are after a change; None where it stays.

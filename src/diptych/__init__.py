@@ -26,6 +26,7 @@ from .graphs.modes import enable_grad, is_grad_enabled, no_grad, set_grad_enable
 from .graphs.ops import FUNCTIONS as _FUNCTIONS
 from .graphs.parameter import Parameter
 from .graphs.storage import Storage
+from .graphs.threads import get_num_threads, set_num_threads
 from .graphs.transforms import grad, hessian, jacobian, jvp, vjp
 from .hybrid import compile
 from .namespace import (
@@ -54,11 +55,11 @@ __all__ = [
     "Device", "Dim", "Generator", "Node", "Parameter", "Storage", "Tensor",
     "__array_api_version__", "__array_namespace_info__", "asarray", "can_cast", "checkpoint",
     "compile", "cond", "cuda", "custom_op", "data", "default_generator", "detect_anomaly", "e",
-    "eager", "enable_grad", "errors", "fft", "finfo", "from_dlpack", "from_numpy", "grad",
-    "gradcheck", "hessian", "hybrid", "iinfo", "inf", "is_grad_enabled", "isdtype", "jacobian",
-    "jvp", "linalg", "load", "manual_seed", "nan", "newaxis", "nn", "no_grad", "optim", "pi",
-    "rand", "randn", "result_type", "save", "scan", "set_grad_enabled", "static", "tensor", "vjp",
-    "vmap", "while_loop",
+    "eager", "enable_grad", "errors", "fft", "finfo", "from_dlpack", "from_numpy",
+    "get_num_threads", "grad", "gradcheck", "hessian", "hybrid", "iinfo", "inf", "is_grad_enabled",
+    "isdtype", "jacobian", "jvp", "linalg", "load", "manual_seed", "nan", "newaxis", "nn",
+    "no_grad", "optim", "pi", "rand", "randn", "result_type", "save", "scan", "set_grad_enabled",
+    "set_num_threads", "static", "tensor", "vjp", "vmap", "while_loop",
     # What a star would bring in must not hide Python's own.
     *(name for name in (*_DTYPES, *_FUNCTIONS) if not hasattr(_builtins, name)),
 ]  # fmt: skip

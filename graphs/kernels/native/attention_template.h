@@ -63,6 +63,38 @@ static void put(dt_int rows, dt_int columns, const REAL *from, const REAL *facto
     }
 }
 
+/* Whether `attend_once` can read the keys and values. */
+static int is_single(const dt_attention *shape, matrix k, matrix v) {
+    return shape->queries == 1 && (k.row == 1 || k.column == 1) && (v.row == 1 || v.column == 1);
+}
+
+/* A single query, which a tile would be too wide for: its scores lie next to each other. */
+static void attend_once(const dt_attention *shape, const void *mask, matrix q, matrix k, matrix v,
+                        REAL *weights, REAL *mean, REAL *to) {
+    REAL highest = -(REAL)INFINITY, total = 0, scale = (REAL)shape->scale;
+    dt_int keys = shape->keys, step = shape->mask[3];
+    OF(dt_row)(shape->width, keys, q.at, q.column, k.at, k.column, k.row, weights);
+    for (dt_int j = 0; j < keys; j++) weights[j] *= scale;
+    if (shape->masking == DT_ADDED_MASK)
+        for (dt_int j = 0; j < keys; j++) weights[j] += ((const REAL *)mask)[j * step];
+    if (shape->masking == DT_BOOL_MASK)
+        for (dt_int j = 0; j < keys; j++)
+            weights[j] = ((const char *)mask)[j * step] ? weights[j] : -(REAL)INFINITY;
+    if (shape->causal)
+        for (dt_int j = 1; j < keys; j++) weights[j] = -(REAL)INFINITY;
+#pragma omp simd reduction(max : highest)
+    for (dt_int j = 0; j < keys; j++) highest = weights[j] > highest ? weights[j] : highest;
+    highest = highest == -(REAL)INFINITY ? 0 : highest;
+#pragma omp simd reduction(+ : total)
+    for (dt_int j = 0; j < keys; j++) {
+        weights[j] = exp_below(weights[j] - highest);
+        total += weights[j];
+    }
+    REAL share = total == 0 ? 1 : 1 / total;
+    OF(dt_row)(keys, shape->channels, weights, 1, v.at, v.row, v.column, mean);
+    put(1, shape->channels, mean, &share, to, 0, shape->y[3]);
+}
+
 void OF(dt_attention)(dt_team *team, int thread, const dt_attention *shape, const REAL *query,
                       const REAL *key, const REAL *value, const void *mask, REAL *y,
                       char *scratch) {
@@ -79,8 +111,13 @@ void OF(dt_attention)(dt_team *team, int thread, const dt_attention *shape, cons
         matrix q = matrix_of(shape, shape->query, head, query);
         matrix k = matrix_of(shape, shape->key, head, key);
         matrix v = matrix_of(shape, shape->value, head, value);
-        panels values = as_panels(v, shape->keys, channels, room);
         REAL *to = y + head_of(shape, shape->y, head);
+        const void *masked = mask_of(shape, head, mask);
+        if (is_single(shape, k, v)) {
+            attend_once(shape, masked, q, k, v, weights, mean, to);
+            continue;
+        }
+        panels values = as_panels(v, shape->keys, channels, room);
         /* A weight of zero for a later key leaves NaN of its value, if that is not finite. */
         int whole = shape->causal && !is_finite(v, shape->keys, channels);
         for (dt_int g = unit % shape->parts; g * WIDTH < shape->queries; g += shape->parts) {
@@ -88,7 +125,7 @@ void OF(dt_attention)(dt_team *team, int thread, const dt_attention *shape, cons
             REAL share[WIDTH];
             turn(q, &group, width, turned);
             against_group(&group, k, width, turned, weights);
-            exponentials(shape, mask_of(shape, head, mask), &group, weights, share);
+            exponentials(shape, masked, &group, weights, share);
             over_keys(shape, &group, whole, weights, values, channels, mean);
             put(group.rows, channels, mean, share, to + group.first * shape->y[2], shape->y[2],
                 shape->y[3]);

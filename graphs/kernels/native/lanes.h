@@ -6,6 +6,8 @@
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define UNROLL _Pragma("GCC unroll 32")
+/* Vectors are written out here: what -O3 adds is copies of loops, and of addresses in registers. */
+#pragma GCC optimize("O2", "no-ivopts", "no-tree-vectorize")
 #endif
 
 /* A vector anywhere in an array: loads and stores need no alignment. */
@@ -13,13 +15,15 @@ typedef REAL vector __attribute__((vector_size(DT_VECTOR), aligned(sizeof(REAL))
 typedef __typeof__(__builtin_choose_expr(sizeof(REAL) == 4, (int32_t)0, (int64_t)0)) integer;
 typedef integer mask __attribute__((vector_size(DT_VECTOR)));
 
-/* Keep a vector or a pointer in a register: compilers like to load or compute it anew. */
-#ifdef __aarch64__
-#define HOLD(x) __asm__("" : "+w"(x))
+/* Keep a value in a register: compilers like to load or compute it anew at each use. */
+#if defined(__x86_64__)
+#define HOLD_VECTOR(x) __asm__("" : "+v"(x))
+#elif defined(__aarch64__)
+#define HOLD_VECTOR(x) __asm__("" : "+w"(x))
 #else
-#define HOLD(x) __asm__("" : "+v"(x))
+#define HOLD_VECTOR(x) (void)(x)
 #endif
-#define HOLD_POINTER(x) __asm__("" : "+r"(x))
+#define HOLD_SCALAR(x) __asm__("" : "+r"(x))
 
 #if LANES == 16
 #define LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23

@@ -20,7 +20,6 @@ typedef struct {
 #define BLOCK 16               /* rows that are worked on together, at most */
 #define BLOCK_BYTES (16 << 10) /* of them: they stay in the first cache */
 #define FAR 64                 /* exp(-FAR) changes no digit of a sum that is 1 or more */
-#define SHORT 128              /* classes up to which rows are padded to whole vectors */
 #define LANES ((dt_int)(DT_VECTOR / sizeof(REAL)))
 
 static int is_ignored(const dt_loss *shape, dt_int label) {
@@ -65,8 +64,7 @@ static void reduce_losses(dt_team *team, int thread, const dt_loss *shape, doubl
     *loss = (REAL)(shape->reduction == DT_MEAN ? sum / (double)counted : sum);
 }
 
-static REAL highest_of(const REAL *row, dt_int classes) {
-    REAL highest = -(REAL)INFINITY;
+static REAL highest_of(const REAL *row, dt_int classes, REAL highest) {
 #pragma omp simd reduction(max : highest)
     for (dt_int j = 0; j < classes; j++) highest = row[j] > highest ? row[j] : highest;
     return highest;
@@ -103,22 +101,22 @@ static REAL cotangent(const dt_loss *shape, const REAL *g, dt_int row, int ignor
     return ignored ? 0 : each;
 }
 
-/* Rows that are worked on together, so that none waits for its own sums. Short ones are copied and
- * padded to whole vectors, and their exponentials take their place. */
+/* Rows that are worked on together, so that none waits for its own sums. What is left of a row
+ * after whole vectors is copied, and padded to one. */
 typedef struct {
-    dt_int count, most, classes, length;
+    dt_int count, most, whole, rest;
     const REAL *row[BLOCK];
-    REAL *kept[BLOCK]; /* room for exponentials; NULL where nobody wants them */
+    REAL *kept[BLOCK]; /* room for exponentials of whole vectors; NULL where nobody wants them */
+    REAL end[BLOCK][LANES] __attribute__((aligned(DT_VECTOR)));
     REAL highest[BLOCK], total[BLOCK], loss[BLOCK];
     dt_int label[BLOCK];
     int ignored[BLOCK];
-    REAL copies[BLOCK][SHORT] __attribute__((aligned(DT_VECTOR)));
 } block;
 
 static void set_lengths(block *rows, dt_int classes) {
-    rows->classes = classes;
-    rows->length = classes <= SHORT ? (classes + LANES - 1) / LANES * LANES : classes;
-    rows->most = BLOCK_BYTES / (rows->length * (dt_int)sizeof(REAL));
+    rows->rest = classes % LANES;
+    rows->whole = classes - rows->rest;
+    rows->most = BLOCK_BYTES / (classes * (dt_int)sizeof(REAL));
     rows->most = rows->most < 1 ? 1 : rows->most > BLOCK ? BLOCK : rows->most;
 }
 
@@ -131,34 +129,47 @@ static void take_rows(const dt_loss *shape, dt_int first, dt_int end, const REAL
         dt_int label = dt_index(indices, labels, first + i);
         rows->ignored[i] = is_ignored(shape, label);
         rows->label[i] = rows->ignored[i] ? 0 : label;
-        const REAL *row = x + dt_offset(indices, shape->x, first + i);
-        rows->row[i] = row;
+        rows->row[i] = x + dt_offset(indices, shape->x, first + i);
         rows->kept[i] = gradient ? gradient + dt_offset(indices, shape->gradient, first + i) : NULL;
-        if (rows->classes <= SHORT) {
-            REAL *copy = rows->copies[i];
-            for (dt_int j = 0; j < LANES; j++) copy[rows->length - LANES + j] = row[0] - FAR;
-            for (dt_int j = 0; j < rows->classes; j++) copy[j] = row[j];
-            rows->row[i] = rows->kept[i] = copy;
-        }
+        for (dt_int j = 0; j < LANES; j++) rows->end[i][j] = rows->row[i][0] - FAR;
+        for (dt_int j = 0; j < rows->rest; j++) rows->end[i][j] = rows->row[i][rows->whole + j];
     }
 }
 
 /* The loss of each row, and its exponentials and their sum. */
 static void sweep(const dt_loss *shape, block *rows) {
     REAL smoothing = (REAL)shape->smoothing, named = (REAL)(1 - shape->smoothing);
-    for (dt_int i = 0; i < rows->count; i++)
-        rows->highest[i] = highest_of(rows->row[i], rows->length);
+    for (dt_int i = 0; i < rows->count; i++) {
+        REAL highest = highest_of(rows->row[i], rows->whole, -(REAL)INFINITY);
+        rows->highest[i] = highest_of(rows->end[i], LANES, highest);
+    }
     for (dt_int i = 0; i < rows->count; i++) {
         REAL highest = rows->highest[i];
         rows->loss[i] = -(rows->row[i][rows->label[i]] - highest) * named;
         if (smoothing)
-            rows->loss[i] -= smoothing * mean_below(rows->row[i], rows->classes, highest);
+            rows->loss[i] -= smoothing * mean_below(rows->row[i], shape->classes, highest);
     }
-    for (dt_int i = 0; i < rows->count; i++)
-        rows->total[i] =
-            sum_exponentials(rows->row[i], rows->length, rows->highest[i], rows->kept[i]);
+    for (dt_int i = 0; i < rows->count; i++) {
+        REAL highest = rows->highest[i];
+        rows->total[i] = sum_exponentials(rows->row[i], rows->whole, highest, rows->kept[i]) +
+                         sum_exponentials(rows->end[i], LANES, highest, rows->end[i]);
+    }
 #pragma omp simd
     for (int i = 0; i < BLOCK; i++) rows->loss[i] += OF(dt_log)(rows->total[i]);
+}
+
+/* From exponentials to the gradient of a row. */
+static void give_gradient(const dt_loss *shape, const block *rows, dt_int i, REAL factor) {
+    REAL named = (REAL)(1 - shape->smoothing), share = 1 / rows->total[i];
+    REAL spread = (REAL)shape->smoothing / (REAL)shape->classes, *to = rows->kept[i];
+    const REAL *end = rows->end[i];
+    dt_int whole = rows->whole, label = rows->label[i];
+    REAL of_label = label < whole ? to[label] : end[label - whole];
+#pragma omp simd
+    for (dt_int j = 0; j < whole; j++) to[j] = (to[j] * share - spread) * factor;
+#pragma omp simd
+    for (dt_int j = 0; j < rows->rest; j++) to[whole + j] = (end[j] * share - spread) * factor;
+    to[label] = (of_label * share - named - spread) * factor;
 }
 
 void OF(dt_cross_entropy)(dt_team *team, int thread, const dt_loss *shape, const REAL *x,
@@ -167,8 +178,6 @@ void OF(dt_cross_entropy)(dt_team *team, int thread, const dt_loss *shape, const
     dt_found *found = (dt_found *)scratch;
     dt_int counted = count_rows(team, thread, shape, labels, found), begin;
     if (counted < 0) return;
-    REAL named = (REAL)(1 - shape->smoothing);
-    REAL spread = (REAL)shape->smoothing / (REAL)shape->classes;
     double sum = 0;
     block rows;
     set_lengths(&rows, shape->classes);
@@ -176,16 +185,11 @@ void OF(dt_cross_entropy)(dt_team *team, int thread, const dt_loss *shape, const
     for (; begin < end; begin += rows.count) {
         take_rows(shape, begin, end, x, labels, gradient, &rows);
         sweep(shape, &rows);
-        for (dt_int i = 0; i < rows.count && loss; i++)
-            keep_loss(shape, begin + i, rows.ignored[i] ? 0 : rows.loss[i], loss, &sum);
-        for (dt_int i = 0; i < rows.count && gradient; i++) {
-            REAL *to = gradient + dt_offset(&shape->labels, shape->gradient, begin + i);
-            REAL *kept = rows.kept[i], share = 1 / rows.total[i];
-            REAL factor = cotangent(shape, g, begin + i, rows.ignored[i], counted);
-            REAL of_label = (kept[rows.label[i]] * share - named - spread) * factor;
-#pragma omp simd
-            for (dt_int j = 0; j < shape->classes; j++) to[j] = (kept[j] * share - spread) * factor;
-            to[rows.label[i]] = of_label;
+        for (dt_int i = 0; i < rows.count; i++) {
+            int ignored = rows.ignored[i];
+            if (loss) keep_loss(shape, begin + i, ignored ? 0 : rows.loss[i], loss, &sum);
+            if (gradient)
+                give_gradient(shape, &rows, i, cotangent(shape, g, begin + i, ignored, counted));
         }
     }
     reduce_losses(team, thread, shape, sum, counted, found, loss);

@@ -99,7 +99,7 @@ static void row_by_columns(dt_int depth, dt_int columns, const REAL *x, dt_int x
 
 void OF(dt_row)(dt_int depth, dt_int columns, const REAL *x, dt_int x_depth, const REAL *b,
                 dt_int b_depth, dt_int b_column, REAL *y) {
-    if (b_column == 1) {
+    if (b_column == 1 || columns == 1) {
         row_by_rows(depth, columns, x, x_depth, b, b_depth, y);
     } else {
         row_by_columns(depth, columns, x, x_depth, b, b_column, y);

@@ -45,11 +45,11 @@ static inline dt_int dt_share(dt_team *team, int thread, dt_int count, dt_int *b
     return count * (thread + 1) / team->threads;
 }
 
-/* -- tiles (tiles_template.h): the inner loops of every product of matrices ------------------------- */
+/* -- tiles (tiles_template.h): the inner loops of every product of matrices ------------------ */
 
 #if defined(__AVX512F__)
 #define DT_VECTOR 64 /* bytes of a vector */
-#define DT_ROWS 12   /* rows of a tile at most: two vectors a row fill the registers */
+#define DT_ROWS 12   /* rows of a tile at most: with two vectors each they fill the registers */
 #elif defined(__AVX__)
 #define DT_VECTOR 32
 #define DT_ROWS 6
@@ -65,8 +65,9 @@ static inline dt_int dt_share(dt_team *team, int thread, dt_int count, dt_int *b
 
 /* c[i][j] (+)= sum over s < segments, k < depth of
  *     a[s * a_segment + i * a_row + k * a_depth] * b[s * b_segment + k * b_depth + j]
- * for i < rows <= DT_ROWS and j < width, a tile wide. `b` holds whole widths: where a matrix ends
- * before, pack it. `accumulate` adds to what c holds. Strides count elements. */
+ * for i < rows and j < width, a tile wide; 1 <= rows <= DT_ROWS, and no depth or no segments give
+ * zeros. `b` holds whole widths: where a matrix ends before, pack it. `accumulate` adds to what c
+ * holds. Strides count elements, and nothing needs alignment, though panels like 64 bytes. */
 void dt_tile_float(int rows, dt_int depth, const float *a, dt_int a_row, dt_int a_depth,
                    const float *b, dt_int b_depth, float *c, dt_int c_row, int accumulate,
                    dt_int segments, dt_int a_segment, dt_int b_segment);
@@ -74,7 +75,7 @@ void dt_tile_double(int rows, dt_int depth, const double *a, dt_int a_row, dt_in
                     const double *b, dt_int b_depth, double *c, dt_int c_row, int accumulate,
                     dt_int segments, dt_int a_segment, dt_int b_segment);
 
-/* The same of half the width, for few columns: up to 2 * DT_ROWS rows. */
+/* The same of half the width, for few columns, and of any number of rows. */
 void dt_half_tile_float(int rows, dt_int depth, const float *a, dt_int a_row, dt_int a_depth,
                         const float *b, dt_int b_depth, float *c, dt_int c_row, int accumulate,
                         dt_int segments, dt_int a_segment, dt_int b_segment);
@@ -83,14 +84,16 @@ void dt_half_tile_double(int rows, dt_int depth, const double *a, dt_int a_row, 
                          dt_int segments, dt_int a_segment, dt_int b_segment);
 
 /* Pack `columns` <= width columns of b, depth by columns with any strides, into panel[depth][width],
- * zeros where columns end. */
+ * zeros where columns end. The width is that of tiles, half of it, or a multiple. Two orders are
+ * fast: b_column == 1 and b_depth == 1. */
 void dt_pack_float(dt_int depth, dt_int columns, const float *b, dt_int b_depth, dt_int b_column,
                    float *panel, dt_int width);
 void dt_pack_double(dt_int depth, dt_int columns, const double *b, dt_int b_depth,
                     dt_int b_column, double *panel, dt_int width);
 
 /* One row times a matrix, y[j] = sum over k of x[k * x_depth] * b[k * b_depth + j * b_column],
- * j < columns: no packing, each number of b read once. One of b's strides is 1. */
+ * j < columns: no packing, each number of b read once. One of b's strides is 1, or its axis has
+ * length 1. */
 void dt_row_float(dt_int depth, dt_int columns, const float *x, dt_int x_depth, const float *b,
                   dt_int b_depth, dt_int b_column, float *y);
 void dt_row_double(dt_int depth, dt_int columns, const double *x, dt_int x_depth,

@@ -8,7 +8,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -32,17 +31,18 @@ typedef struct {
 static worker workers[DT_THREADS]; /* from 1 on: 0 is whoever calls */
 
 static struct {
-    pthread_mutex_t free; /* one team at a time: everyone's split stays what it asked for */
-    int threads;          /* that exist, the caller among them */
-    int cpus;             /* that the process may use */
-    int here;             /* where the last caller ran */
+    pthread_mutex_t turn;   /* one team at a time: each has as many threads as it asked for */
+    int threads;            /* that exist, the caller among them */
+    int cpus;               /* that the process may use, 0 where nobody tells */
+    int here;               /* where the last caller ran */
     int places[DT_THREADS]; /* the cpus: the caller's first, then the workers' */
-} pool = {.free = PTHREAD_MUTEX_INITIALIZER};
+} pool = {.turn = PTHREAD_MUTEX_INITIALIZER};
 
 /* -- waiting ------------------------------------------------------------------------------- */
 
 #define IDLE_NANOSECONDS 200000 /* that a worker looks out for work before it sleeps */
-#define PATIENCE 4000           /* looks before a thread lets others have its cpu */
+#define PATIENCE 4000           /* looks before a thread that waits lets others have its cpu */
+#define NO_PATIENCE 16          /* the same where there are more threads than cpus */
 
 static void breathe(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -76,6 +76,8 @@ static void sleep_while(int *word, int value) {
 }
 
 static void wake(int *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }
+
+static void make_beds(void) {}
 #else
 static pthread_mutex_t bed = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t morning = PTHREAD_COND_INITIALIZER;
@@ -91,6 +93,11 @@ static void wake(int *word) {
     pthread_mutex_lock(&bed);
     pthread_cond_broadcast(&morning);
     pthread_mutex_unlock(&bed);
+}
+
+static void make_beds(void) {
+    pthread_mutex_init(&bed, NULL);
+    pthread_cond_init(&morning, NULL);
 }
 #endif
 
@@ -146,13 +153,13 @@ static void find_places(void) {
     pool.here = pool.cpus > 0 ? pool.places[0] : -1;
 }
 
-/* Give a worker its cpus, if `place` is among them or below 0. */
+/* Bind a worker to its share of the places, if `place` is among them or below 0. */
 static void put(int thread, int place) {
-    const int count = pool.threads - 1, free = pool.cpus - 1;
-    const int begin = 1 + (thread - 1) * free / count;
-    int end = 1 + thread * free / count;
+    const int count = pool.threads - 1, others = pool.cpus - 1;
+    const int begin = 1 + (thread - 1) * others / count;
+    int end = 1 + thread * others / count;
     if (end == begin) end++;
-    if (free < 1 || (place >= 0 && (place < begin || place >= end))) return;
+    if (others < 1 || (place >= 0 && (place < begin || place >= end))) return;
     cpu_set_t mask;
     CPU_ZERO(&mask);
     for (int i = begin; i < end; i++) CPU_SET(pool.places[i], &mask);
@@ -178,11 +185,11 @@ static void make_way(void) {}
 
 /* -- launches ------------------------------------------------------------------------------ */
 
-/* A child has this thread alone, and whoever held the pool is not there to give it back. */
+/* A child has no workers, and whoever had the pool is not there to give it back. */
 static void forget(void) {
-    memset(workers, 0, sizeof workers);
     pool.threads = 0;
-    pthread_mutex_init(&pool.free, NULL);
+    pthread_mutex_init(&pool.turn, NULL);
+    make_beds();
 }
 
 static void grow(int threads) {
@@ -200,6 +207,7 @@ static void grow(int threads) {
     for (; pool.threads < threads; pool.threads++) {
         worker *next = &workers[pool.threads];
         next->thread = pool.threads;
+        next->state = IDLE; /* whatever a parent's had been */
         if (pthread_create(&next->id, NULL, work, next) != 0) break;
         pthread_detach(next->id);
     }
@@ -226,17 +234,17 @@ int dt_run(dt_step step, char *const *pointers, int threads) {
         return team.failed;
     }
     if (threads < 1 || threads > DT_THREADS) return 1;
-    pthread_mutex_lock(&pool.free);
+    pthread_mutex_lock(&pool.turn);
     if (pool.threads < threads) grow(threads);
     if (pool.threads < threads) {
-        pthread_mutex_unlock(&pool.free);
+        pthread_mutex_unlock(&pool.turn);
         return 1;
     }
-    if (threads > pool.cpus) team.patience = 16;
+    if (pool.cpus > 0 && threads > pool.cpus) team.patience = NO_PATIENCE;
     make_way();
     for (int thread = 1; thread < threads; thread++) call(thread, step, pointers, &team);
     step(&team, 0, pointers);
     for (int thread = 1; thread < threads; thread++) join(thread, &team);
-    pthread_mutex_unlock(&pool.free);
+    pthread_mutex_unlock(&pool.turn);
     return team.failed;
 }

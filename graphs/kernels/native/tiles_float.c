@@ -1,5 +1,4 @@
 /* Tiles, packing and rows of float. */
-#pragma GCC optimize("O2", "no-ivopts", "no-tree-vectorize")
 #define REAL float
 #define LANES (DT_VECTOR / 4)
 #define OF(name) name##_float
