@@ -14,6 +14,11 @@ GUARD = 4096
 TYPES = {"float32": "float", "float64": "double"}
 
 
+def each_type(text: str) -> str:
+    """C code for both types in place of TYPE: the library looks for whole names in it."""
+    return "".join(text.replace("TYPE", name) for name in TYPES.values())
+
+
 def layout(array: np.ndarray) -> Layout:
     strides = tuple(step // array.itemsize for step in array.strides)
     return Layout(Buffer("feed", array.nbytes), array.dtype, array.shape, strides)

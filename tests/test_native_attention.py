@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_steps import TYPES, Result, layout, run
+from native_steps import TYPES, Result, each_type, layout, run
 
 from diptych.compiler.native.attentions import Attention, described
 from diptych.compiler.native.library import load
@@ -18,23 +18,20 @@ from diptych.graphs.kernels import attention as kernels
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 
-STEPS = """
+SHAPES = """
 #include "operators.h"
 static const dt_attention shapes[] = {%s};
-#define STEPS(type) \\
-    void attention_##type(dt_team *team, int thread, char *const *p) { \\
-        const dt_attention *shape = &shapes[*(const dt_int *)p[0]]; \\
-        dt_attention_##type(team, thread, shape, (const type *)p[1], (const type *)p[2], \\
-                            (const type *)p[3], p[4], (type *)p[5], p[6]); \\
-    } \\
-    void attention_grad_##type(dt_team *team, int thread, char *const *p) { \\
-        const dt_attention *shape = &shapes[*(const dt_int *)p[0]]; \\
-        dt_attention_grad_##type(team, thread, shape, (const type *)p[1], (const type *)p[2], \\
-                                 (const type *)p[3], p[4], (const type *)p[5], (type *)p[6], \\
-                                 (type *)p[7], (type *)p[8], p[9]); \\
-    }
-STEPS(float)
-STEPS(double)
+"""
+STEPS = """
+void attention_TYPE(dt_team *team, int thread, char *const *p) {
+    dt_attention_TYPE(team, thread, &shapes[*(const dt_int *)p[0]], (const TYPE *)p[1],
+                      (const TYPE *)p[2], (const TYPE *)p[3], p[4], (TYPE *)p[5], p[6]);
+}
+void attention_grad_TYPE(dt_team *team, int thread, char *const *p) {
+    dt_attention_grad_TYPE(team, thread, &shapes[*(const dt_int *)p[0]], (const TYPE *)p[1],
+                           (const TYPE *)p[2], (const TYPE *)p[3], p[4], (const TYPE *)p[5],
+                           (TYPE *)p[6], (TYPE *)p[7], (TYPE *)p[8], p[9]);
+}
 """
 # Axes of memory from the slowest to the fastest, for batches, heads, rows, columns.
 ORDERS = {"dense": (0, 1, 2, 3), "rows first": (0, 2, 1, 3), "turned": (0, 1, 3, 2)}
@@ -172,11 +169,12 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def steps() -> Any:
-    return load(STEPS % initialisers(CASES))
+    return load(source(CASES))
 
 
-def initialisers(cases: list[Case]) -> str:
-    return ", ".join(case.described(grad)[0].text() for case in cases for grad in (False, True))
+def source(cases: list[Case]) -> str:
+    texts = (case.described(grad)[0].text() for case in cases for grad in (False, True))
+    return SHAPES % ", ".join(texts) + each_type(STEPS)
 
 
 def check(case: Case, position: int, steps: Any) -> None:
@@ -196,7 +194,7 @@ def test_attention(position: int, steps: Any) -> None:
 @pytest.mark.full
 def test_more_attention() -> None:
     cases = [drawn(seed) for seed in range(1000, 4000)]
-    steps = load(STEPS % initialisers(cases))
+    steps = load(source(cases))
     for position, case in enumerate(cases):
         check(case, 2 * position, steps)
 

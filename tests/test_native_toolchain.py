@@ -24,8 +24,8 @@ pytestmark = pytest.mark.skipif(CC is None, reason="needs a C compiler")
 HEADER = "int dt_one(void);\nint dt_two(void);\n"
 SOURCES = {
     "runtime.h": HEADER,
-    "one.c": '#include "runtime.h"\nint dt_one(void) { return 1; }\n',
-    "two.c": '#include "runtime.h"\nint dt_two(void) { return dt_one() + 1; }\n',
+    "threads.c": '#include "runtime.h"\nint dt_one(void) { return 1; }\n',
+    "launch.c": '#include "runtime.h"\nint dt_two(void) { return dt_one() + 1; }\n',
 }
 PROGRAM = '#include "runtime.h"\nint step(void) { return dt_one() + dt_two() + 39; }\n'
 
@@ -136,7 +136,7 @@ def hung(house, child):
 def test_the_second_process_starts_no_compiler(house):
     assert run(house) == ["42"]
     before = (house / "log").read_text()
-    assert translated(house) == ["one", "probe", "program0", "two"]
+    assert translated(house) == ["launch", "probe", "program0", "threads"]
     assert run(house) == ["42"]
     assert (house / "log").read_text() == before
 
@@ -146,7 +146,7 @@ def test_another_compiler_builds_anew(house, step, monkeypatch):
     os.utime(house / "compiler", (1, 1))
     assert step(PROGRAM) == 42
     # It is asked again, and is the same one after all.
-    assert translated(house) == ["one", "probe", "probe", "program0", "two"]
+    assert translated(house) == ["launch", "probe", "probe", "program0", "threads"]
     assert (house / "log").read_text().splitlines().count("--version") == 2
     monkeypatch.setenv("DIPTYCH_CC", f"{house}/compiler -DOTHER")
     assert step(PROGRAM) == 42
@@ -163,7 +163,7 @@ def test_whatever_code_depends_on_is_in_its_key(house, step, monkeypatch, what):
     else:
         monkeypatch.setattr(dt, "__version__", "0.0.0")
     assert step(PROGRAM) == 42
-    assert translated(house).count("program0") == translated(house).count("two") == 2
+    assert translated(house).count("program0") == translated(house).count("launch") == 2
 
 
 def test_a_changed_header_builds_anew(house, step):
@@ -181,7 +181,7 @@ def test_a_damaged_object_is_rebuilt_and_not_loaded(house):
         data[len(data) // 2] ^= 16
         path.write_bytes(data)
     assert run(house) == ["42"]
-    assert translated(house) == ["one", "one", "probe", "program0", "program0", "two", "two"]
+    assert translated(house) == 2 * ["launch"] + ["probe", "program0", "program0"] + 2 * ["threads"]
 
 
 def test_processes_may_build_at_once(house):
@@ -218,7 +218,7 @@ print(*answers)
 def test_a_fork_amid_a_build_does_not_wait_for_it(house):
     code = f"""\
 thread = threading.Thread(target=library.library)
-(Path(sys.argv[1]) / "hang").write_text("-c two")
+(Path(sys.argv[1]) / "hang").write_text("-c launch")
 thread.start()
 while not (Path(sys.argv[1]) / "hung").exists(): time.sleep(0.01)
 (Path(sys.argv[1]) / "hang").unlink()
@@ -259,7 +259,7 @@ def test_a_process_killed_amid_a_build_leaves_nothing_in_the_way(house):
 
 
 def test_an_interrupt_kills_the_compiler(house):
-    (house / "hang").write_text("-c two")
+    (house / "hang").write_text("-c launch")
     code = "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     code += "try:\n    library.load(PROGRAM)\nexcept KeyboardInterrupt:\n    print('interrupted')"
     child = start(house, code)
@@ -299,7 +299,7 @@ def test_a_program_that_calls_what_is_nowhere_is_not_loaded(house, monkeypatch):
 
 def test_a_package_without_its_c_files_says_so(house, monkeypatch):
     monkeypatch.setattr(library, "FOLDER", house / "tmp")
-    with pytest.raises(CompileError, match="load: the package must hold its C files, got none in"):
+    with pytest.raises(CompileError, match="load: the package must hold its C files, got .*threads.c"):
         library.library()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -19,6 +20,20 @@ from .toolchain import CompileError, Compiler, Unit, require_compiler
 
 FOLDER = Path(kernels.__file__).parent / "native"
 
+# The library is built in parts, so that a program waits only for those that it calls. Of each part
+# there is a file for float and one for double.
+_PARTS = {
+    "tiles": ("tile", "half_tile", "pack", "row"),
+    "convolution": ("conv2d", "conv2d_transpose", "conv2d_weight"),
+    "attention": ("attention", "attention_grad"),
+    "losses": ("cross_entropy", "nll_loss"),
+    "embeddings": ("embedding", "embedding_grad"),
+}
+_PART_OF = {name: part for part, names in _PARTS.items() for name in names}
+_CALLS_TILES = ("convolution", "attention")
+_BASE = ("threads", "launch")
+_CALL = re.compile(r"\bdt_(\w+?)_(float|double)\b")
+
 _loaded: dict[str, ctypes.CDLL] = {}
 # Who builds or loads an object holds its gate; after a fork nobody does.
 _gates: dict[str, threading.Lock] = {}
@@ -26,7 +41,9 @@ os.register_at_fork(after_in_child=_gates.clear)
 
 
 def library() -> ctypes.CDLL:
-    """The runtime library: threads and kernels, built once a machine and loaded once a process.
+    """The base of the runtime library, built once a machine and loaded once a process.
+
+    It holds the threads; the kernels are in parts that `load` adds as programs call them.
 
     Raises
     ------
@@ -36,11 +53,11 @@ def library() -> ctypes.CDLL:
         When the library cannot be built or loaded.
     """
     compiler = require_compiler()
-    return _load(compiler, [_runtime(compiler, FOLDER)])[0]
+    return _load(compiler, [_runtime(compiler, FOLDER, _BASE)])[0]
 
 
 def load(source: str | Sequence[str]) -> ctypes.CDLL:
-    """Build and load a generated program, and the runtime library before it.
+    """Build and load a generated program, and what it calls of the runtime library before it.
 
     Parameters
     ----------
@@ -64,7 +81,20 @@ def load(source: str | Sequence[str]) -> ctypes.CDLL:
     texts = [source] if isinstance(source, str) else source
     units = [Unit(f"program{number}", text) for number, text in enumerate(texts)]
     program = _Object(_name(compiler, units), units, ctypes.RTLD_LOCAL)
-    return _load(compiler, [_runtime(compiler, FOLDER), program])[1]
+    parts = [_runtime(compiler, FOLDER, (part,)) for part in _parts(texts)]
+    return _load(compiler, [_runtime(compiler, FOLDER, _BASE), *parts, program])[-1]
+
+
+def _parts(texts: Sequence[str]) -> list[str]:
+    """The files that hold what texts call, each after those that it calls itself."""
+    found: set[str] = set()
+    for text in texts:
+        for name, kind in _CALL.findall(text):
+            part = _PART_OF.get(name)
+            if part is not None:
+                found.add(f"{part}_{kind}")
+                found |= {f"tiles_{kind}"} if part in _CALLS_TILES else set()
+    return sorted(found, key=lambda stem: (not stem.startswith("tiles"), stem))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +130,11 @@ def _load(compiler: Compiler, objects: Sequence[_Object]) -> list[ctypes.CDLL]:
 
 
 @functools.cache
-def _runtime(compiler: Compiler, folder: Path) -> _Object:
-    units = [Unit(path.stem, path.read_text()) for path in sorted(folder.glob("*.c"))]
-    if not units:
-        raise CompileError(f"load: the package must hold its C files, got none in {folder}")
+def _runtime(compiler: Compiler, folder: Path, stems: tuple[str, ...]) -> _Object:
+    try:
+        units = [Unit(stem, (folder / f"{stem}.c").read_text()) for stem in stems]
+    except OSError as error:
+        raise CompileError(f"load: the package must hold its C files, got {error}") from error
     return _Object(_name(compiler, units), units, ctypes.RTLD_GLOBAL)
 
 

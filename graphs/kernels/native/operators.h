@@ -1,8 +1,8 @@
 /* Attention, losses on labels, and tables of rows.
  *
- * Each thread of a team calls these; `scratch` is shared. Their shapes are printed, and the bytes of
- * scratch memory told, by compiler/native/attentions.py and compiler/native/labels.py. Strides
- * count elements.
+ * Each thread of a team calls these; `scratch` is for all of them together, and free again behind
+ * the next barrier. Shapes are printed, and the bytes of scratch memory told, by
+ * compiler/native/attentions.py and compiler/native/labels.py. Strides count elements.
  */
 #ifndef DIPTYCH_OPERATORS_H
 #define DIPTYCH_OPERATORS_H
