@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..graphs.feeds import bind_feeds
 from ..graphs.ir import Graph, Value
-from ..graphs.trees import unflatten
+from ..graphs.trees import builder
 from ..graphs.watch import is_watching
 from .executors.reference import Reference
+
+
+_NO_SIZES: dict[str, int] = {}
 
 
 class Program:
@@ -43,13 +48,18 @@ class Program:
         reports: list[Any],
     ) -> None:
         self.graph, self.executor, self.reports = graph, executor, reports
-        self._structure, self._is_value = structure, is_value
+        self._build = builder(structure)
+        self._is_value, self._all_values = is_value, all(is_value)
         self._watched: Reference | None = None
         self._declared = dict(declared)
         positions = {name: i for i, name in enumerate(declared)}
         self._needed = tuple(graph.placeholders)
         self._symbols = tuple(sorted(graph.symbols))
         self._kept = [positions[name] for name in graph.placeholders]
+        whole = not self._symbols and len(self._needed) == len(self._declared)
+        self._expected = (
+            [(name, v.dtype, v.shape) for name, v in graph.placeholders.items()] if whole else None
+        )
 
     def run(self, feeds: Mapping[Any, Any] | None = None) -> Any:
         """Run once.
@@ -68,13 +78,29 @@ class Program:
         FeedError, ShapeError, DTypeError
             When the feeds do not fit. Nothing has run then.
         """
-        arrays, binding = bind_feeds(
-            self._needed, self._symbols, {} if feeds is None else feeds, self._declared
-        )
-        results = iter(self._runner().run(arrays, binding))
-        return unflatten(
-            self._structure, [next(results) if value else None for value in self._is_value]
-        )
+        arrays, binding = self._as_they_are(feeds), _NO_SIZES
+        if arrays is None:
+            arrays, binding = bind_feeds(
+                self._needed, self._symbols, {} if feeds is None else feeds, self._declared
+            )
+        results = (self._runner() if is_watching() else self.executor).run(arrays, binding)
+        if self._all_values:
+            return self._build(results)
+        given = iter(results)
+        return self._build([next(given) if value else None for value in self._is_value])
+
+    def _as_they_are(self, feeds: Any) -> list[Any] | None:
+        """Feeds that fit without a question, by name; None for all others."""
+        expected = self._expected
+        if expected is None or type(feeds) is not dict or len(feeds) != len(expected):
+            return None
+        arrays = []
+        for name, dtype, shape in expected:
+            array = feeds.get(name)
+            if type(array) is not np.ndarray or array.dtype is not dtype or array.shape != shape:
+                return None
+            arrays.append(array)
+        return arrays
 
     def call(self, arrays: list[Any]) -> list[Any]:
         """Run on arrays that are known to fit; flat outputs.

@@ -17,6 +17,20 @@ from .ops import dispatch
 from .ops.plain import array_of
 
 
+_moves = 0
+
+
+def moves() -> int:
+    """How often any storage has got other memory: what plans were made for may be gone."""
+    return _moves
+
+
+def note_move() -> None:
+    """Say that a storage has got other memory."""
+    global _moves
+    _moves += 1
+
+
 class Storage(Operand):
     """State that outlives a step: a parameter's numbers, a learning rate, a random offset.
 
@@ -116,6 +130,7 @@ class Storage(Operand):
     def move(self, device: Device) -> None:
         """Put the numbers on another device; programs that hold the storage plan anew."""
         self.array = put(self.array, device)
+        note_move()
 
     def numpy(self) -> Any:
         """The numbers as a NumPy array; the very memory on the CPU."""

@@ -30,6 +30,41 @@ def unflatten(structure: Structure, leaves: list[Any]) -> Any:
     return _build(structure, iter(leaves))
 
 
+def builder(structure: Structure) -> Callable[[list[Any]], Any]:
+    """A function that does what `unflatten` does, written out once for many calls.
+
+    Examples
+    --------
+    >>> build = builder(flatten({"a": 1, "b": [2, (3,)]})[1])
+    >>> build([10, 20, 30])
+    {'a': 10, 'b': [20, (30,)]}
+    """
+    names: dict[str, Any] = {}
+    count = iter(range(_size(structure)))
+
+    def text(structure: Structure) -> str:
+        if structure is None:
+            return f"leaves[{next(count)}]"
+        kind, keys, children = structure
+        parts = [text(child) for child in children]
+        if kind is list:
+            return f"[{', '.join(parts)}]"
+        if kind is dict:
+            for key in keys:
+                names[f"key{len(names)}"] = key
+            first = len(names) - len(keys)
+            return "{" + ", ".join(f"key{first + i}: {p}" for i, p in enumerate(parts)) + "}"
+        made = "(" + "".join(f"{part}, " for part in parts) + ")"
+        if kind is tuple:
+            return made
+        name = f"key{len(names)}"
+        names[name] = kind
+        return f"{name}({made})"
+
+    found: Callable[[list[Any]], Any] = eval(f"lambda leaves: {text(structure)}", names)
+    return found
+
+
 def matched(
     structure: Structure,
     tree: Any,

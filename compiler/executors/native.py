@@ -22,6 +22,7 @@ from ...graphs.interpreter import MOST_SIZES
 from ...graphs.ir import VARIABLE, Graph
 from ...graphs.kernels import owner, recorder, shares_memory
 from ...graphs.regions import kernel_of
+from ...graphs.storage import moves
 from ...graphs.threads import get_num_threads
 from ..arena import aligned_bytes
 from ..native.build import Built, build
@@ -63,7 +64,7 @@ class Native:
 
     def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
         plan = self._plans.get(tuple(sorted(binding.items())) if binding else ())
-        if plan is None or not plan.is_current():
+        if plan is None or (plan.moves != moves() and not plan.is_current()):
             plan = self._plan(binding)
         return plan.run(feeds)
 
@@ -102,7 +103,7 @@ class _Fallback:
     """A binding that runs by `planned`."""
 
     def __init__(self, graph: Graph, binding: dict[str, int]) -> None:
-        self._planned, self._binding = Planned(graph), binding
+        self._planned, self._binding, self.moves = Planned(graph), binding, moves()
         self.source = ""
 
     @property
@@ -120,7 +121,7 @@ class _Plan:
     """One binding: its code, and the instances that are free to run."""
 
     def __init__(self, graph: Graph, binding: dict[str, int], passes: Any) -> None:
-        self._graph, self._binding = graph, binding
+        self._graph, self._binding, self.moves = graph, binding, moves()
         built = self._built = build(graph, binding, get_num_threads(), passes)
         self.source, self.lines = built.source, built.lines
         self._code = load(built.source) if any(isinstance(s, str) for s in built.steps) else None
@@ -137,16 +138,23 @@ class _Plan:
 
     def is_current(self) -> bool:
         """Whether every variable still has the memory that the plan was made for."""
-        return all(s.array is a for s, a in zip(self._storages, self._arrays))
+        found = all(s.array is a for s, a in zip(self._storages, self._arrays))
+        self.moves = moves() if found else self.moves
+        return found
 
     def run(self, feeds: list[Any]) -> list[Any]:
         try:
             instance = self._free.pop()
         except IndexError:
             instance = _Instance(self._built, self._code, self._binding)
-        feeds = [f if f.flags.carray else np.array(f, order="C") for f in feeds]
-        if self._written:  # a feed over a variable's memory must keep its numbers
-            feeds = [f.copy() if self._overlaps(f) else f for f in feeds]
+        for i, feed in enumerate(feeds):
+            if not feed.flags.carray:
+                feeds[i] = feed = np.array(feed, order="C")
+            # A feed over a variable's memory must keep its numbers.
+            if self._written and (
+                feed.base is not None or self._foreign or id(feed) in self._owners
+            ):
+                feeds[i] = feed.copy() if self._overlaps(feed) else feed
         results = self._results.room()
         refused = False
         try:

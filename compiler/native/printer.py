@@ -17,6 +17,20 @@ _HEAD = '''#include "runtime.h"
 '''
 
 
+# Nanoseconds that the first thread spends in each call, and waiting before it.
+_TIMES = """#include <time.h>
+__attribute__((visibility("default"))) int64_t times[{0}], waits[{0}];
+static int64_t since;
+static int64_t now(void) {{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}}
+static void begin(int thread) {{ if (!thread) since = now(); }}
+static void end(int thread, int64_t *total) {{ if (!thread) *total += now() - since; }}
+"""
+
+
 class Printer:
     """Prints the native parts of a step.
 
@@ -32,7 +46,8 @@ class Printer:
         From each buffer that is not in the arena to its place among the pointers.
     """
 
-    def __init__(self, statements: list[Any]) -> None:
+    def __init__(self, statements: list[Any], is_timed: bool = False) -> None:
+        self._timed: list[Kernel] | None = [] if is_timed else None
         self.pointers: dict[Buffer, int] = {}
         self.functions: list[str] = []
         self._known: dict[str, str] = {}
@@ -65,7 +80,13 @@ class Printer:
                 f"    char *const arena = pointers[0];\n    (void)arena;\n{body}\n}}\n"
             )
             number += 1
-        return "\n".join([_HEAD, *self.functions, *steps])
+        head = [_HEAD] if self._timed is None else [_HEAD, _TIMES.format(len(self._timed) + 1)]
+        return "\n".join([*head, *self.functions, *steps])
+
+    @property
+    def timed(self) -> list[Kernel]:
+        """The kernels in the order of their times."""
+        return self._timed or []
 
     def _print(self, statement: Any, depth: int) -> list[str]:
         indent = "    " * depth
@@ -117,8 +138,13 @@ class Printer:
             arguments.append(f"arena + {call.scratch.offset}")
         arguments += [self._address(a.layout) for a in kernel.accesses]
         lines = []
+        if self._timed is not None:
+            lines.append(f"{indent}begin(thread);")
         if call.waits_before:
             lines.append(f"{indent}dt_barrier(team);")
+        if self._timed is not None:
+            lines.append(f"{indent}end(thread, &waits[{len(self._timed)}]);")
+            lines.append(f"{indent}begin(thread);")
         line = f"{indent}{name}("
         for i, argument in enumerate(arguments):
             piece = argument + (", " if i < len(arguments) - 1 else ");")
@@ -127,6 +153,9 @@ class Printer:
                 line = indent + "    "
             line += piece
         lines.append(line)
+        if self._timed is not None:
+            lines.append(f"{indent}end(thread, &times[{len(self._timed)}]);")
+            self._timed.append(kernel)
         if kernel.refuses:
             lines += [f"{indent}dt_barrier(team);", f"{indent}if (team->failed) return;"]
         return lines

@@ -1,4 +1,4 @@
-/* Columns of a matrix, packed side by side for tiles. */
+/* Columns of a matrix, packed side by side for tiles, for one type; lanes.h comes before. */
 
 /* Columns that lie in any way, at most a vector of them, and zeros. */
 static void gather_columns(dt_int depth, dt_int columns, const REAL *b, dt_int b_depth,
@@ -26,7 +26,7 @@ INLINE void copy_vectors(const int vectors, dt_int depth, const REAL *b, dt_int 
     }
 }
 
-/* Fewer than a vector of them, and zeros. */
+/* Fewer than a vector of them, and zeros. Whole vectors are read where the matrix goes on. */
 static void copy_rest(dt_int depth, dt_int columns, const REAL *b, dt_int b_depth, REAL *panel,
                       dt_int width) {
     const dt_int whole = readable(depth, columns, b_depth);

@@ -1,4 +1,5 @@
-/* One row times a matrix, for one type: each number of the matrix is read once, where it lies. */
+/* One row times a matrix, for one type; tiles_template.h comes before. Each number of the matrix is
+ * read once, where it lies. */
 
 /* Columns that lie side by side: several of the matrix's rows at a time, from end to end, which is
  * the order in which processors fetch ahead. */

@@ -12,7 +12,7 @@ from ..graphs.devices import Device
 from ..graphs.dtypes import as_dtype, is_float
 from ..graphs.errors import DTypeError, unknown
 from ..graphs.guards import note_read
-from ..graphs.storage import Storage
+from ..graphs.storage import note_move, Storage
 from .attributes import MODULES, PARAMETERS, STORAGES, TABLES, Attributes, module_of
 from .hooks import Hook, HookHandle, call_hooked
 from .state import LoadedKeys, load_state
@@ -401,6 +401,7 @@ def _cast(held: Any, dtype: np.dtype) -> None:
     if not is_float(storage.dtype):
         return
     storage.array = storage.array.astype(dtype)
+    note_move()
     storage.version += 1
     if held is not storage:
         held.array, held.grad = storage.array, None
