@@ -11,7 +11,7 @@ from ..graphs.errors import FetchError, unknown
 from ..graphs.ir import Graph, Node, Update, Value
 from ..graphs.trees import flatten
 from .executors import EXECUTORS
-from .passes import PASSES
+from .passes import NATIVE_PASSES, PASSES
 from .program import Program
 
 
@@ -50,9 +50,10 @@ def compile_graph(
     graph : Graph
     fetches : Value, Update, or nested lists, tuples and dicts of them
         A run gives the same containers, with arrays for values and None for updates.
-    executor : {"planned", "reference"}
+    executor : {"planned", "native", "reference"}
     passes : iterable of str, optional
-        Which passes to run, in the pipeline's order. All by default.
+        Which passes to run, in the pipeline's order. All by default. `native` runs those of its
+        own after the pipeline's.
 
     Returns
     -------
@@ -67,12 +68,13 @@ def compile_graph(
     """
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
+    known = {**PASSES, **NATIVE_PASSES} if executor == "native" else PASSES
     chosen = (
-        list(PASSES) if passes is None else [passes] if isinstance(passes, str) else list(passes)
+        list(known) if passes is None else [passes] if isinstance(passes, str) else list(passes)
     )
     for name in chosen:
-        if name not in PASSES:
-            raise unknown("pass", name, PASSES)
+        if name not in known:
+            raise unknown("pass", name, known)
     leaves, structure = flatten(fetches)
     selected = _select(graph, leaves)
     reports = []
@@ -85,9 +87,10 @@ def compile_graph(
         selected = PASSES[name](selected).verify()
         seconds = time.perf_counter() - start
         reports.append(PassReport(name, before, len(selected.nodes), seconds))
+    run_by = EXECUTORS[executor]
     return Program(
         graph=selected,
-        executor=EXECUTORS[executor](selected),
+        executor=run_by(selected, chosen) if executor == "native" else run_by(selected),
         structure=structure,
         is_value=[isinstance(leaf, Value) for leaf in leaves],
         declared=graph.placeholders,

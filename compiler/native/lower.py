@@ -16,7 +16,7 @@ from .calls import CALLS
 from .layout import Buffer, Layout, dense_strides, order_of, viewed
 from .nest import FULL, Access, Kernel, Plan
 from .nests import nest
-from .product import Product, product_of_body
+from .product import WIDTH, Product, packing, product_of_body
 from .scalars import C_TYPES
 from .statements import Branch, Call, Loop, Python, While
 
@@ -122,6 +122,12 @@ class Lowering:
         if len(self._loops) > life.depth:  # each round needs what was there before the loop
             self._loops[life.depth].held.append(life)
 
+    def touch_before(self, buffer: Buffer) -> None:
+        """Note that a buffer is written before the innermost loop and in use until it ends."""
+        loop = self._loops[-1]
+        life = self._life[buffer] = _Life(loop.begin, len(self._loops) - 1)
+        loop.held.append(life)
+
     def intervals(self) -> list[Buffer]:
         """The buffers of the arena, with `start` and `end` as they are in use."""
         used = []
@@ -168,7 +174,11 @@ class _Scope:
         places: dict[Value, Layout],
         statements: list[Any],
         in_loop: bool = False,
+        before: list[Any] | None = None,
     ) -> None:
+        # What is computed once before the loop whose body this is.
+        self.before = before
+        self.panels: dict[Value, Layout] = {}
         self.top, self.graph, self.env, self.places = lowering, graph, env, places
         self.statements, self.in_loop = statements, in_loop
         self.threads = lowering.threads
@@ -283,10 +293,39 @@ class _Scope:
         operands = [self.env[v] for v in node.inputs]
         results = [self.layout_of(v) for v in node.outputs]
         if product_of_body(body) is not None:
-            kernel = Product(node.bound, operands, results, self.threads, self.in_loop).kernel
+            packed = self._packed(node, body)
+            kernel = Product(
+                node.bound, operands, results, self.threads, self.in_loop, packed
+            ).kernel
         else:
             kernel = nest(node.bound, operands, results, self.threads)
         self.call(kernel)
+
+    def _packed(self, node: Node, body: Graph) -> Layout | None:
+        """The second operand of a product in panels that are packed once, before the loop."""
+        product = product_of_body(body)
+        if self.before is None or product is None:
+            return None
+        places = {v: i for i, v in enumerate(body.placeholders.values())}
+        value = node.inputs[places[product.node.inputs[1]]]
+        layout = self.env[value]
+        rows = product.aval.shape[-2]
+        if value.node.op is not PLACEHOLDER or layout.moving or len(layout.shape) != 2:
+            return None
+        if rows < 4 or product.aval.ndim != 2:
+            return None
+        if value not in self.panels:
+            depth, columns = layout.shape
+            width = WIDTH // layout.dtype.itemsize
+            count = -(-columns // width) * width * depth
+            buffer = self.top.arena(count * layout.dtype.itemsize, f"panels of {value.name}")
+            panels = Layout(buffer, layout.dtype, (count,), (1,))
+            kernel = packing(layout, panels, self.threads)
+            self.before.append(Call(kernel, self.top.position))
+            self.top.touch_before(buffer)
+            self.panels[value] = panels
+        self.top.touch(self.panels[value].buffer)
+        return self.panels[value]
 
     def _reuse(self, node: Node, body: Graph) -> None:
         """Compute results over operands that nothing reads later, element by element."""
@@ -376,6 +415,7 @@ class _Scope:
         results: Sequence[Layout],
         statements: list[Any],
         in_loop: bool,
+        before: list[Any] | None = None,
     ) -> None:
         """Append a body's statements, with its outputs in given memory."""
         env = dict(zip(body.placeholders.values(), operands))
@@ -386,7 +426,7 @@ class _Scope:
                 copied[position] = value
             else:
                 places[value] = layout
-        scope = _Scope(self.top, body, env, places, statements, in_loop)
+        scope = _Scope(self.top, body, env, places, statements, in_loop, before)
         for child in body.nodes:
             scope.lower(child)
         for position, value in copied.items():
@@ -422,7 +462,8 @@ class _Scope:
             after.append(stack.row((f"at_{name}", stack.strides[0])))
         loop = Loop(name, length, bool(attrs["reverse"]))
         top.enter(name)
-        self._run(body, [inside[i] for i in feed], after, loop.body, True)
+        operands = [inside[i] for i in feed]
+        self._run(body, operands, after, loop.body, True, self.statements)
         top.leave()
         self.statements.append(loop)
 

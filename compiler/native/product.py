@@ -33,13 +33,15 @@ WIDTH = 128  # bytes of a tile's row at most; the headers say what it is
 ROWS = 12
 FEW_ROWS = 3  # so many rows read the second operand without tiles
 PACKS_FROM = 40  # rows of a thread from which on packing the second operand pays
+PAGE = 4096  # bytes after which addresses fall on the same places of the first cache
 FAR = 64  # elements between numbers that tiles read after each other from which on packing pays
 
 
 class Product:
     """Writes a fused node that holds a product; see `RowNest` for the parameters.
 
-    `in_loop` says that the node runs in a loop whose other nodes go by rows.
+    `in_loop` says that the node runs in a loop whose other nodes go by rows, `packed` where the
+    second operand lies in panels, if it does.
     """
 
     def __init__(
@@ -49,12 +51,16 @@ class Product:
         results: Sequence[Layout],
         threads: int,
         in_loop: bool = False,
+        packed: Layout | None = None,
     ) -> None:
         self.body: Graph = bound.attrs["bodies"][0]
-        self.operands, self.results, self.threads = operands, results, threads
+        self.operands, self.results, self.threads = list(operands), results, threads
         self.node: Node = next(n for n in self.body.nodes if n.op.name == "matmul")
         places = {v: i for i, v in enumerate(self.body.placeholders.values())}
         self.a, self.b = (places[v] for v in self.node.inputs)
+        self.is_packed = packed is not None
+        if packed is not None:
+            self.operands = [packed if i == self.b else x for i, x in enumerate(operands)]
         self.shape: tuple[int, ...] = self.node.outputs[0].aval.shape
         *batch, self.rows, self.columns = self.shape
         self.depth = self.node.bound.ins[0].shape[-1]
@@ -123,7 +129,9 @@ class Product:
     def _kernel(self) -> Kernel:
         lines = printed(self.scalars.sections[0].statements, {}, "")
         a_steps, self.a_row, self.a_depth = self._strides(self.operands[self.a])
-        b_steps, self.b_depth, self.b_column = self._strides(self.operands[self.b])
+        b_steps, self.b_depth, self.b_column = (
+            ({}, 1, 1) if self.is_packed else self._strides(self.operands[self.b])
+        )
         lines += self._ranges()
         indent = ""
         if self.batch != 1:
@@ -136,7 +144,8 @@ class Product:
         lines.append(f"{indent}const {self.type} *a = p{self.a}{self._moved(a_steps)};")
         lines.append(f"{indent}const {self.type} *b = p{self.b}{self._moved(b_steps)};")
         self.scratch = 0
-        inner = self._few_rows() if self.rows <= FEW_ROWS else self._tiles()
+        few = self.rows <= FEW_ROWS and not self.is_packed
+        inner = self._few_rows() if few else self._tiles()
         lines += [indent + line for line in inner]
         if indent:
             lines.append("}")
@@ -231,13 +240,13 @@ class Product:
         most = "(2 * DT_ROWS)" if half else "DT_ROWS"
         tile = f"dt_half_tile_{self.type}" if half else f"dt_tile_{self.type}"
         own = self._rows_of_a_thread
-        packs_b = self.b_column != 1 or own >= PACKS_FROM
-        packs_a = self.a_depth >= FAR and self.depth >= 16 and self._packs_once
+        packs_b = not self.is_packed and (self.b_column != 1 or own >= PACKS_FROM)
+        packs_a = self.depth >= 16 and self._packs_once and self._is_far
         lines = [f"enum {{ WIDTH = {width}, ROWS = {most} }};"]
         lines.append("const dt_int tiles = (m_end - m_begin + ROWS - 1) / ROWS;")
         size = self.dtype.itemsize
         even = self.columns % self.width == 0
-        if packs_b or not even:
+        if packs_b or not (even or self.is_packed):
             lines.append(f"{self.type} *panel = ({self.type} *)(scratch + thread * SCRATCH);")
             self.scratch += -(-max(self.depth, 1) * min(WIDTH, self.width * size) // 64) * 64
         if packs_a:
@@ -264,6 +273,8 @@ class Product:
         if packs_b:
             lines.append(f"    {packing}")
             right, b_depth = "panel", "WIDTH"
+        elif self.is_packed:
+            right, b_depth = f"b + n0 * {self.depth}", "WIDTH"
         elif even:
             right, b_depth = "b + n0", str(self.b_depth)
         else:
@@ -308,6 +319,13 @@ class Product:
         return -(-self.rows // self.threads) if rows else self.rows
 
     @property
+    def _is_far(self) -> bool:
+        """Whether the first operand's numbers lie so that reading a tile's rows is slow: each on a
+        page of its own, or all in the same places of the first cache."""
+        apart = self.a_row * self.dtype.itemsize
+        return self.a_depth >= FAR or (self.a_depth == 1 and apart % PAGE == 0 and self.depth >= FAR)
+
+    @property
     def _packs_once(self) -> bool:
         """Whether packed rows are read often enough: by several panels."""
         return self.columns > self.width
@@ -318,7 +336,9 @@ class Product:
         accesses = []
         for i, layout in enumerate(self.operands):
             spans = []
-            if i in (self.a, self.b):
+            if i == self.b and self.is_packed:
+                spans.append([(0, layout.size * self.dtype.itemsize)] * self.threads)
+            elif i in (self.a, self.b):
                 spans.append([self._operand_span(i, layout, t) for t in range(self.threads)])
             for load in self.scalars.loads:
                 if load.pointer == f"p{i}":
@@ -359,6 +379,38 @@ class Product:
             low += min(step * begin, step * (end - 1))
             high += max(step * begin, step * (end - 1))
         return (low * layout.dtype.itemsize, (high + 1) * layout.dtype.itemsize)
+
+
+def packing(b: Layout, panels: Layout, threads: int) -> Kernel:
+    """The kernel that packs the second operand of products once, for many rounds of a loop.
+
+    Parameters
+    ----------
+    b : Layout, shape (depth, columns)
+    panels : Layout, shape (padded columns * depth,)
+    """
+    depth, columns = b.shape
+    kind, width = C_TYPES[b.dtype.name], WIDTH // b.dtype.itemsize
+    count = -(-columns // width)
+    lines = [
+        f"enum {{ WIDTH = DT_WIDTH_{kind} }};",
+        f"dt_int begin, end = dt_share(team, thread, {count}, &begin) * {width};",
+        f"for (dt_int n0 = begin * {width}; n0 < end && n0 < {columns}; n0 += WIDTH) {{",
+        f"    const dt_int columns = {columns} - n0 < WIDTH ? {columns} - n0 : WIDTH;",
+        f"    dt_pack_{kind}({depth}, columns, p0 + n0 * {b.strides[1]}, {b.strides[0]}, "
+        f"{b.strides[1]}, q0 + n0 * {depth}, WIDTH);",
+        "}",
+    ]
+    low, high = b.span
+    base, size = b.offset * b.dtype.itemsize, b.dtype.itemsize
+    shares = [share(count, t, threads) for t in range(threads)]
+    made = [(x * width * depth * size, y * width * depth * size) for x, y in shares]
+    accesses = [
+        Access(b, False, [(low - base, high - base)] * threads),
+        Access(panels, True, made),
+    ]
+    parameters = [f"const {kind} *p0", f"{kind} *q0"]
+    return Kernel("pack", f"pack: {depth} x {columns}", parameters, lines, accesses)
 
 
 def product_of_body(body: Graph) -> Value | None:

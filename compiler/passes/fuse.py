@@ -235,7 +235,9 @@ class _Grouping:
         second = mine.members if isinstance(mine, _Group) else {mine: FULL}
         members = group.members.keys() | second.keys()
         first = min(node.id for node in members)
-        pending = [v.node for n in members for v in n.inputs if v.node not in members]
+        # Views of what a member computes are read within the group.
+        read = {_root(v) for n in members for v in n.inputs}
+        pending = [node for node in read if node not in members]
         seen: set[Node] = set()
         while pending:
             node = pending.pop()
@@ -293,6 +295,8 @@ class _Rebuilding:
         self.new.adopt_parameters(graph)
 
     def _append_node(self, node: Node) -> None:
+        if node.op.view and node.inputs[0] not in self.env:
+            return  # it shows what a group keeps to itself, and is read there alone
         if node.op.effect:
             when = None if node.when is None else self.env[node.when]
             inputs = tuple(self.env[v] for v in node.inputs)
@@ -374,29 +378,28 @@ class _Rebuilding:
 
 def _order(graph: Graph, groups: _Grouping) -> list[Node | _Group]:
     """Nodes and groups, each after all that it reads, otherwise in order of creation."""
-    placed: set[Any] = set()
+    begun: set[Any] = set()
     result: list[Node | _Group] = []
+
+    def needs(item: Any) -> list[Any]:
+        """What an item reads, but for views of what a group computes itself."""
+        if not isinstance(item, _Group):
+            values = [*item.inputs, *([item.when] if item.when is not None else [])]
+            return [groups.of.get(v.node, v.node) for v in values]
+        members = sorted(item.members, key=lambda n: n.id)
+        values = [v for n in members for v in n.inputs if _root(v) not in item.members]
+        return [groups.of.get(v.node, v.node) for v in values]
 
     def place(start: Node) -> None:
         pending: list[tuple[Any, bool]] = [(groups.of.get(start, start), False)]
         while pending:
             item, is_ready = pending.pop()
-            if item in placed:
-                continue
             if is_ready:
-                placed.add(item)
                 result.append(item)
-                continue
-            pending.append((item, True))
-            members = sorted(item.members, key=lambda n: n.id) if isinstance(item, _Group) else [item]
-            for member in reversed(members):
-                needed = [*member.inputs, *([member.when] if member.when is not None else [])]
-                for value in needed:
-                    other = groups.of.get(value.node, value.node)
-                    if other is not item and other not in placed:
-                        pending.append((other, False))
-                    elif other is item and value.node not in members:
-                        continue
+            elif item not in begun:
+                begun.add(item)
+                pending.append((item, True))
+                pending += [(other, False) for other in reversed(needs(item)) if other not in begun]
 
     for node in graph.nodes:
         place(node)
