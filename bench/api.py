@@ -64,7 +64,7 @@ def compare(
     *,
     modes: Sequence[str] = tuple(_modes.MODES),
     peers: Sequence[str] = (),
-    executor: str = "planned",
+    executor: str = "native",
     steps: int | None = None,
     threads: int = 1,
     device: str = "cpu",

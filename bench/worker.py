@@ -22,6 +22,7 @@ import threadpoolctl
 from ..graphs.devices import CPU, Device, put
 from ..graphs.errors import DTypeError
 from ..graphs.kernels import Recorder, recording
+from ..graphs.threads import set_num_threads
 from . import modes, peers
 from .pinning import pin_busiest
 from .task import Task
@@ -40,6 +41,7 @@ def serve(connection: Connection, build: Callable[[], Task], options: dict[str, 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker: Worker | None = None
     kind = PeerWorker if "peer" in options else Worker
+    set_num_threads(options["threads"])
     with threadpoolctl.threadpool_limits(options["threads"]):
         while True:
             try:

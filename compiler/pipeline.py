@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from ..graphs.errors import FetchError, unknown
@@ -13,27 +11,7 @@ from ..graphs.trees import flatten
 from .executors import EXECUTORS
 from .passes import NATIVE_PASSES, PASSES
 from .program import Program
-
-
-@dataclass(frozen=True, slots=True)
-class PassReport:
-    """What one pass did.
-
-    Attributes
-    ----------
-    name : str
-    before, after : int
-        Number of nodes.
-    seconds : float
-    """
-
-    name: str
-    before: int
-    after: int
-    seconds: float
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.before} nodes -> {self.after} ({self.seconds * 1e3:.2f} ms)"
+from .report import reported
 
 
 def compile_graph(
@@ -82,11 +60,8 @@ def compile_graph(
     if "prune" in order[:-1]:
         order.append("prune")  # what the other passes left without a reader
     for name in order:
-        before = len(selected.nodes)
-        start = time.perf_counter()
-        selected = PASSES[name](selected).verify()
-        seconds = time.perf_counter() - start
-        reports.append(PassReport(name, before, len(selected.nodes), seconds))
+        selected, report = reported(name, PASSES[name], selected)
+        reports.append(report)
     run_by = EXECUTORS[executor]
     return Program(
         graph=selected,

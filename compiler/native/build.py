@@ -9,6 +9,7 @@ from typing import Any
 
 from ...graphs.ir import Graph, Node
 from ..arena import lay_out
+from ..report import reported
 from .barriers import place_barriers
 from .concrete import concrete
 from .layout import Buffer, Layout
@@ -74,10 +75,8 @@ def build(
     graph = concrete(graph, binding)
     lines = []
     for name, change in passes:
-        before, start = len(graph.nodes), time.perf_counter()
-        graph = change(graph).verify()
-        seconds = time.perf_counter() - start
-        lines.append(f"{name}: {before} nodes -> {len(graph.nodes)} ({seconds * 1e3:.2f} ms)")
+        graph, report = reported(name, change, graph)
+        lines.append(str(report))
     start = time.perf_counter()
     threads = threads if _seconds(graph.nodes) > WORTH_THREADS else 1
     order, direct = schedule(graph)

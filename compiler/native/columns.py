@@ -108,13 +108,15 @@ class ColumnNest:
             name, _ = s.pull(node.inputs[0], self._index_of(node.inputs[0]))
             how = Reduce(f"own{node.id}", node.op.name, name, self.column)
             reduces.append((how, node))
+        stores = []
         for value in plan.stores[number]:
             index = self._index_of(value)
             name, _ = s.pull(value, index)
             for pointer, layout in self.targets[value]:
                 self.stored[pointer] = address(index, layout.strides)
-                s.sections[2].statements.append(Store(pointer, self.stored[pointer], name))
-        element = s.sections[2].statements
+                stores.append(Store(pointer, self.stored[pointer], name))
+        # A result may lie over an operand: all is read before any is written.
+        element = [*s.sections[2].statements, *stores]
         for reduce, node in reduces:
             total = f"total{node.id}"
             self.arrays.append((C_TYPES[node.outputs[0].dtype.name], total, self.columns))
@@ -150,13 +152,15 @@ class ColumnNest:
         s.forget_elements()
         s.sections[2].statements = []
         seen = len(s.loads)
+        stores = []
         for value in self.plan.rows:
             at = self._column_of(value)
             name, _ = s.pull(value, at)
             for pointer, layout in self.targets[value]:
                 self.stored[pointer] = address(at, layout.strides)
                 self.in_share.add(pointer)
-                s.sections[2].statements.append(Store(pointer, self.stored[pointer], name))
+                stores.append(Store(pointer, self.stored[pointer], name))
+        s.sections[2].statements += stores
         self.in_share |= {x.pointer for x in s.loads[seen:]}
         return s.sections[2].statements
 

@@ -135,13 +135,16 @@ class RowNest:
             self.ends.append((node, array))
             self.locals.append(self.column)
             s.sections[2].statements.append(Reduce(array, node.op.name, name, self.column))
+        stores = []
         for value in plan.stores[number]:
             index = self._index_of(value)
             name, _ = s.pull(value, index)
             for pointer, layout in self.targets[value]:
                 self.stored[pointer] = address(index, layout.strides)
-                s.sections[2].statements.append(Store(pointer, self.stored[pointer], name))
+                stores.append(Store(pointer, self.stored[pointer], name))
         keeps = self._keep(number) if self.reduced and self.columns <= MOST_KEPT else []
+        # A result may lie over an operand: all is read before any is written.
+        s.sections[2].statements += stores
         before = s.sections[1].statements[seen:]
         for reduce, node in reduces:
             s.made[node.outputs[0]] = (reduce.target, 1)
@@ -170,14 +173,14 @@ class RowNest:
     def _store_rows(self) -> None:
         index = tuple(ZERO if a in self.reduced else i for a, i in enumerate(self.index))
         shape = tuple(1 if a in self.reduced else n for a, n in enumerate(self.shape))
+        stores = []
         for value in self.plan.rows:
             at = in_shape(index, shape, value.aval.shape)
             name, _ = self.scalars.pull(value, at)
             for pointer, layout in self.targets[value]:
                 self.stored[pointer] = address(at, layout.strides)
-                self.scalars.sections[1].statements.append(
-                    Store(pointer, self.stored[pointer], name)
-                )
+                stores.append(Store(pointer, self.stored[pointer], name))
+        self.scalars.sections[1].statements += stores
 
     # -- how it is written -------------------------------------------------------------------
 

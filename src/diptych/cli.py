@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--peers", default="", help="other frameworks, with commas between; see `diptych peers`"
     )
-    compare.add_argument("--executor", default="planned", help="planned or reference")
+    compare.add_argument("--executor", default="native", help="native, planned or reference")
     compare.add_argument("--device", default="cpu", help="cpu or cuda:N")
     compare.add_argument("--steps", type=int, help="steps of training; the workload's own number")
     compare.add_argument("--threads", type=int, default=1, help="for every mode alike; 1")
