@@ -124,7 +124,7 @@ class _Plan:
         self._graph, self._binding, self.moves = graph, binding, moves()
         built = self._built = build(graph, binding, get_num_threads(), passes)
         self.source, self.lines = built.source, built.lines
-        self._code = load(built.source) if any(isinstance(s, str) for s in built.steps) else None
+        self._code = load(built.units) if any(isinstance(s, str) for s in built.steps) else None
         self._storages = [storage for storage, _ in graph.variables]
         self._arrays = [storage.array for storage in self._storages]
         self._written = list(

@@ -60,6 +60,8 @@ class _Placing:
         if call.scratch is not None:
             whole = (call.scratch.offset, call.scratch.offset + call.scratch.nbytes)
             touches.append(_Touch("arena", (whole,) * self.threads, True, (), 1, (0, 0)))
+        if call.kernel.refuses:
+            touches.append(self._asked(True))
         if not call.waits_before and self._conflicts(touches):
             call.waits_before = True
             self.count += 1
@@ -69,10 +71,14 @@ class _Placing:
             self.pending = []
         self.pending += touches
         if call.kernel.refuses:
-            self.pending = []  # a barrier follows, as every thread must know
+            # A barrier follows, as every thread must know. Whoever has looked may go on and refuse
+            # data itself, while others are still to look.
+            self.pending = [self._asked(False)]
 
     def _rounds(self, loop: Loop, bodies: list[list[Any]], lengths: dict[str, int]) -> None:
         """A loop's body, until a round that follows a round needs no further barrier."""
+        if not loop.count:
+            return
         while True:
             before = self.count
             for body in bodies:
@@ -89,22 +95,31 @@ class _Placing:
         loop.waits_before = True  # every thread reads the condition
         self.pending = []
         self.walk(loop.asks, lengths)
-        self.pending = []
+        asked = self._read(loop.condition, lengths)
+        self.pending = [asked]
         self.walk(loop.body, lengths)
         loop.waits_after = True
-        self.pending = []
+        self.pending = [asked]  # whoever leaves the loop first may be ahead of who still asks
 
     def _branch(self, branch: Branch, lengths: dict[str, int]) -> None:
         branch.waits_before = True
-        self.pending = []
         ends: list[_Touch] = []
         for body in branch.bodies:
-            self.pending = []
+            self.pending = [self._read(branch.condition, lengths)]
             self.walk(body, lengths)
             ends += self.pending
         self.pending = ends
 
     # -- what touches what -------------------------------------------------------------------
+
+    def _read(self, number: Layout, lengths: dict[str, int]) -> _Touch:
+        """Every thread reads a number."""
+        spans = [(0, number.dtype.itemsize)] * self.threads
+        return self._touch(Access(number, False, spans), lengths)
+
+    def _asked(self, writes: bool) -> _Touch:
+        """Every thread asks, or says, whether data were refused."""
+        return _Touch("refused", ((0, 1),) * self.threads, writes, (), 1, (0, 0))
 
     def _touch(self, access: Access, lengths: dict[str, int]) -> _Touch:
         layout = access.layout

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...graphs.ir import Graph, Node
+from ...graphs.threads import cores as threads_at_hand
 from ..arena import lay_out
 from ..report import reported
 from .barriers import place_barriers
@@ -30,6 +31,8 @@ class Built:
     Attributes
     ----------
     source : str
+    units : list of str
+        The same text in parts that are compiled at once.
     steps : list of Python or str
         What runs in turn: native functions by name, and operators that run by their kernels.
     pointers : dict
@@ -43,6 +46,7 @@ class Built:
     """
 
     source: str
+    units: list[str]
     steps: list[Any]
     pointers: dict[Buffer, int]
     feeds: list[Layout]
@@ -85,7 +89,7 @@ def build(
     arena_bytes, bound_bytes = lay_out(used)
     barriers = place_barriers(lowering.statements, threads)
     printer = Printer(lowering.statements)
-    source = printer.source
+    source, units = printer.source, printer.units(threads_at_hand())
     calls = list(_calls(lowering.statements))
     steps: list[Any] = []
     for part in printer.parts:
@@ -108,7 +112,7 @@ def build(
         returned + sum(b.nbytes for b in used if b.start <= c.position <= b.end) for c in calls
     ]
     return Built(
-        source, steps, printer.pointers, lowering.feeds, lowering.outputs, arena_bytes,
+        source, units, steps, printer.pointers, lowering.feeds, lowering.outputs, arena_bytes,
         bound_bytes, threads, profile, lines, calls,
     )  # fmt: skip
 

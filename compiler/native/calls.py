@@ -187,9 +187,10 @@ def _attention(node: Node, operands: Layouts, results: Layouts, threads: int) ->
     over = "p3" if mask is not None else "0"
     name = f"dt_attention_{'grad_' if g else ''}{_kind(q)}"
     arguments = ("p0", "p1", "p2", over, *(("p4", "q0", "q1", "q2") if g else ("q0",)))
+    # Only the gradients of keys and values in parts are added up behind a barrier.
     return _call(
-        node, name, "dt_attention", shape.text(), operands, results, arguments, scratch, True,
-        threads=threads,
+        node, name, "dt_attention", shape.text(), operands, results, arguments, scratch,
+        bool(g) and shape.parts > 1, threads=threads,
     )  # fmt: skip
 
 

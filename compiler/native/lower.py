@@ -422,7 +422,7 @@ class _Scope:
         places: dict[Value, Layout] = {}
         copied: dict[int, Value] = {}
         for position, (value, layout) in enumerate(zip(body.outputs, results)):
-            if value in places or not is_placeable(value.node):
+            if value in places or not (is_placeable(value.node) or value.node.op.name in JOINS):
                 copied[position] = value
             else:
                 places[value] = layout
@@ -537,6 +537,7 @@ class _Scope:
         asked = top.arena(1, f"condition {name}")
         condition = Layout(asked, asks.outputs[0].dtype, (), ())
         loop = While(name, [], condition)
+        top.touch(asked)  # every thread reads it in its own time: no round may overwrite it
         top.enter(name)
         self._run(asks, [state[i] for i in attrs["feeds"][0]], [condition], loop.asks, True)
         made = []
@@ -547,6 +548,7 @@ class _Scope:
         inner = _Scope(top, goes, {}, {}, loop.body, True)
         for new, carry in zip(made, carries):
             inner.copy(new, carry)
+        top.touch(asked)
         top.leave()
         self.statements.append(loop)
 

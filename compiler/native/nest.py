@@ -435,7 +435,7 @@ def described(
     accesses: list[Access],
 ) -> Kernel:
     """A kernel with what people want to know of it."""
-    names = [n.op.name for n in body.nodes if n.op.kernel is not None and not n.op.view]
+    names = [n.op.name for n in body.nodes if n.op.kernel is not None and not n.op.view] or ["copy"]
     parameters = [
         f"const {C_TYPES[x.dtype.name]} *p{i}" for i, x in enumerate(operands)
     ] + [f"{C_TYPES[x.dtype.name]} *q{i}" for i, x in enumerate(results)]

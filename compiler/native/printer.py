@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import textwrap
+from dataclasses import dataclass
 from typing import Any
 
 from .layout import Buffer, Layout
@@ -31,6 +33,35 @@ static void end(int thread, int64_t *total) {{ if (!thread) *total += now() - si
 """
 
 
+_BUFFER = re.compile(r"\bb(\d+)\b")
+WORTH_A_UNIT = 12_000  # characters of kernels for which another compiler process pays
+
+
+@dataclass(frozen=True)
+class Function:
+    """A kernel as a C function, but for its linkage."""
+
+    note: str
+    head: str
+    body: str
+
+    def text(self, linkage: str) -> str:
+        note = textwrap.fill(self.note, 96, subsequent_indent="   ")
+        return f"/* {note} */\n{linkage}{self.head} {{\n{self.body}\n}}\n"
+
+
+def _wrapped(line: str, pieces: list[str], end: str, indent: str) -> str:
+    """A call or a head in lines that are not too long."""
+    lines = []
+    for i, piece in enumerate(pieces):
+        text = piece + (end if i == len(pieces) - 1 else ", ")
+        if len(line) + len(text) > 100:
+            lines.append(line.rstrip())
+            line = indent
+        line += text
+    return "\n".join([*lines, line])
+
+
 class Printer:
     """Prints the native parts of a step.
 
@@ -40,7 +71,7 @@ class Printer:
     ----------
     parts : list of list of str, or Python
         What runs in turn: the lines of native functions, and operators that run by their kernels.
-    functions : list of str
+    functions : list of Function
         The kernels.
     pointers : dict
         From each buffer that is not in the arena to its place among the pointers.
@@ -49,7 +80,8 @@ class Printer:
     def __init__(self, statements: list[Any], is_timed: bool = False) -> None:
         self._timed: list[Kernel] | None = [] if is_timed else None
         self.pointers: dict[Buffer, int] = {}
-        self.functions: list[str] = []
+        self._buffers: dict[Buffer, int] = {}
+        self.functions: list[Function] = []
         self._known: dict[str, str] = {}
         self._labels: dict[str, int] = {}
         self.parts: list[Any] = []
@@ -68,20 +100,45 @@ class Printer:
     @property
     def source(self) -> str:
         """The whole text."""
-        steps = []
+        texts = (f.text("static __attribute__((noinline)) ") for f in self.functions)
+        return "\n".join([self._head, *texts, *self._steps()])
+
+    def units(self, most: int) -> list[str]:
+        """The text in parts of about equal length, at most so many, to be compiled at once."""
+        length = sum(len(f.body) for f in self.functions)
+        count = min(most, 1 + length // WORTH_A_UNIT)
+        if count == 1:
+            return [self.source]
+        hidden = '__attribute__((noinline, visibility("hidden"))) '
+        units: list[list[str]] = [[] for _ in range(count)]
+        for f in sorted(self.functions, key=lambda f: -len(f.body)):
+            min(units, key=lambda unit: sum(map(len, unit))).append(f.text(hidden))
+        known = [f"{hidden}{f.head};" for f in self.functions]
+        return [
+            *("\n".join([self._head, *unit]) for unit in units[:-1]),
+            "\n".join([self._head, *known, *units[-1], *self._steps()]),
+        ]
+
+    @property
+    def _head(self) -> str:
+        return _HEAD if self._timed is None else _HEAD + _TIMES.format(len(self._timed) + 1)
+
+    def _steps(self) -> list[str]:
+        steps: list[str] = []
         number = 0
         for part in self.parts:
             if isinstance(part, Python):
                 continue
             body = "\n".join(part)
+            used = sorted(set(map(int, _BUFFER.findall(body))))
+            known = "\n".join(self._declared(i) for i in used)
             steps.append(
                 f"__attribute__((visibility(\"default\")))\n"
                 f"void step{number}(dt_team *team, int thread, char *const *pointers) {{\n"
-                f"    char *const arena = pointers[0];\n    (void)arena;\n{body}\n}}\n"
+                f"{known}\n\n{body}\n}}\n"
             )
             number += 1
-        head = [_HEAD] if self._timed is None else [_HEAD, _TIMES.format(len(self._timed) + 1)]
-        return "\n".join([*head, *self.functions, *steps])
+        return steps
 
     @property
     def timed(self) -> list[Kernel]:
@@ -133,11 +190,10 @@ class Printer:
         kernel = call.kernel
         name = self._function(kernel)
         arguments = ["team", "thread"]
-        if kernel.scratch:
-            assert call.scratch is not None
-            arguments.append(f"arena + {call.scratch.offset}")
+        if call.scratch is not None:
+            arguments.append(self._base(call.scratch))
         arguments += [self._address(a.layout) for a in kernel.accesses]
-        lines = []
+        lines: list[str] = []
         if self._timed is not None:
             lines.append(f"{indent}begin(thread);")
         if call.waits_before:
@@ -145,14 +201,7 @@ class Printer:
         if self._timed is not None:
             lines.append(f"{indent}end(thread, &waits[{len(self._timed)}]);")
             lines.append(f"{indent}begin(thread);")
-        line = f"{indent}{name}("
-        for i, argument in enumerate(arguments):
-            piece = argument + (", " if i < len(arguments) - 1 else ");")
-            if len(line) + len(piece) > 100:
-                lines.append(line.rstrip())
-                line = indent + "    "
-            line += piece
-        lines.append(line)
+        lines.append(_wrapped(f"{indent}{name}(", arguments, ");", f"{indent}    "))
         if self._timed is not None:
             lines.append(f"{indent}end(thread, &times[{len(self._timed)}]);")
             self._timed.append(kernel)
@@ -163,13 +212,26 @@ class Printer:
     def _address(self, layout: Layout) -> str:
         buffer, width = layout.buffer, layout.dtype.itemsize
         offset = layout.offset * width
-        if buffer.kind == "arena":
-            text = f"arena + {buffer.offset + offset}"
-        else:
-            number = self.pointers.setdefault(buffer, len(self.pointers) + 1)
-            text = f"pointers[{number}]" + (f" + {offset}" if offset else "")
+        text = self._base(buffer) + (f" + {offset}" if offset else "")
         text += "".join(f" + {name} * {step * width}" for name, step in layout.moving)
         return f"({C_TYPES[layout.dtype.name]} *)({text})"
+
+    def _base(self, buffer: Buffer) -> str:
+        """The name of a buffer's first byte."""
+        if buffer.kind != "arena":
+            self.pointers.setdefault(buffer, len(self.pointers) + 1)
+        if buffer not in self._buffers:
+            self._buffers[buffer] = len(self._buffers)
+        return f"b{self._buffers[buffer]}"
+
+    def _declared(self, number: int) -> str:
+        """The line that says where a buffer is, and what it holds."""
+        buffer = list(self._buffers)[number]
+        kept = buffer.kind != "arena"
+        where = f"pointers[{self.pointers[buffer]}]" if kept else f"pointers[0] + {buffer.offset}"
+        # A name of the user's must not end the comment.
+        label = re.sub(r"[^\w %.,-]", "", buffer.label, flags=re.ASCII)
+        return f"    char *const b{number} = {where}; /* {label}, {buffer.nbytes} bytes */"
 
     def _function(self, kernel: Kernel) -> str:
         text = "\n".join([*kernel.parameters, str(kernel.scratch > 0), *kernel.body])
@@ -179,10 +241,7 @@ class Printer:
             self._known[text] = name
             parameters = ["dt_team *team", "int thread"]
             parameters += ["char *scratch"] if kernel.scratch else []
-            head = ", ".join([*parameters, *kernel.parameters])
+            head = _wrapped(f"void {name}(", [*parameters, *kernel.parameters], ")", "    ")
             body = "\n".join(f"    {line}" for line in kernel.body)
-            self.functions.append(
-                f"/* {kernel.note} */\n"
-                f"static __attribute__((noinline)) void {name}({head}) {{\n{body}\n}}\n"
-            )
+            self.functions.append(Function(kernel.note, head, body))
         return self._known[text]

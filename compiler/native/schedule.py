@@ -79,6 +79,7 @@ def _is_free(
     others = [held for held, _ in graph.variables if held is not storage]
     return (
         is_placeable(value.node)
+        and not may_refuse(value.node)
         and value not in outputs
         and value not in direct
         and not shown & outputs
