@@ -156,9 +156,11 @@ class _Plan:
             ):
                 feeds[i] = feed.copy() if self._overlaps(feed) else feed
         results = self._results.room()
-        refused = False
+        refused = 0
         try:
             refused = instance.run((*feeds, *results))
+            if refused == _INTERRUPTED:
+                raise KeyboardInterrupt
         except BaseException:
             self._note_writes()
             raise
@@ -272,7 +274,7 @@ class _Instance:
         used = [i for i, place in enumerate(places) if place >= 0]
         self._order = None if used == list(range(count)) else used
         self._places = (ctypes.c_int64 * max(len(used), 1))(*(places[i] for i in used))
-        self._steps: list[Callable[[tuple[Any, ...]], bool]] = []
+        self._steps: list[Callable[[tuple[Any, ...]], int]] = []
         enter = _enter()
         self._launches = []
         for step in built.steps:
@@ -290,20 +292,20 @@ class _Instance:
             )
             self._launches.append(launch)
             self._steps.append(partial(enter, ctypes.addressof(launch)))
-        self._only = self._steps[0] if len(self._steps) == 1 and self._launches else None
+        self._only: Any = self._steps[0] if len(self._steps) == 1 and self._launches else None
 
-    def run(self, arrays: tuple[Any, ...]) -> bool:
-        """Run on feeds and results; whether the data were refused."""
+    def run(self, arrays: tuple[Any, ...]) -> int:
+        """Run on feeds and results; not 0 where the data were refused or the user has stopped it."""
         chosen = arrays if self._order is None else tuple(arrays[i] for i in self._order)
         if self._only is not None:
-            return bool(self._only(chosen))
+            return self._only(chosen)
         for step in self._steps:
-            refused = step(chosen) if isinstance(step, partial) else step(arrays)
-            if refused:
-                return True
-        return False
+            failed = step(chosen) if isinstance(step, partial) else step(arrays)
+            if failed:
+                return failed
+        return 0
 
-    def _python(self, step: Python, binding: dict[str, int]) -> Callable[[tuple[Any, ...]], bool]:
+    def _python(self, step: Python, binding: dict[str, int]) -> Callable[[tuple[Any, ...]], int]:
         """What runs an operator by its kernel."""
         node = step.node
         kernel: Callable[..., Any] = node.bound.kernel
@@ -312,7 +314,7 @@ class _Instance:
                 node.bound, {}, lambda body: partial(Planned(body).run, binding={})
             )
 
-        def run(arrays: tuple[Any, ...]) -> bool:
+        def run(arrays: tuple[Any, ...]) -> int:
             operands = [self._array(x, arrays) for x in step.operands]
             try:
                 found = kernel(*operands)
@@ -323,7 +325,7 @@ class _Instance:
             results = found if isinstance(found, tuple | list) else (found,)
             for layout, result in zip(step.results, results):
                 np.copyto(self._array(layout, arrays), result)
-            return False
+            return 0
 
         return run
 
@@ -351,7 +353,13 @@ class _Instance:
         )
 
 
+_INTERRUPTED = 2
+_ASKED = ("PyGILState_Ensure", "PyGILState_Release", "PyErr_CheckSignals", "PyErr_Clear")
+
+
 def _enter() -> Any:
+    addresses = [ctypes.cast(getattr(ctypes.pythonapi, n), ctypes.c_void_p) for n in _ASKED]
+    library().dt_set_python((ctypes.c_void_p * len(_ASKED))(*addresses))
     enter = library().dt_enter
     enter.argtypes, enter.restype = [ctypes.c_void_p, ctypes.py_object], ctypes.c_int
     return enter

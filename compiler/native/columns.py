@@ -195,7 +195,9 @@ class ColumnNest:
             lines += self._pass_text(one)
         lines += self._last_text()
         accesses = []
-        shares = [share(self._count, t, self.threads) for t in range(self.threads)]
+        each = self.outer.size // max(self._count, 1)  # numbers of a row
+        parts = [share(self._count, t, self.threads) for t in range(self.threads)]
+        shares = [(begin * each, end * each) for begin, end in parts]
         for i, layout in enumerate(self.operands):
             offsets = [x.offset for x in self.scalars.loads if x.pointer == f"p{i}"]
             accesses.append(Access(layout, False, self._spans(f"p{i}", layout, offsets, shares)))
@@ -269,9 +271,9 @@ class ColumnNest:
     def _last_text(self) -> list[str]:
         if not self.last:
             return []
-        read = {x.pointer for x in self.scalars.loads if x not in self.last_loads}
+        read = {x.buffer for i, x in enumerate(self.operands) if f"p{i}" in self.in_columns}
         lines = []
-        if read & {x.pointer for x in self.last_loads if x.pointer.startswith("p")}:
+        if any(x.buffer in read for i, x in enumerate(self.results) if f"q{i}" in self.in_share):
             lines.append("dt_barrier(team);")  # others may still read what is written now
         lines.append(f"end = dt_share(team, thread, {self._first}, &begin);")
         if not self.inner.loops:

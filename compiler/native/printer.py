@@ -157,7 +157,9 @@ class Printer:
                 lines.append(f"{indent}dt_barrier(team);")
             lines.append(f"{indent}for (;;) {{")
             lines += [x for s in statement.asks for x in self._print(s, depth + 1)]
+            lines.append(f"{indent}    dt_heed(team, thread);")
             lines.append(f"{indent}    dt_barrier(team);")
+            lines.append(f"{indent}    if (team->failed) return;")
             lines.append(f"{indent}    if (!*{self._address(statement.condition)}) break;")
             lines += [x for s in statement.body for x in self._print(s, depth + 1)]
             if statement.waits_after:

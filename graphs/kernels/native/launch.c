@@ -1,5 +1,7 @@
 /* Entering a step from Python with as little as possible between: the addresses of the arrays of a
  * run are read from a tuple of NumPy arrays. */
+#include <time.h>
+
 #include "runtime.h"
 
 typedef struct dt_launch {
@@ -18,4 +20,35 @@ int dt_enter(dt_launch *launch, const char *arrays) {
         launch->pointers[launch->places[i]] = *(char **)(array[i] + launch->data);
     }
     return dt_run(launch->step, launch->pointers, launch->threads);
+}
+
+/* -- loops that may never end ----------------------------------------------------------------
+ *
+ * What asks is Python's own: it must hold Python's lock to run the handlers of signals. */
+
+typedef struct dt_python {
+    int (*ensure)(void);   /* PyGILState_Ensure */
+    void (*release)(int);  /* PyGILState_Release */
+    int (*check)(void);    /* PyErr_CheckSignals */
+    void (*clear)(void);   /* PyErr_Clear */
+} dt_python;
+
+static dt_python python;
+static _Thread_local int64_t asked; /* when this thread asked last, in nanoseconds */
+
+void dt_set_python(const dt_python *functions) { python = *functions; }
+
+void dt_heed(dt_team *team, int thread) {
+    if (thread || !python.ensure) return;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    const int64_t now = t.tv_sec * 1000000000LL + t.tv_nsec;
+    if (now - asked < 50000000) return;
+    asked = now;
+    const int state = python.ensure();
+    if (python.check()) {
+        python.clear();
+        __atomic_store_n(&team->failed, DT_INTERRUPTED, __ATOMIC_RELAXED);
+    }
+    python.release(state);
 }

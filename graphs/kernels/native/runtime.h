@@ -39,6 +39,11 @@ static inline void dt_barrier(dt_team *team) {
 /* Note that the data were refused: the step ends, nothing is written, `dt_run` gives 1. */
 static inline void dt_fail(dt_team *team) { __atomic_store_n(&team->failed, 1, __ATOMIC_RELAXED); }
 
+/* Ask, now and then, whether the user wants a step to end, in a loop that may never do so: the flag
+ * is then DT_INTERRUPTED. Read it after a barrier. */
+#define DT_INTERRUPTED 2
+void dt_heed(dt_team *team, int thread);
+
 /* The share of a thread in `count` pieces of work: from `*begin` to before the returned end. */
 static inline dt_int dt_share(dt_team *team, int thread, dt_int count, dt_int *begin) {
     *begin = count * thread / team->threads;
