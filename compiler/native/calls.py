@@ -232,6 +232,27 @@ def _loss(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kern
     )  # fmt: skip
 
 
+# Losses that the library computes together with their gradients.
+WITH_GRADIENT = ("cross_entropy",)
+
+
+def with_gradient(
+    node: Node, operands: Layouts, results: Layouts, threads: int
+) -> Kernel | None:
+    """A loss and its gradient; operands are those of the gradient."""
+    x, targets, g = operands
+    loss, gradient = results
+    attrs = node.attrs
+    shape = labels.loss(
+        targets, x.shape[-1], x, loss, gradient, g, ignore_index=attrs["ignore_index"],
+        reduction=attrs["reduction"], label_smoothing=attrs["label_smoothing"],
+    )  # fmt: skip
+    return _call(
+        node, f"dt_cross_entropy_{_kind(x)}", "dt_loss", shape, operands, results,
+        ("p0", "p1", "p2", "q0", "q1"), labels.loss_scratch_bytes(threads), True, True, threads,
+    )  # fmt: skip
+
+
 # -- tables ----------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from ...graphs.avals import Aval
 from ...graphs.ir import ASSIGN, CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.ops.core import REGISTRY, Bound
 from ...graphs.regions import CHECKPOINT, COND, FUSED, SCAN, WHILE
-from .calls import CALLS
+from .calls import CALLS, WITH_GRADIENT, with_gradient
 from .layout import Buffer, Layout, dense_strides, order_of, viewed
 from .nest import FULL, Access, Kernel, Plan
 from .nests import nest
@@ -185,6 +185,7 @@ class _Scope:
         # Buffers of this scope, and how many readers are still to come.
         self.readers: dict[Buffer, int] = {}
         self.joined = self._joins()
+        self.done: set[Node] = set()  # computed together with an earlier node
         self.outputs = set(graph.outputs)
 
     def _joins(self) -> dict[Value, tuple[Node, int]]:
@@ -244,7 +245,7 @@ class _Scope:
 
     def lower(self, node: Node) -> None:
         """Append what computes a node."""
-        if node.op.effect or node.op is PLACEHOLDER:
+        if node.op.effect or node.op is PLACEHOLDER or node in self.done:
             return
         if node.op in (CONSTANT, VARIABLE):
             self._define(node.outputs[0], self.top._source(node))
@@ -367,6 +368,8 @@ class _Scope:
                 self.copy(self.env[value], part_of(node, layout, position))
 
     def _lower_call(self, node: Node) -> None:
+        if node.op.name in WITH_GRADIENT and self._lower_with_gradient(node):
+            return
         operands = [self.env[v] for v in node.inputs]
         results = [self.layout_of(v) for v in node.outputs]
         library = CALLS[node.op.name]
@@ -382,6 +385,30 @@ class _Scope:
                 self.copy(source, target)
         else:
             self.call(kernel)
+
+    def _lower_with_gradient(self, node: Node) -> bool:
+        """A loss and its gradient in one sweep, where the cotangent is known by now."""
+        for user in node.inputs[0].uses:
+            if (
+                user.op.name == f"{node.op.name}_grad"
+                and user not in self.done
+                and all(a is b for a, b in zip(user.inputs, node.inputs))
+                and user.attrs == node.attrs
+                and (user.inputs[2] in self.env or user.inputs[2].node.op is CONSTANT)
+            ):
+                if user.inputs[2] not in self.env:
+                    self.lower(user.inputs[2].node)
+                operands = [self.env[v] for v in user.inputs]
+                results = [self.layout_of(node.outputs[0]), self.layout_of(user.outputs[0])]
+                kernel = with_gradient(node, operands, results, self.threads)
+                if kernel is None:
+                    return False
+                self.call(kernel)
+                self.done.add(user)
+                for value in set(user.inputs):
+                    self._release(value, user)
+                return True
+        return False
 
     def _dense_room(self, layout: Layout) -> Layout:
         buffer = self.top.arena(layout.size * layout.dtype.itemsize, "dense")
