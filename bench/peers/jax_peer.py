@@ -155,6 +155,7 @@ class Jax(Peer):
         "mlp-infer-1": partial(_inference, models.mlp),
         "mlp-infer-64": partial(_inference, models.mlp),
         "lstm": _lstm,
+        "lstm-unrolled": _lstm,
         "lstm-varlen": _lstm,
         "cnn": _cnn,
         "cnn-infer-1": _cnn_inference,

@@ -11,7 +11,7 @@ from ..statistics import Interval, median_interval
 
 TOLERANCE = 1e-4
 # Rounding grows with training; how far it must not have come is said for each workload.
-LAST_COMPARED = {"mlp": 50, "tiny-mlp": 50, "lstm": 50}
+LAST_COMPARED = {"mlp": 50, "tiny-mlp": 50, "lstm": 50, "lstm-unrolled": 50}
 LAST_COMPARED_ELSE = 10
 
 Samples = Mapping[str, np.ndarray]

@@ -113,6 +113,7 @@ class TensorFlow(Peer):
         "mlp-infer-1": _mlp_inference,
         "mlp-infer-64": _mlp_inference,
         "lstm": _lstm,
+        "lstm-unrolled": _lstm,
         "lstm-varlen": _lstm,
     }
 

@@ -80,6 +80,7 @@ class TorchBest(TorchPeer):
         "mlp-infer-1": lambda weights: inference(models.mlp(weights)),
         "mlp-infer-64": lambda weights: inference(models.mlp(weights)),
         "lstm": _lstm,
+        "lstm-unrolled": _lstm,
         "lstm-varlen": _lstm,
         "cnn": _cnn_training,
         "cnn-infer-1": lambda weights: inference(_cnn(weights).eval()),

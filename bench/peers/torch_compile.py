@@ -169,6 +169,7 @@ class TorchCompile(TorchPeer):
         "mlp-infer-1": lambda weights: _inference(models.mlp(weights)),
         "mlp-infer-64": lambda weights: _inference(models.mlp(weights)),
         "lstm": _lstm,
+        "lstm-unrolled": _lstm,
         "lstm-varlen": _lstm_of_any_length,
         "cnn": _cnn,
         "cnn-infer-1": lambda weights: _inference(models.cnn(weights).eval()),

@@ -82,6 +82,7 @@ class TorchEager(TorchPeer):
         "mlp-infer-1": lambda weights: _without_gradient(models.mlp(weights)),
         "mlp-infer-64": lambda weights: _without_gradient(models.mlp(weights)),
         "lstm": _lstm,
+        "lstm-unrolled": _lstm,
         "lstm-varlen": _lstm,
         "cnn": _cnn,
         "cnn-infer-1": lambda weights: _without_gradient(models.cnn(weights).eval()),

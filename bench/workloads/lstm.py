@@ -1,7 +1,9 @@
-"""lstm, lstm-varlen: a recurrent cell written by hand, over sequences of one or many lengths."""
+"""lstm, lstm-unrolled, lstm-varlen: a recurrent cell written by hand, over one or many lengths."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,11 +30,25 @@ def cell(carry: Any, x: Any, wx: Any, wh: Any, b: Any) -> tuple[Any, Any]:
     return sigmoid(o) * tanh(c), c
 
 
-def build() -> Task:
+def scanned(xs: Any, start: Any, *weights: Any) -> Any:
+    """The last output, by a `scan`."""
+    (h, _), _ = scan(lambda carry, x: (cell(carry, x, *weights), None), start, xs)
+    return h
+
+
+def unrolled(xs: Any, start: Any, *weights: Any) -> Any:
+    """The last output, by a loop of Python, which leaves every step in the graph."""
+    carry = start
+    for t in range(xs.shape[0]):
+        carry = cell(carry, xs[t], *weights)
+    return carry[0]
+
+
+def build(run: Callable[..., Any] = scanned) -> Task:
     """Sequence 50, batch 16, input 64, hidden 128, mean square of the last output, SGD lr 0.01."""
     rng = np.random.default_rng(0)
     batch = (numbers.normal(rng, STEPS, BATCH, INPUT),)
-    return _task(rng, [batch], BATCH)
+    return _task(rng, [batch], BATCH, run)
 
 
 def build_varlen() -> Task:
@@ -40,17 +56,19 @@ def build_varlen() -> Task:
     rng = np.random.default_rng(0)
     lengths = rng.integers(SHORTEST, LONGEST + 1, SEQUENCES)
     batches = [(numbers.normal(rng, int(n), 1, INPUT),) for n in lengths]
-    return _task(rng, batches, 1, shapes=[("time", 1, INPUT)], batches_a_step=SEQUENCES)
+    options = {"shapes": [("time", 1, INPUT)], "batches_a_step": SEQUENCES}
+    return _task(rng, batches, 1, scanned, **options)
 
 
-def _task(rng: np.random.Generator, batches: list[Any], batch: int, **options: Any) -> Task:
+def _task(
+    rng: np.random.Generator, batches: list[Any], batch: int, run: Any, **options: Any
+) -> Task:  # fmt: skip
     wx = numbers.weight(rng, INPUT, INPUT, 4 * HIDDEN)
     wh = numbers.weight(rng, HIDDEN, HIDDEN, 4 * HIDDEN)
     b = numbers.zeros(4 * HIDDEN)
 
     def loss(xs: Any) -> Any:
-        start = (zeros((batch, HIDDEN)), zeros((batch, HIDDEN)))
-        (h, _), _ = scan(lambda carry, x: (cell(carry, x, wx, wh, b), None), start, xs)
+        h = run(xs, (zeros((batch, HIDDEN)), zeros((batch, HIDDEN))), wx, wh, b)
         return mean(h * h)
 
     return Task(
@@ -62,6 +80,12 @@ LSTM = Workload(
     name="lstm",
     title="LSTM cell written by hand, sequence 50, batch 16, input 64, hidden 128, SGD",
     build=build,
+    steps=100,
+)
+LSTM_UNROLLED = Workload(
+    name="lstm-unrolled",
+    title="the same cell and numbers, its 50 steps written out by a loop of Python",
+    build=partial(build, unrolled),
     steps=100,
 )
 LSTM_VARLEN = Workload(

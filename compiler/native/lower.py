@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,8 @@ from .statements import Branch, Call, Loop, Python, While
 
 STOP_GRADIENT = REGISTRY["stop_gradient"]
 JOINS = ("concat", "stack")
+FEW_ROWS = 4  # from which on a product of fixed operands reads them packed
+OFTEN = 3  # products by the same matrix from which on it is packed once for all
 
 
 class Lowering:
@@ -179,6 +182,8 @@ class _Scope:
         # What is computed once before the loop whose body this is.
         self.before = before
         self.panels: dict[Value, Layout] = {}
+        products = (n for n in graph.nodes if n.op is FUSED and product_of_body(n.attrs["bodies"][0]) is not None)
+        self.rights = Counter(map(right_operand, products))
         self.top, self.graph, self.env, self.places = lowering, graph, env, places
         self.statements, self.in_loop = statements, in_loop
         self.threads = lowering.threads
@@ -305,15 +310,12 @@ class _Scope:
     def _packed(self, node: Node, body: Graph) -> Layout | None:
         """The second operand of a product in panels that are packed once, before the loop."""
         product = product_of_body(body)
-        if self.before is None or product is None:
+        if product is None or product.aval.ndim != 2 or product.aval.shape[0] < FEW_ROWS:
             return None
-        places = {v: i for i, v in enumerate(body.placeholders.values())}
-        value = node.inputs[places[product.node.inputs[1]]]
+        value = right_operand(node)
         layout = self.env[value]
-        rows = product.aval.shape[-2]
-        if value.node.op is not PLACEHOLDER or layout.moving or len(layout.shape) != 2:
-            return None
-        if rows < 4 or product.aval.ndim != 2:
+        is_fixed = self.before is not None and value.node.op is PLACEHOLDER and not layout.moving
+        if not is_fixed and self.rights[value] < OFTEN:
             return None
         if value not in self.panels:
             depth, columns = layout.shape
@@ -322,8 +324,11 @@ class _Scope:
             buffer = self.top.arena(count * layout.dtype.itemsize, f"panels of {value.name}")
             panels = Layout(buffer, layout.dtype, (count,), (1,))
             kernel = packing(layout, panels, self.threads)
-            self.before.append(Call(kernel, self.top.position))
-            self.top.touch_before(buffer)
+            if is_fixed and self.before is not None:
+                self.before.append(Call(kernel, self.top.position))
+                self.top.touch_before(buffer)
+            else:
+                self.call(kernel)
             self.panels[value] = panels
         self.top.touch(self.panels[value].buffer)
         return self.panels[value]
@@ -657,6 +662,14 @@ class _Scope:
             writes.append((source, target))
         for source, target in writes:
             self.copy(source, target)
+
+
+def right_operand(node: Node) -> Value:
+    """The second operand of the product in a fused node."""
+    [body] = node.attrs["bodies"]
+    product = product_of_body(body)
+    inside = zip(body.placeholders.values(), node.inputs)
+    return next(value for inner, value in inside if inner is product.node.inputs[1])
 
 
 def part_of(node: Node, layout: Layout, position: int) -> Layout:

@@ -79,7 +79,7 @@ class Product:
         enough_rows = self.rows >= 4 * self.threads
         if panels < self.threads:
             return True
-        if enough_rows and (in_loop or self.rows >= self.columns):
+        if enough_rows and (in_loop or self.is_packed or self.rows >= self.columns):
             return True
         return enough_rows and panels % self.threads != 0 and panels < 4 * self.threads
 
