@@ -28,6 +28,7 @@ from ..arena import aligned_bytes
 from ..native.build import Built, build
 from ..native.layout import Layout
 from ..native.library import library, load
+from ..native.remembered import name_of, recall, remember
 from ..native.statements import Python
 from ..native.toolchain import CompileError, NoCompilerError
 from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
@@ -122,7 +123,7 @@ class _Plan:
 
     def __init__(self, graph: Graph, binding: dict[str, int], passes: Any) -> None:
         self._graph, self._binding, self.moves = graph, binding, moves()
-        built = self._built = build(graph, binding, get_num_threads(), passes)
+        built = self._built = _recalled_or_built(graph, binding, passes)
         self.source, self.lines = built.source, built.lines
         self._code = load(built.units) if any(isinstance(s, str) for s in built.steps) else None
         self._storages = [storage for storage, _ in graph.variables]
@@ -195,11 +196,22 @@ class _Plan:
         nodes = [n for n in self._graph.nodes if n.op.kernel is not None]
         return Counts(
             operators=len(nodes),
-            launches=len(built.calls) + sum(isinstance(s, Python) for s in built.steps),
-            bytes_moved=sum(b - a for c in built.calls for x in c.kernel.accesses for a, b in x.spans),
+            launches=built.launches,
+            bytes_moved=built.moved,
             arena_bytes=built.arena_bytes,
             profile=built.profile,
         )
+
+
+def _recalled_or_built(graph: Graph, binding: dict[str, int], passes: Any) -> Built:
+    threads = get_num_threads()
+    name = name_of(graph, binding, threads, [name for name, _ in passes])
+    built = None if name is None else recall(name, graph, binding)
+    if built is None:
+        built = build(graph, binding, threads, passes)
+        if name is not None:
+            remember(name, graph, built)
+    return built
 
 
 class _Results:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ...graphs.ir import Graph, Node
@@ -42,7 +42,8 @@ class Built:
     threads : int
     lines : list of str
         What was done, for people.
-    calls : list of Call
+    launches, moved : int
+        Kernels, and bytes that they read and write; what a loop repeats counts once.
     """
 
     source: str
@@ -55,8 +56,9 @@ class Built:
     bound_bytes: int
     threads: int
     profile: list[int]
-    lines: list[str] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
+    lines: list[str]
+    launches: int
+    moved: int
 
 
 def build(
@@ -96,11 +98,12 @@ def build(
         natives = sum(isinstance(s, str) for s in steps)
         steps.append(part if isinstance(part, Python) else f"step{natives}")
     seconds = time.perf_counter() - start
+    pythons = sum(isinstance(s, Python) for s in steps)
     moved = sum(b - a for c in calls for x in c.kernel.accesses for a, b in x.spans)
     lines.append(
         f"lower: {len(calls)} calls of {len(printer.functions)} kernels, {barriers} barriers, "
         f"{len(direct)} results straight into variables, {moved} bytes read and written, "
-        f"{sum(isinstance(s, Python) for s in steps)} operators without native code "
+        f"{pythons} operators without native code "
         f"({seconds * 1e3:.2f} ms)"
     )
     returned = sum(x.buffer.nbytes for x in lowering.outputs)
@@ -113,7 +116,7 @@ def build(
     ]
     return Built(
         source, units, steps, printer.pointers, lowering.feeds, lowering.outputs, arena_bytes,
-        bound_bytes, threads, profile, lines, calls,
+        bound_bytes, threads, profile, lines, len(calls) + pythons, moved,
     )  # fmt: skip
 
 
