@@ -13,7 +13,6 @@ from ..graphs.trees import builder
 from ..graphs.watch import is_watching
 from .executors.reference import Reference
 
-
 _NO_SIZES: dict[str, int] = {}
 
 

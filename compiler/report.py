@@ -40,9 +40,7 @@ class PassReport:
         )
 
 
-def reported(
-    name: str, change: Callable[[Graph], Graph], graph: Graph
-) -> tuple[Graph, PassReport]:
+def reported(name: str, change: Callable[[Graph], Graph], graph: Graph) -> tuple[Graph, PassReport]:
     """Apply a pass to a graph, and tell what it did."""
     start = time.perf_counter()
     new = change(graph).verify()

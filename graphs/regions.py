@@ -309,7 +309,13 @@ def _stacks(avals: Sequence[Aval], binding: dict[str, int], length: int) -> list
     ]
 
 
-_RUN = {CHECKPOINT: _run_body, FUSED: _run_body, COND: _run_cond, WHILE: _run_while, SCAN: _run_scan}
+_RUN = {
+    CHECKPOINT: _run_body,
+    FUSED: _run_body,
+    COND: _run_cond,
+    WHILE: _run_while,
+    SCAN: _run_scan,
+}
 
 __all__ = [
     "CHECKPOINT", "COND", "FUSED", "SCAN", "WHILE", "Body", "append_region", "grow", "into_bodies",

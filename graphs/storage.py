@@ -16,7 +16,6 @@ from .operand import Operand
 from .ops import dispatch
 from .ops.plain import array_of
 
-
 _moves = 0
 
 

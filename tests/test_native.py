@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 from registry import KERNELS, assert_close, call, fill, is_array, results_of
 from samples import SAMPLES
@@ -39,7 +38,9 @@ def test_operators_give_what_their_kernels_give(op: Op) -> None:
     with dt.static.Graph() as g:
         for sample in SAMPLES[op.name].samples:
             arrays = list(filter(is_array, sample.args))
-            fed = [g.placeholder(f"x{len(feeds) + i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
+            fed = [
+                g.placeholder(f"x{len(feeds) + i}", a.shape, a.dtype) for i, a in enumerate(arrays)
+            ]
             feeds.update(zip(fed, arrays))
             results.append(results_of(call(op, fill(sample.args, fed), sample.attrs)))
     expected = g.compile(results, executor="reference").run(feeds)

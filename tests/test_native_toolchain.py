@@ -299,7 +299,9 @@ def test_a_program_that_calls_what_is_nowhere_is_not_loaded(house, monkeypatch):
 
 def test_a_package_without_its_c_files_says_so(house, monkeypatch):
     monkeypatch.setattr(library, "FOLDER", house / "tmp")
-    with pytest.raises(CompileError, match="load: the package must hold its C files, got .*threads.c"):
+    with pytest.raises(
+        CompileError, match="load: the package must hold its C files, got .*threads.c"
+    ):
         library.library()
 
 

@@ -36,7 +36,6 @@ from .memory import Counts
 from .planned import Planned, owns
 from .reference import Reference
 
-
 LARGE = 1 << 20  # bytes of a result from which on its memory is given again
 
 
@@ -223,7 +222,9 @@ class _Results:
 
     def __init__(self, specs: list[tuple[Any, Any]]) -> None:
         self._specs = specs
-        self._large = [i for i, (shape, dtype) in enumerate(specs) if _nbytes(shape, dtype) >= LARGE]
+        self._large = [
+            i for i, (shape, dtype) in enumerate(specs) if _nbytes(shape, dtype) >= LARGE
+        ]
         self._given: dict[int, list[np.ndarray]] = {i: [] for i in self._large}
         self._lock = threading.Lock()
 
@@ -322,9 +323,7 @@ class _Instance:
         node = step.node
         kernel: Callable[..., Any] = node.bound.kernel
         if node.op.region:
-            kernel = kernel_of(
-                node.bound, {}, lambda body: partial(Planned(body).run, binding={})
-            )
+            kernel = kernel_of(node.bound, {}, lambda body: partial(Planned(body).run, binding={}))
 
         def run(arrays: tuple[Any, ...]) -> int:
             operands = [self._array(x, arrays) for x in step.operands]

@@ -160,9 +160,9 @@ class _Placing:
                 if not same:
                     if _overlap(_widened(x, a.reach), _widened(y, b.reach)):
                         return True
-                elif rounds and _overlap(_modulo(x, a), _modulo(y, b)):
-                    return True
-                elif not rounds and _overlap(x, y):
+                elif (rounds and _overlap(_modulo(x, a), _modulo(y, b))) or (
+                    not rounds and _overlap(x, y)
+                ):
                     return True
         return False
 
@@ -171,7 +171,12 @@ class _Placing:
         if not touch.moving:
             return touch
         return _Touch(
-            touch.where, touch.spans, touch.writes, (*touch.moving, _BEFORE), touch.width, touch.reach
+            touch.where,
+            touch.spans,
+            touch.writes,
+            (*touch.moving, _BEFORE),
+            touch.width,
+            touch.reach,
         )
 
     def _spread(self, touch: _Touch, name: str) -> _Touch:

@@ -68,7 +68,14 @@ def _call(
         for layouts in (operands, results)
     )
     return Kernel(
-        node.op.name, f"{node.op.name}: {sizes}", parameters, body, accesses, scratch, waits, refuses
+        node.op.name,
+        f"{node.op.name}: {sizes}",
+        parameters,
+        body,
+        accesses,
+        scratch,
+        waits,
+        refuses,
     )
 
 
@@ -236,9 +243,7 @@ def _loss(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kern
 WITH_GRADIENT = ("cross_entropy",)
 
 
-def with_gradient(
-    node: Node, operands: Layouts, results: Layouts, threads: int
-) -> Kernel | None:
+def with_gradient(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
     """A loss and its gradient; operands are those of the gradient."""
     x, targets, g = operands
     loss, gradient = results

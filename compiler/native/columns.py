@@ -187,7 +187,9 @@ class ColumnNest:
                 shared += self.threads * room
         private = 0
         for kind, name, count in self.arrays:
-            lines.append(f"{kind} *{name} = ({kind} *)(scratch + {shared} + thread * PRIVATE + {private});")
+            lines.append(
+                f"{kind} *{name} = ({kind} *)(scratch + {shared} + thread * PRIVATE + {private});"
+            )
             private += -(-count * 8 // 64) * 64
         lines = [line.replace("PRIVATE", str(private)) for line in lines]
         lines.append("dt_int begin, end;")
@@ -257,7 +259,10 @@ class ColumnNest:
             lines.append(f"for (dt_int c = 0; c < {self.columns}; ++c) own{node.id}[c] = {start};")
         lines.append(f"end = dt_share(team, thread, {self._count}, &begin);")
         lines.append("for (dt_int row = begin; row < end; ++row) {")
-        lines += [f"    {line}" for line in (self._numbers(one) if not self.inner.loops else self._arrays(one))]
+        lines += [
+            f"    {line}"
+            for line in (self._numbers(one) if not self.inner.loops else self._arrays(one))
+        ]
         lines.append("}")
         if not one.reduces:
             return lines

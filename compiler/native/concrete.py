@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ...graphs.avals import aval_of
 from ...graphs.dims import substitute
 from ...graphs.interpreter import resolve, source_array
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
 from ...graphs.nodes import CONSTANT, SIZE
 from ...graphs.ops.core import Bound
 from ...graphs.partition import copied
-from ...graphs.avals import aval_of
 
 
 def concrete(graph: Graph, binding: dict[str, int]) -> Graph:
@@ -25,7 +25,9 @@ def concrete(graph: Graph, binding: dict[str, int]) -> Graph:
     def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
         if node.op is SIZE:
             array = source_array(node, binding)
-            return new.append(Bound(CONSTANT, {"aval": aval_of(array), "array": array}, (), (aval_of(array),)), ()).outputs
+            return new.append(
+                Bound(CONSTANT, {"aval": aval_of(array), "array": array}, (), (aval_of(array),)), ()
+            ).outputs
         bound = resolve(node, binding)
         if node.op.region:
             attrs = {name: substitute(value, binding) for name, value in node.attrs.items()}

@@ -182,7 +182,11 @@ class _Scope:
         # What is computed once before the loop whose body this is.
         self.before = before
         self.panels: dict[Value, Layout] = {}
-        products = (n for n in graph.nodes if n.op is FUSED and product_of_body(n.attrs["bodies"][0]) is not None)
+        products = (
+            n
+            for n in graph.nodes
+            if n.op is FUSED and product_of_body(n.attrs["bodies"][0]) is not None
+        )
         self.rights = Counter(map(right_operand, products))
         self.top, self.graph, self.env, self.places = lowering, graph, env, places
         self.statements, self.in_loop = statements, in_loop
@@ -200,7 +204,11 @@ class _Scope:
             if node.op.name in JOINS:
                 for position, value in enumerate(node.inputs):
                     free = value not in self.places and value not in found
-                    if free and is_placeable(value.node) and sum(v is value for v in node.inputs) == 1:
+                    if (
+                        free
+                        and is_placeable(value.node)
+                        and sum(v is value for v in node.inputs) == 1
+                    ):
                         found[value] = (node, position)
         return found
 
@@ -286,7 +294,9 @@ class _Scope:
         layout = viewed(node, self.env[operand])
         if layout is None:
             buffer = self.top.arena(int(result.aval.nbytes), f"copy {operand.name}")
-            dense = Layout(buffer, operand.dtype, operand.aval.shape, dense_strides(operand.aval.shape))
+            dense = Layout(
+                buffer, operand.dtype, operand.aval.shape, dense_strides(operand.aval.shape)
+            )
             self.copy(self.env[operand], dense)
             layout = viewed(node, dense)
             if layout is None:
@@ -522,7 +532,9 @@ class _Scope:
         used: set[Value] = set()
         for i in range(node.attrs["carries"]):
             begins = {p for p, f in zip(body.placeholders.values(), feed) if f == i}
-            for value, stack in zip(body.outputs[node.attrs["carries"] :], node.outputs[node.attrs["carries"] :]):
+            for value, stack in zip(
+                body.outputs[node.attrs["carries"] :], node.outputs[node.attrs["carries"] :]
+            ):
                 starts = value in begins
                 made = value is body.outputs[i] and is_placeable(value.node)
                 free = stack not in self.places and stack not in self.joined and stack not in used
@@ -575,7 +587,9 @@ class _Scope:
         made = []
         for value in node.outputs[:count]:
             buffer = top.arena(int(value.aval.nbytes), f"next {value.name}")
-            made.append(Layout(buffer, value.dtype, value.aval.shape, dense_strides(value.aval.shape)))
+            made.append(
+                Layout(buffer, value.dtype, value.aval.shape, dense_strides(value.aval.shape))
+            )
         self._run(goes, [state[i] for i in attrs["feeds"][1]], made, loop.body, True)
         inner = _Scope(top, goes, {}, {}, loop.body, True)
         for new, carry in zip(made, carries):
@@ -656,7 +670,9 @@ class _Scope:
             source, target = self.env[value], self.top._source(variable.node)
             if source.buffer.kind == "variable":
                 buffer = self.top.arena(int(value.aval.nbytes), f"old {value.name}")
-                kept = Layout(buffer, value.dtype, value.aval.shape, dense_strides(value.aval.shape))
+                kept = Layout(
+                    buffer, value.dtype, value.aval.shape, dense_strides(value.aval.shape)
+                )
                 self.copy(source, kept)
                 source = kept
             writes.append((source, target))

@@ -185,9 +185,7 @@ class Scalars:
         if node.op.view and node.op.name != "stop_gradient":
             [source] = node.inputs
             return self.pull(source, _seen_through(node, index))
-        operands = [
-            self.pull(v, broadcast_index(index, v.aval.shape)) for v in node.inputs
-        ]
+        operands = [self.pull(v, broadcast_index(index, v.aval.shape)) for v in node.inputs]
         level = max((depth for _, depth in operands), default=0)
         name = self.fresh()
         kind = C_TYPES[value.dtype.name]
@@ -356,7 +354,12 @@ def printed(statements: Iterable[Any], names: dict[str, str], indent: str) -> li
 
 
 def element_loop(
-    statements: Sequence[Any], loop: str, begin: str, end: str, names: dict[str, str], marks: str = ""
+    statements: Sequence[Any],
+    loop: str,
+    begin: str,
+    end: str,
+    names: dict[str, str],
+    marks: str = "",
 ) -> list[str]:
     """A loop over elements, in vectors.
 
@@ -402,7 +405,11 @@ def _stages(statements: Sequence[Any]) -> list[list[Any]]:
         return [list(statements)]
     stages: list[list[Any]] = [[]]
     for s in statements:
-        if isinstance(s, Let) and s.is_dear and any(x.is_dear for x in stages[-1] if isinstance(x, Let)):
+        if (
+            isinstance(s, Let)
+            and s.is_dear
+            and any(x.is_dear for x in stages[-1] if isinstance(x, Let))
+        ):
             stages.append([])
         stages[-1].append(s)
     return stages
@@ -436,9 +443,9 @@ def described(
 ) -> Kernel:
     """A kernel with what people want to know of it."""
     names = [n.op.name for n in body.nodes if n.op.kernel is not None and not n.op.view] or ["copy"]
-    parameters = [
-        f"const {C_TYPES[x.dtype.name]} *p{i}" for i, x in enumerate(operands)
-    ] + [f"{C_TYPES[x.dtype.name]} *q{i}" for i, x in enumerate(results)]
+    parameters = [f"const {C_TYPES[x.dtype.name]} *p{i}" for i, x in enumerate(operands)] + [
+        f"{C_TYPES[x.dtype.name]} *q{i}" for i, x in enumerate(results)
+    ]
     label = "_".join(dict.fromkeys(names[:4]))
     sizes = " x ".join(map(str, shape)) or "one number"
     return Kernel(label, f"{', '.join(names)}: {sizes}", parameters, lines, accesses)
@@ -502,7 +509,10 @@ class Plan:
         long to compute again."""
         later: set[Value] = set()
         for p in range(now + 1, self.passes):
-            for root in (*(n.inputs[0] for n in (*self.reductions[p], *self.ends[p])), *self.stores[p]):
+            for root in (
+                *(n.inputs[0] for n in (*self.reductions[p], *self.ends[p])),
+                *self.stores[p],
+            ):
                 self._read_by(root, now, later)
         return [v for v in sorted(later, key=lambda v: v.node.id) if self.level[v.node] == now]
 
@@ -518,7 +528,11 @@ class Plan:
 
 
 def spans_of(
-    layout: Layout, offset: Affine, outer: Axes, inner: Sequence[Axes], shares: Sequence[tuple[int, int]]
+    layout: Layout,
+    offset: Affine,
+    outer: Axes,
+    inner: Sequence[Axes],
+    shares: Sequence[tuple[int, int]],
 ) -> list[tuple[int, int]]:
     """Per thread the bytes that an access touches."""
     width = layout.dtype.itemsize

@@ -12,11 +12,11 @@ from .nest import Kernel
 from .scalars import C_TYPES
 from .statements import Branch, Call, Loop, Python, While
 
-_HEAD = '''#include "runtime.h"
+_HEAD = """#include "runtime.h"
 #include "vector_math.h"
 #include "operators.h"
 #include "convolution.h"
-'''
+"""
 
 
 # Nanoseconds that the first thread spends in each call, and waiting before it.
@@ -133,7 +133,7 @@ class Printer:
             used = sorted(set(map(int, _BUFFER.findall(body))))
             known = "\n".join(self._declared(i) for i in used)
             steps.append(
-                f"__attribute__((visibility(\"default\")))\n"
+                f'__attribute__((visibility("default")))\n'
                 f"void step{number}(dt_team *team, int thread, char *const *pointers) {{\n"
                 f"{known}\n\n{body}\n}}\n"
             )

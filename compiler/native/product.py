@@ -119,9 +119,7 @@ class Product:
         """Of an operand of the product: per batch axis, of its rows and of its columns."""
         *batch, row, column = layout.strides
         extra = len(self.shape) - len(layout.shape)
-        steps = {
-            extra + i: s for i, (s, n) in enumerate(zip(batch, layout.shape)) if n != 1 and s
-        }
+        steps = {extra + i: s for i, (s, n) in enumerate(zip(batch, layout.shape)) if n != 1 and s}
         return steps, row, column
 
     # -- how it is written -------------------------------------------------------------------
@@ -135,7 +133,7 @@ class Product:
         lines += self._ranges()
         indent = ""
         if self.batch != 1:
-            lines.append(f"for (dt_int batch = batch_begin; batch < batch_end; ++batch) {{")
+            lines.append("for (dt_int batch = batch_begin; batch < batch_end; ++batch) {")
             rest = self.batch
             for axis, size in enumerate(self.shape[:-2]):
                 rest //= size
@@ -150,7 +148,12 @@ class Product:
         if indent:
             lines.append("}")
         kernel = described(
-            self.body, (*self.shape, self.depth), self.operands, self.results, lines, self._accesses()
+            self.body,
+            (*self.shape, self.depth),
+            self.operands,
+            self.results,
+            lines,
+            self._accesses(),
         )
         kernel.scratch = self.scratch * self.threads
         return kernel
@@ -217,7 +220,10 @@ class Product:
             "    const dt_int columns = n_end - n0 < 256 ? n_end - n0 : 256;",
             f"    {self.type} strip[256];",
             f"    dt_row_{self.type}({self.depth}, columns, {at}, {b}, strip);",
-            *(f"    {line}" for line in printed(self.scalars.sections[1].statements, self._names, "")),
+            *(
+                f"    {line}"
+                for line in printed(self.scalars.sections[1].statements, self._names, "")
+            ),
             *(f"    {line}" for line in self._columns("strip[j]", "columns")),
             "}",
         ]
@@ -250,7 +256,9 @@ class Product:
             lines.append(f"{self.type} *panel = ({self.type} *)(scratch + thread * SCRATCH);")
             self.scratch += -(-max(self.depth, 1) * min(WIDTH, self.width * size) // 64) * 64
         if packs_a:
-            lines.append(f"{self.type} *left = ({self.type} *)(scratch + thread * SCRATCH + {self.scratch});")
+            lines.append(
+                f"{self.type} *left = ({self.type} *)(scratch + thread * SCRATCH + {self.scratch});"
+            )
             # Rows of a tile may be fewer than ROWS, but a panel has room for all.
             tiles = own // (2 * ROWS if half else ROWS) + 4
             self.scratch += -(-self.depth * tiles * (2 * ROWS if half else ROWS) * size // 64) * 64
@@ -298,7 +306,13 @@ class Product:
         ]
         call = f"        {tile}(m1 - m0, {self.depth}, {a}, {right}, {b_depth}, "
         if self._is_plain:
-            target = self.stored["q0"].text({**self._names, "v%d" % (len(self.shape) - 2): "m0", "v%d" % (len(self.shape) - 1): "n0"})
+            target = self.stored["q0"].text(
+                {
+                    **self._names,
+                    "v%d" % (len(self.shape) - 2): "m0",
+                    "v%d" % (len(self.shape) - 1): "n0",
+                }
+            )
             lines.append(f"{call}q0 + {target}, {self.results[0].strides[-2]}, 0, 1, 0, 0);")
         else:
             lines += [
@@ -323,7 +337,9 @@ class Product:
         """Whether the first operand's numbers lie so that reading a tile's rows is slow: each on a
         page of its own, or all in the same places of the first cache."""
         apart = self.a_row * self.dtype.itemsize
-        return self.a_depth >= FAR or (self.a_depth == 1 and apart % PAGE == 0 and self.depth >= FAR)
+        return self.a_depth >= FAR or (
+            self.a_depth == 1 and apart % PAGE == 0 and self.depth >= FAR
+        )
 
     @property
     def _packs_once(self) -> bool:

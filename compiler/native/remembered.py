@@ -40,7 +40,9 @@ def name_of(
     arrays = [storage.array for storage, _ in graph.variables]
     memory = [f"{a.strides} {a.flags.writeable}" for a in arrays]
     pairs = [(i, j) for i, a in enumerate(arrays) for j in range(i) if shares_memory(a, arrays[j])]
-    rest = f"{sorted(binding.items())} {threads} {build.WORTH_THREADS} {list(passes)} {memory} {pairs}"
+    rest = (
+        f"{sorted(binding.items())} {threads} {build.WORTH_THREADS} {list(passes)} {memory} {pairs}"
+    )
     return cache.key(*require_compiler().signature, _package(), rest, *lines) + ".step"
 
 
@@ -172,4 +174,3 @@ def _package() -> str:
     stats = ((p.name, p.stat()) for p in sorted(files) if p.suffix in (".py", ".c", ".h"))
     text = " ".join(f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in stats)
     return sys.modules[__name__.partition(".")[0]].__version__ + text
-

@@ -238,7 +238,10 @@ class RowNest:
         lines = []
         offset = 0
         for node, array in self.ends:
-            kind, start = C_TYPES[node.outputs[0].dtype.name], start_of(node.op.name, node.outputs[0].dtype)
+            kind, start = (
+                C_TYPES[node.outputs[0].dtype.name],
+                start_of(node.op.name, node.outputs[0].dtype),
+            )
             lines += [
                 f"{kind} *{array} = ({kind} *)(scratch + {offset} + thread * {self._bytes(node)});",
                 f"for (dt_int c = 0; c < {self.columns}; ++c) {array}[c] = {start};",

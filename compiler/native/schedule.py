@@ -65,9 +65,7 @@ def _readers(variable: Value) -> list[Node]:
     return found
 
 
-def _is_free(
-    graph: Graph, effect: Node, readers: list[Node], direct: dict[Value, Value]
-) -> bool:
+def _is_free(graph: Graph, effect: Node, readers: list[Node], direct: dict[Value, Value]) -> bool:
     """Whether a value may be computed in its variable's memory, if the readers go first."""
     variable, value = effect.inputs
     storage = effect.attrs["storage"]
@@ -135,7 +133,7 @@ def _reaches(start: Node, targets: set[Node], after: dict[Node, set[Node]]) -> b
 
 def _sorted(nodes: list[Node], after: dict[Node, set[Node]]) -> list[Node]:
     """Topological order; of those that are ready the one that was created first."""
-    waiting = {node: 0 for node in nodes}
+    waiting = dict.fromkeys(nodes, 0)
     for node in nodes:
         for later in after[node]:
             if later in waiting:

@@ -112,7 +112,9 @@ class _Grouping:
                 and value not in self._outputs
                 and all(r is not None and r is not group for r in readers)
                 and not any(is_product(user) for user in value.uses)
-                and all(v.node in self.inlined or v.node.is_source or v in wide for v in node.inputs)
+                and all(
+                    v.node in self.inlined or v.node.is_source or v in wide for v in node.inputs
+                )
             ):
                 del group.members[node], self.of[node]
                 self.inlined.add(node)
@@ -163,7 +165,10 @@ class _Grouping:
         """The grouped node that a value, or a view of the same elements, comes from."""
         node = value.node
         while node.op.name in (*_RESHAPES, "broadcast_to") and node.op.view:
-            if node.op.name == "broadcast_to" and node.inputs[0].aval.ndim != node.outputs[0].aval.ndim:
+            if (
+                node.op.name == "broadcast_to"
+                and node.inputs[0].aval.ndim != node.outputs[0].aval.ndim
+            ):
                 return None
             node = node.inputs[0].node
         return node if node in self.of else None
@@ -173,8 +178,10 @@ class _Grouping:
         kind = self._kind_in(group, mine, source)
         if kind is None or (group.product is not None and mine.product is not None):
             return False
-        if kind is FULL and (group.product or mine.product) and (
-            group.reduced is not None or mine.reduced is not None
+        if (
+            kind is FULL
+            and (group.product or mine.product)
+            and (group.reduced is not None or mine.reduced is not None)
         ):
             return False
         if len(group.members) + len(mine.members) > MOST_MEMBERS:
@@ -370,9 +377,7 @@ class _Rebuilding:
             return True
         if user.op.view and self._leads(user, group):
             [value] = user.outputs
-            return value in self.outputs or any(
-                self._is_outside(u, group) for u in value.uses
-            )
+            return value in self.outputs or any(self._is_outside(u, group) for u in value.uses)
         return True
 
 
@@ -401,7 +406,8 @@ def _order(graph: Graph, groups: _Grouping) -> list[Node | _Group]:
                 pending.append((item, True))
                 pending += [(other, False) for other in reversed(needs(item)) if other not in begun]
 
-    for node in graph.nodes:
+    # Placeholders first: what feeds them goes by their order.
+    for node in sorted(graph.nodes, key=lambda n: n.op is not PLACEHOLDER):
         place(node)
     return result
 

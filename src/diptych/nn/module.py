@@ -12,7 +12,7 @@ from ..graphs.devices import Device
 from ..graphs.dtypes import as_dtype, is_float
 from ..graphs.errors import DTypeError, unknown
 from ..graphs.guards import note_read
-from ..graphs.storage import note_move, Storage
+from ..graphs.storage import Storage, note_move
 from .attributes import MODULES, PARAMETERS, STORAGES, TABLES, Attributes, module_of
 from .hooks import Hook, HookHandle, call_hooked
 from .state import LoadedKeys, load_state
