@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
+from ..compiler.native.library import prepare
+from ..compiler.native.toolchain import CompileError
 from ..graphs.devices import CPU, Device, put
 from ..graphs.errors import DTypeError
 from ..graphs.kernels import Recorder, recording
@@ -112,7 +116,14 @@ class Worker:
         }
 
     def start(self) -> dict[str, Any]:
-        """Build, compile and take the first step of a new task, each timed."""
+        """Build, compile and take the first step of a new task, each timed.
+
+        The library of native kernels is there before; programs that earlier processes compiled
+        are not.
+        """
+        os.environ["DIPTYCH_PROGRAM_CACHE"] = "0"
+        with suppress(CompileError):
+            prepare()
         task = self._task()
         mode = self._prepared(task)
         prepared = mode.build_s + mode.compile_s

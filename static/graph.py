@@ -111,7 +111,7 @@ class Graph(ir.Graph):
         ----------
         fetches : Value, Update, or nested lists, tuples and dicts of them
             A run gives the same containers, with arrays for values and None for updates.
-        executor : {"planned", "reference"}
+        executor : {"planned", "native", "reference"}
         passes : iterable of str, optional
             Of "prune", "fold", "simplify" and "cse", which run in this order. All by default;
             ``()`` for none.

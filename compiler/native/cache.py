@@ -64,6 +64,15 @@ def key(*parts: str) -> str:
     return digest.hexdigest()
 
 
+def keeps_programs() -> bool:
+    """Whether programs are kept from process to process: unless ``$DIPTYCH_PROGRAM_CACHE`` is 0.
+
+    Without them every process starts cold, which is what measurements of that want. The runtime
+    library is kept all the same.
+    """
+    return os.environ.get("DIPTYCH_PROGRAM_CACHE") != "0"
+
+
 def find(name: str) -> Path | None:
     """The file of an entry, verified just now from its first byte to its last; None if absent."""
     return next((path for path in _places(name) if _payload(path) is not None), None)

@@ -56,6 +56,19 @@ def library() -> ctypes.CDLL:
     return _load(compiler, [_runtime(compiler, FOLDER, _BASE)])[0]
 
 
+def prepare() -> None:
+    """Build and load every part of the runtime library, for programs that come later.
+
+    Raises
+    ------
+    NoCompilerError, CompileError
+        As `library`.
+    """
+    compiler = require_compiler()
+    stems = [(f"{part}_{kind}",) for part in _PARTS for kind in ("float", "double")]
+    _load(compiler, [_runtime(compiler, FOLDER, stem) for stem in (_BASE, *stems)])
+
+
 def load(source: str | Sequence[str]) -> ctypes.CDLL:
     """Build and load a generated program, and what it calls of the runtime library before it.
 
@@ -105,6 +118,11 @@ class _Object:
     units: Sequence[Unit]
     scope: int
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is part of the library, and no program."""
+        return self.scope == ctypes.RTLD_GLOBAL
+
 
 def _load(compiler: Compiler, objects: Sequence[_Object]) -> list[ctypes.CDLL]:
     """Load objects in order, after building those of them that the cache lacks together."""
@@ -114,12 +132,17 @@ def _load(compiler: Compiler, objects: Sequence[_Object]) -> list[ctypes.CDLL]:
             gates.enter_context(_gates.setdefault(each.name, threading.Lock()))
         new = [each for each in new if each.name not in _loaded]  # not loaded meanwhile
         try:
-            paths = {each.name: cache.find(each.name) for each in new}
+            keeps = {each.name: each.is_lasting or cache.keeps_programs() for each in new}
+            paths = {each.name: cache.find(each.name) if keeps[each.name] else None for each in new}
             absent = [each for each in new if paths[each.name] is None]
             if absent:
                 built = compiler.build([each.units for each in absent], _headers(FOLDER))
                 for each, content in zip(absent, built):
-                    paths[each.name] = cache.store(each.name, content)
+                    if keeps[each.name]:
+                        paths[each.name] = cache.store(each.name, content)
+                    else:
+                        path = paths[each.name] = gates.enter_context(cache.scratch()) / each.name
+                        path.write_bytes(content)
             for each in new:
                 _loaded[each.name] = ctypes.CDLL(str(paths[each.name]), mode=each.scope)
         except OSError as error:

@@ -33,6 +33,8 @@ def name_of(
     graph: Graph, binding: dict[str, int], threads: int, passes: Sequence[str]
 ) -> str | None:
     """The name of a step's entry; None where some attribute has no lasting text."""
+    if not cache.keeps_programs():
+        return None
     try:
         lines = list(_graph_lines(graph, {id(s): i for i, (s, _) in enumerate(graph.variables)}))
     except _NoTextError:

@@ -27,6 +27,7 @@ _RESHAPES = ("reshape", "expand_dims", "squeeze", "stop_gradient")
 def fuse(graph: Graph) -> Graph:
     """Before: any graph. After: what loops can compute stands in `fused` nodes, whose bodies hold
     the operators. Values that nothing outside a group reads are no longer in memory."""
+    graph = graph.rebuild(Graph.copy_node, _live(graph))
     groups = _Grouping(graph)
     new = _Rebuilding(graph, groups).new
     return new.rebuild(Graph.copy_node, _live(new))
@@ -184,6 +185,11 @@ class _Grouping:
             and (group.reduced is not None or mine.reduced is not None)
         ):
             return False
+        product = group.product or mine.product
+        if product is not None and any(
+            _root(v) in group.members or _root(v) in mine.members for v in product.inputs
+        ):
+            return False  # it takes its operands from memory
         if len(group.members) + len(mine.members) > MOST_MEMBERS:
             return False
         if self._operands(group, mine) > MOST_OPERANDS:

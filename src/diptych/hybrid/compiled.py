@@ -193,7 +193,7 @@ def compile(
     function : callable
         A function, method or module. Containers of arguments and results may be lists, tuples and
         dicts. Python state other than the above is read when tracing and not again.
-    executor : {"planned", "reference"}
+    executor : {"planned", "native", "reference"}
     passes : iterable of str, optional
         All by default; pruning always runs.
 
