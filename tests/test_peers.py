@@ -214,6 +214,15 @@ def test_a_long_start_is_not_repeated(monkeypatch):
     assert [len(asked._starts[mode]) for mode in ("eager", "jax")] == [3, 1]
 
 
+def test_the_cold_half_of_a_block_does_not_count():
+    done = comparison.Comparison(
+        "mlp", name="mlp", title="", modes=["eager"], executor="planned", steps=20, threads=1,
+        device="cpu",
+    )  # fmt: skip
+    done._blocks["eager"] = [[9.0, 8.0, 1.0, 2.0, 3.0], [7.0]]
+    assert done._medians("eager") == [2.0, 7.0]
+
+
 @pytest.mark.parametrize(
     "arguments, error, text",
     [

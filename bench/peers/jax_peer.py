@@ -169,7 +169,8 @@ class Jax(Peer):
             batch = _padded(*batch)
         elif self.workload.startswith("cnn"):
             batch = (batch[0].transpose(0, 2, 3, 1), *batch[1:])
-        return tuple(jnp.array(array) for array in batch)
+        loaded = tuple(jnp.array(array) for array in batch)
+        return jax.block_until_ready(loaded)
 
     def wait(self, results: Sequence[Any]) -> None:
         jax.block_until_ready((results, getattr(self._step, "state", None)))

@@ -406,7 +406,7 @@ class _Scope:
         for user in node.inputs[0].uses:
             if (
                 user.op.name == f"{node.op.name}_grad"
-                and user not in self.done
+                and user.outputs[0] not in self.env
                 and all(a is b for a, b in zip(user.inputs, node.inputs))
                 and user.attrs == node.attrs
                 and (user.inputs[2] in self.env or user.inputs[2].node.op is CONSTANT)

@@ -21,6 +21,7 @@ MOST_OPERANDS = 24
 
 FULL, ROW, END = "full", "row", "end"
 REDUCTIONS = ("sum", "sum_to", "prod", "max", "min")
+_COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 _RESHAPES = ("reshape", "expand_dims", "squeeze", "stop_gradient")
 
 
@@ -74,6 +75,7 @@ class _Grouping:
         self.graph, self._outputs = graph, set(graph.outputs)
         self.of: dict[Node, _Group] = {}
         self.inlined: set[Node] = set()
+        self._exact = _compared_with_extremes(graph)
         for node in graph.nodes:
             self._add(node)
         self._leave_to_readers()
@@ -88,7 +90,7 @@ class _Grouping:
         elif is_reduction(node):
             self._add_reduction(node)
         elif has_scalar_code(node) and not _is_symbolic_view(node):
-            if not node.outputs[0].shape and self._is_cheap(node):
+            if not node.outputs[0].shape and self._is_cheap(node) and node not in self._exact:
                 self.inlined.add(node)  # a number: computed again wherever it is read
             else:
                 self._add_scalar_code(node)
@@ -110,6 +112,7 @@ class _Grouping:
                 len(wide) == 1
                 and not kept
                 and not is_dear(node)
+                and node not in self._exact
                 and value not in self._outputs
                 and all(r is not None and r is not group for r in readers)
                 and not any(is_product(user) for user in value.uses)
@@ -190,11 +193,23 @@ class _Grouping:
             _root(v) in group.members or _root(v) in mine.members for v in product.inputs
         ):
             return False  # it takes its operands from memory
+        if self._compares_exactly(group, mine):
+            return False
         if len(group.members) + len(mine.members) > MOST_MEMBERS:
             return False
         if self._operands(group, mine) > MOST_OPERANDS:
             return False
         return not self._is_between(group, mine)
+
+    def _compares_exactly(self, *groups: _Group) -> bool:
+        """Whether a member compares what another one gives, and what must be in memory for it."""
+        members = {n for group in groups for n in group.members}
+        return any(
+            _root(v) in members and _root(v) in self._exact
+            for node in members
+            if node.op.name in _COMPARISONS
+            for v in node.inputs
+        )
 
     def _kind_in(self, group: _Group, mine: _Group, source: Node) -> str | None:
         """What the reader covers in the source's group."""
@@ -280,6 +295,16 @@ def _reads_well(held: _Group, reading: _Group) -> bool:
             if covers is ROW and kind is FULL and _shape(value) not in (held.rows, held.domain):
                 return False
     return True
+
+
+def _compared_with_extremes(graph: Graph) -> set[Node]:
+    """The nodes whose elements are compared with their maximum or minimum, to find out where it is.
+
+    Computed twice, an element may be rounded in two ways, and then nothing equals the maximum.
+    """
+    extremes = {_root(v) for n in graph.nodes if n.op.name in ("max", "min") for v in n.inputs}
+    compared = {_root(v) for n in graph.nodes if n.op.name in _COMPARISONS for v in n.inputs}
+    return extremes & compared
 
 
 def _root(value: Value) -> Node:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..compiler import PASSES, Program, compile_graph
+from ..compiler import Program, compile_graph
 from ..eager import Node, Tensor
 from ..eager.tape import Saved
 from ..graphs.autodiff import depending
@@ -75,7 +75,7 @@ class GraphFunction:
         self.parameters = graph.parameters
         self._options: dict[str, Any] = {
             "executor": executor,
-            "passes": list(PASSES) if passes is None else ["prune", *passes],
+            "passes": None if passes is None else ["prune", *passes],
         }
         self._effects = Update(tuple(graph.effects))
         self._written = {id(e.attrs["storage"]) for e in graph.effects}
