@@ -283,6 +283,27 @@ def _embedding_grad(node: Node, operands: Layouts, results: Layouts, threads: in
     )  # fmt: skip
 
 
+# -- random numbers --------------------------------------------------------------------------
+
+
+def _takes_draw(node: Node) -> bool:
+    key, offset = (v.aval for v in node.inputs)
+    dense = key.shape == (2,) and offset.shape == ()
+    known = key.dtype.name == "uint64" and offset.dtype.name == "int64"
+    return dense and known and _floats(*node.outputs)
+
+
+def _draw(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
+    [y], key = results, operands[0]
+    if not y.is_dense or not key.is_dense:
+        return None
+    name = node.op.name.removeprefix("random_")
+    return _call(
+        node, f"dt_{name}_{_kind(y)}", "dt_draw", f"{{{y.size}}}", operands, results,
+        ("p0", "p1", "q0"), refuses=True, threads=threads,
+    )  # fmt: skip
+
+
 CALLS: dict[str, LibraryCall] = {
     "conv1d": LibraryCall(_takes_images, _conv, _channels_last),
     "conv2d": LibraryCall(_takes_images, _conv, _channels_last),
@@ -296,5 +317,7 @@ CALLS: dict[str, LibraryCall] = {
     "nll_loss": LibraryCall(_takes_loss, _loss),
     "nll_loss_grad": LibraryCall(_takes_loss, _loss),
     "embedding": LibraryCall(_takes_table, _embedding),
+    "random_uniform": LibraryCall(_takes_draw, _draw),
+    "random_normal": LibraryCall(_takes_draw, _draw),
     "embedding_grad": LibraryCall(_takes_table, _embedding_grad),
 }

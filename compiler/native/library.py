@@ -28,6 +28,7 @@ _PARTS = {
     "attention": ("attention", "attention_grad"),
     "losses": ("cross_entropy", "nll_loss"),
     "embeddings": ("embedding", "embedding_grad"),
+    "random": ("uniform", "normal"),
 }
 _PART_OF = {name: part for part, names in _PARTS.items() for name in names}
 _CALLS_TILES = ("convolution", "attention")

@@ -109,4 +109,20 @@ void dt_embedding_grad_float(dt_team *team, int thread, const dt_table *shape, c
 void dt_embedding_grad_double(dt_team *team, int thread, const dt_table *shape, const double *g,
                               const void *indices, double *gradient);
 
+/* -- random numbers (random_template.h) ------------------------------------------------------ */
+
+typedef struct dt_draw {
+    dt_int count;
+} dt_draw;
+
+/* A negative offset is refused. */
+void dt_uniform_float(dt_team *team, int thread, const dt_draw *shape, const uint64_t *key,
+                      const int64_t *offset, float *y);
+void dt_uniform_double(dt_team *team, int thread, const dt_draw *shape, const uint64_t *key,
+                       const int64_t *offset, double *y);
+void dt_normal_float(dt_team *team, int thread, const dt_draw *shape, const uint64_t *key,
+                     const int64_t *offset, float *y);
+void dt_normal_double(dt_team *team, int thread, const dt_draw *shape, const uint64_t *key,
+                      const int64_t *offset, double *y);
+
 #endif
