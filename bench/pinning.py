@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 # As the machine was when this process started: after pinning, a thread sees one core.
 _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-def pin_busiest(threads: int) -> list[int]:
+def thread_ticks() -> dict[int, int]:
+    """How long each thread of this process has run so far, in the system's clock ticks."""
+    tasks = Path("/proc/self/task")
+    return {int(p.name): _ticks(int(p.name)) for p in tasks.iterdir()} if tasks.is_dir() else {}
+
+
+def pin_busiest(threads: int, since: Mapping[int, int] | None = None) -> list[int]:
     """Pin the busiest threads of this process to a core each, and the rest to those cores.
 
     Call it after a warm-up, when every pool has its threads and the busy ones have run.
@@ -18,17 +25,21 @@ def pin_busiest(threads: int) -> list[int]:
     ----------
     threads : int
         How many cores to use.
+    since : mapping, optional
+        From `thread_ticks` before the warm-up: what ran earlier, such as compilers' threads, does
+        not count.
 
     Returns
     -------
     list of int
         The cores; empty where the system cannot pin.
     """
-    tasks = Path("/proc/self/task")
-    if not _CORES or not tasks.is_dir():
+    ran = thread_ticks()
+    if not _CORES or not ran:
         return []
     cores = _CORES[:threads]
-    by_time = sorted((int(p.name) for p in tasks.iterdir()), key=_ticks, reverse=True)
+    before = since or {}
+    by_time = sorted(ran, key=lambda thread: ran[thread] - before.get(thread, 0), reverse=True)
     for position, thread in enumerate(by_time):
         mask = {cores[position]} if position < len(cores) else set(cores)
         try:

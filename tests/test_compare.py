@@ -196,7 +196,7 @@ def test_the_plan_counts_what_it_allocates():
 
 
 def test_compare_a_model_of_ones_own(tmp_path):
-    report = dt.compare(small(), steps=20)
+    report = dt.compare(small(), executor="planned", steps=20)
     [result] = report.results
     assert result["identical"] is True and result["title"] == "A toy."
     assert [row["mode"] for row in result["rows"]] == ["eager", "static", "hybrid"]

@@ -92,6 +92,8 @@ class ColumnNest:
         seen = len(s.loads)
         self.last = self._finish()
         self.last_loads = s.loads[seen:]
+        # What no loop moves is read once, at the beginning, and may be needed in any share.
+        self.in_columns |= {x.pointer for x in s.loads if not x.level}
         self.offsets = [
             *self.stored.values(),
             *(x.offset for x in s.loads if x.offset.variables & set(self.walked)),

@@ -241,7 +241,7 @@ class Product:
         ]
 
     def _tiles(self) -> list[str]:
-        half = 2 * self.columns <= self.width
+        half = 2 * self.columns <= self.width and not self.is_packed  # panels have whole widths
         width = f"(DT_WIDTH_{self.type} / 2)" if half else f"DT_WIDTH_{self.type}"
         most = "(2 * DT_ROWS)" if half else "DT_ROWS"
         tile = f"dt_half_tile_{self.type}" if half else f"dt_tile_{self.type}"
