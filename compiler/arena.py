@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
-
-
 CLOSE = 1.02  # times the bound: not worth a further try
 FEW, TRIES = 64, 100  # so few buffers are tried in so many more orders
 
@@ -36,7 +34,8 @@ def lay_out(buffers: Sequence[Any]) -> tuple[int, int]:
     Parameters
     ----------
     buffers : sequence
-        With ``nbytes``, ``start`` and ``end``; ``offset`` is written.
+        With ``nbytes``, and the positions ``start`` and ``end`` between which they are in use;
+        ``offset`` is written, in bytes.
 
     Returns
     -------
@@ -61,6 +60,7 @@ def lay_out(buffers: Sequence[Any]) -> tuple[int, int]:
 
 
 def _orders(buffers: Sequence[Any]) -> Iterator[list[Any]]:
+    """Orders to try; the first ones are best most of the time."""
     for key in _ORDERS:
         yield sorted(buffers, key=key)
     if len(buffers) <= FEW:

@@ -235,6 +235,7 @@ def kernel_of(
 def _run_body(
     bound: Bound, binding: dict[str, int], runners: list[Runner], operands: Any
 ) -> list[Any]:
+    """Run the only body, once."""
     return runners[0]([operands[i] for i in bound.attrs["feeds"][0]])
 
 

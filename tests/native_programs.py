@@ -45,6 +45,7 @@ KINDS = [
     "scale", "batch_norm", "loss", "table", "conv", "attention", "checkpoint",
 ]  # fmt: skip
 LOOPS = ["cond", "scan", "while", "cell"]
+WITH_LOOPS = (*KINDS[:11], *LOOPS, *LOOPS, *LOOPS)
 
 numbers = st.integers(0, 60)
 bodies = st.lists(

@@ -1,12 +1,12 @@
 """What `tools/native.py` measures: each command is a process of its own and prints JSON.
 
-    python tools/native_measures.py speed WORKLOAD PEER,... STEPS THREADS
-    python tools/native_measures.py starts WORKLOAD PEER,... ROUNDS THREADS LIBRARY
-    python tools/native_measures.py step WORKLOAD THREADS
-    python tools/native_measures.py gemm numpy|native THREADS
-    python tools/native_measures.py copy BYTES,... THREADS
-    python tools/native_measures.py library
-    python tools/native_measures.py peers
+python tools/native_measures.py speed WORKLOAD PEER,... STEPS THREADS
+python tools/native_measures.py starts WORKLOAD PEER,... ROUNDS THREADS LIBRARY
+python tools/native_measures.py step WORKLOAD THREADS
+python tools/native_measures.py gemm numpy|native THREADS
+python tools/native_measures.py copy BYTES,... THREADS
+python tools/native_measures.py library FOLDER
+python tools/native_measures.py peers
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from importlib import metadata
 from typing import Any
 from unittest import mock
 
@@ -35,7 +35,7 @@ from diptych.bench import modes, peers
 from diptych.bench.comparison import Comparison
 from diptych.bench.crew import Handle
 from diptych.bench.peers.standing import ratios
-from diptych.bench.pinning import pin_busiest
+from diptych.bench.pinning import pin_busiest, thread_ticks
 from diptych.bench.task import Task
 from diptych.bench.workloads import find, numbers
 from diptych.compiler.executors import native
@@ -104,7 +104,6 @@ class SteadySteps(Comparison):
         rows = [row for row in found["rows"] if "step_s" in row]
         return {
             "step_s": {row["mode"]: row["step_s"] for row in rows},
-            "executor": {row["mode"]: row["executor"] for row in rows},
             "agrees": {row["mode"]: row["agrees"] for row in rows if "agrees" in row},
             "skipped": {r["mode"]: r["skipped"] for r in found["rows"] if "skipped" in r},
             "times": {row["mode"]: self._times(row["mode"]) for row in rows if "peer" in row},
@@ -126,26 +125,43 @@ def speed(workload: str, names: str, steps: str, threads: str) -> Any:
 
 
 def starts(workload: str, names: str, rounds: str, threads: str, built: str) -> Any:
-    """Seconds of first calls, in turn: with the library alone in the cache, then with all."""
+    """First calls in turn: with the library alone in the cache, then with all; and the peers'."""
     found = defaultdict(list)
     for _ in range(int(rounds)):
-        with tempfile.TemporaryDirectory() as folder, cache_in(folder):
+        with tempfile.TemporaryDirectory() as folder:
             shutil.copytree(built, folder, dirs_exist_ok=True)
             for what in ("cold", "warm"):
-                found[what].append(first_call(workload, int(threads)))
+                found[what].append(_first_of_ours(workload, threads, folder))
         for peer in _list(names):
-            found[peer].append(first_call(workload, int(threads), peer))
+            found[peer].append(_first_of_peer(workload, int(threads), peer))
     return found
 
 
-def first_call(workload: str, threads: int, peer: str = "") -> dict[str, float]:
-    """Seconds of building, compiling and the first step, in a new process."""
-    options = {"mode": peer or OURS, "executor": "native", "threads": threads, "device": "cpu"}
-    environment = {}
-    if peer:
-        entry = peers.find(peer)
-        options["peer"], environment = entry.module, entry.environment(threads)
-    handle = Handle(source(workload), options, environment)
+def _first_of_ours(workload: str, threads: str, folder: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, __file__, "first", workload, threads],
+        env={**os.environ, "DIPTYCH_CACHE_DIR": folder}, stdout=subprocess.PIPE, check=True,
+    )  # fmt: skip
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def first(workload: str, threads: str) -> Any:
+    """Seconds of building, compiling and the first step, with the library's loading."""
+    dt.set_num_threads(int(threads))
+    task = builder(workload)()
+    mode = modes.find(OURS)(task, "native")
+    mode.prepare(task.batch(0))
+    start = time.perf_counter()
+    mode.step(task.batch(0))
+    elapsed = time.perf_counter() - start
+    return {"build_s": mode.build_s, "compile_s": mode.compile_s, "first_step_s": elapsed}
+
+
+def _first_of_peer(workload: str, threads: int, peer: str) -> dict[str, float]:
+    entry = peers.find(peer)
+    options = {"mode": peer, "executor": "native", "threads": threads, "device": "cpu"}
+    handle = Handle(workload, options | {"peer": entry.module}, entry.environment(threads))
     try:
         answer = handle.ask("start")
     finally:
@@ -153,22 +169,17 @@ def first_call(workload: str, threads: int, peer: str = "") -> dict[str, float]:
     return {name: answer[name] for name in ("build_s", "compile_s", "first_step_s")}
 
 
-def library() -> Any:
-    """Seconds that building the library of native kernels for float32 takes, all its parts."""
+def library(folder: str) -> Any:
+    """Build all parts of the library of native kernels into a folder; how long that takes."""
+    os.environ["DIPTYCH_CACHE_DIR"] = folder
     start = time.perf_counter()
-    parts = [names for names in runtime._PARTS.values()]
-    runtime.load(f"/* {' '.join(f'dt_{names[0]}_float' for names in parts)} */\n")
+    runtime.prepare()
     return {"seconds": time.perf_counter() - start}
-
-
-@contextmanager
-def cache_in(folder: str) -> Iterator[None]:
-    with mock.patch.dict(os.environ, {"DIPTYCH_CACHE_DIR": folder}):
-        yield
 
 
 # -- one step: memory, work, and where its time goes -----------------------------------------
 
+WITHOUT_CODE = re.compile(r"(\d+) operators without native code")
 PLAN = re.compile(
     r"arena (?P<arena>\d+) bytes in \d+ buffers \(liveness bound (?P<bound>\d+)\), "
     r"(?P<returned>\d+) bytes returned"
@@ -176,9 +187,13 @@ PLAN = re.compile(
 
 
 def step(workload: str, threads: str) -> Any:
+    # A program with clocks in it is for this process alone.
+    os.environ["DIPTYCH_PROGRAM_CACHE"] = "0"
     dt.set_num_threads(int(threads))
     with threadpoolctl.threadpool_limits(int(threads)):
-        recorder, _ = _recorded(workload)
+        task, mode = prepared(workload, "reference")
+        with recording(Recorder()) as recorder:
+            mode.step(task.batch(0))
         with mock.patch.object(native, "load", _loading(codes := [])):
             task, mode = prepared(workload, "native")
         spent = where_time_goes(task, mode, codes, int(threads))
@@ -187,7 +202,7 @@ def step(workload: str, threads: str) -> Any:
         "flop": recorder.flop,
         "bytes": compulsory_bytes(mode.program.graph),
         "kernels": spent,
-        **memory_plan(mode.program.explain()),
+        **plan(mode.program.explain()),
     }
 
 
@@ -198,18 +213,17 @@ def prepared(workload: str, executor: str) -> tuple[Task, Any]:
     return task, mode
 
 
-def _recorded(workload: str) -> tuple[Recorder, Any]:
-    """What a step of the reference executor needs and does."""
-    task, mode = prepared(workload, "reference")
-    with recording(Recorder()) as recorder:
-        results = mode.step(task.batch(0))
-    return recorder, results
+def plan(explained: str) -> dict[str, int]:
+    """Bytes of the arena, its liveness bound and what a run returns; operators that NumPy runs.
 
-
-def memory_plan(explained: str) -> dict[str, int]:
-    """Bytes of the arena, its liveness bound and what a run returns, as a program explains."""
+    Examples
+    --------
+    >>> plan("plan memory: arena 8 bytes in 1 buffers (liveness bound 4), 2 bytes returned a run")
+    {'arena': 8, 'bound': 4, 'returned': 2, 'without_code': 0}
+    """
     found = PLAN.search(explained)
-    return {} if found is None else {name: int(n) for name, n in found.groupdict().items()}
+    numbers = {} if found is None else {name: int(n) for name, n in found.groupdict().items()}
+    return numbers | {"without_code": sum(map(int, WITHOUT_CODE.findall(explained)))}
 
 
 def compulsory_bytes(graph: Any) -> int:
@@ -232,8 +246,9 @@ def where_time_goes(task: Task, mode: Any, codes: list[Any], threads: int) -> di
         return count, elapsed
 
     batch = task.batch(0)
+    before = thread_ticks()
     take(WATCHED_S / 2)
-    pin_busiest(threads)
+    pin_busiest(threads, before)
     for _, _, spent in codes:
         ctypes.memset(spent, 0, ctypes.sizeof(spent))
     count, elapsed = take(WATCHED_S)
@@ -332,8 +347,9 @@ def _rate(do: Callable[[], Any], threads: int) -> float:
             do()
             yield time.perf_counter() - start
 
+    before = thread_ticks()
     list(times(RATED_S / 2))
-    pin_busiest(threads)
+    pin_busiest(threads, before)
     return 1 / min(times(RATED_S))
 
 
@@ -374,8 +390,17 @@ def _copy_rate(size: int, threads: int) -> float:
 # -- the command -----------------------------------------------------------------------------
 
 
-def missing_peers() -> Any:
-    return {name: peers.missing(name) for name in peers.PEERS}
+def installed() -> Any:
+    """Per peer its version, or what is missing."""
+    packages = metadata.packages_distributions()
+    found: dict[str, dict[str, str]] = {"versions": {}, "missing": {}}
+    for name, entry in peers.PEERS.items():
+        if why := peers.missing(name):
+            found["missing"][name] = why
+        else:
+            package = entry.needs[0]
+            found["versions"][name] = f"{package} {metadata.version(packages[package][0])}"
+    return found
 
 
 def _list(text: str) -> list[str]:
@@ -383,8 +408,8 @@ def _list(text: str) -> list[str]:
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "speed": speed, "starts": starts, "step": step, "gemm": gemm, "copy": copy,
-    "library": library, "peers": missing_peers,
+    "speed": speed, "starts": starts, "first": first, "step": step, "gemm": gemm, "copy": copy,
+    "library": library, "peers": installed,
 }  # fmt: skip
 
 if __name__ == "__main__":

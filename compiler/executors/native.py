@@ -56,7 +56,7 @@ class Native:
         known = {**PASSES, **NATIVE_PASSES}
         chosen = known if passes is None else passes
         self._passes = [(name, known[name]) for name in NATIVE_ORDER if name in chosen]
-        self._plans: dict[tuple[Any, ...], _Plan | Planned] = {}
+        self._plans: dict[tuple[Any, ...], _Plan | _Fallback] = {}
         self._lock = threading.Lock()
         self._fallen = ""
         if not graph.symbols:
@@ -68,7 +68,7 @@ class Native:
             plan = self._plan(binding)
         return plan.run(feeds)
 
-    def _plan(self, binding: dict[str, int]) -> Any:
+    def _plan(self, binding: dict[str, int]) -> _Plan | _Fallback:
         with self._lock:
             plan = self._made(binding)
             if len(self._plans) >= MOST_SIZES:
@@ -76,7 +76,7 @@ class Native:
             self._plans[tuple(sorted(binding.items()))] = plan
             return plan
 
-    def _made(self, binding: dict[str, int]) -> Any:
+    def _made(self, binding: dict[str, int]) -> _Plan | _Fallback:
         reason = _no_code(self._graph)
         if not reason:
             try:
@@ -280,8 +280,7 @@ class _Instance:
                 self._table[place] = buffer.source.array.ctypes.data
             elif buffer.kind == "constant":
                 self._table[place] = buffer.source.ctypes.data
-        # A step that does not use an array puts its address where nothing reads it.
-        self._spare = ctypes.c_void_p()
+        # Arrays that no step uses are left out.
         count = len(given)
         places = [built.pointers.get(layout.buffer, -1) for layout in given]
         used = [i for i, place in enumerate(places) if place >= 0]
@@ -308,7 +307,7 @@ class _Instance:
         self._only: Any = self._steps[0] if len(self._steps) == 1 and self._launches else None
 
     def run(self, arrays: tuple[Any, ...]) -> int:
-        """Run on feeds and results; not 0 where the data were refused or the user has stopped it."""
+        """Run on feeds and results; not 0 where data were refused or the user has stopped it."""
         chosen = arrays if self._order is None else tuple(arrays[i] for i in self._order)
         if self._only is not None:
             return self._only(chosen)
@@ -354,14 +353,10 @@ class _Instance:
         low, high = layout.span
         if not layout.size:
             return np.empty(layout.shape, layout.dtype)
-        memory = (ctypes.c_char * (high - low)).from_address(address + low)
-        return np.ndarray(
-            layout.shape,
-            layout.dtype,
-            buffer=memory,
-            offset=layout.offset * size - low,
-            strides=[s * size for s in layout.strides],
-        )
+        memory = np.ctypeslib.as_array((ctypes.c_ubyte * (high - low)).from_address(address + low))
+        strides = tuple(s * size for s in layout.strides)
+        offset = layout.offset * size - low
+        return np.ndarray(layout.shape, layout.dtype, memory, offset, strides)
 
 
 _INTERRUPTED = 2

@@ -7,28 +7,49 @@ none. In a loop the end of one round is followed by the beginning of the next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from .kernel import Access, Span
 from .layout import Layout, Moving
-from .nest import Access
-from .statements import Branch, Call, Loop, Python, While
+from .statements import Branch, Call, Loop, Python, Statement, While
 
 
 @dataclass(frozen=True)
 class _Touch:
-    """Bytes that each thread touches, within the arena or in memory of their own."""
+    """Bytes that each thread touches.
+
+    Attributes
+    ----------
+    where : object
+        What the spans are counted from the beginning of: the arena, this process's memory, or a
+        buffer that lies apart from all others.
+    spans : tuple of Span
+        One a thread, in round 0.
+    writes : bool
+    moving : tuple of Moving
+    width : int
+        Bytes of an element.
+    reach : Span
+        How far the loops' variables move it, in bytes.
+    """
 
     where: Any
-    spans: tuple[tuple[int, int], ...]
+    spans: tuple[Span, ...]
     writes: bool
-    moving: tuple[Moving, ...]
-    width: int
-    reach: tuple[int, int]  # how far the loops' variables move it, in bytes
+    moving: tuple[Moving, ...] = ()
+    width: int = 1
+    reach: Span = (0, 0)
 
 
-def place_barriers(statements: list[Any], threads: int) -> int:
-    """Mark the statements that must wait; the number of barriers."""
+def place_barriers(statements: list[Statement], threads: int) -> int:
+    """Mark the statements that must wait for all threads.
+
+    Returns
+    -------
+    int
+        How many calls do.
+    """
     if threads == 1:
         return 0
     placing = _Placing(threads)
@@ -42,12 +63,13 @@ class _Placing:
         self.pending: list[_Touch] = []  # since the last barrier
         self.count = 0
 
-    def walk(self, statements: list[Any], lengths: dict[str, int]) -> None:
+    def walk(self, statements: list[Statement], lengths: dict[str, int]) -> None:
+        """Go through statements; `lengths` has the rounds of the loops around them."""
         for s in statements:
             if isinstance(s, Call):
                 self._visit(s, lengths)
             elif isinstance(s, Loop):
-                self._rounds(s, [s.body], {**lengths, s.name: s.count})
+                self._rounds(s, {**lengths, s.name: s.count})
             elif isinstance(s, While):
                 self._while(s, lengths)
             elif isinstance(s, Branch):
@@ -59,7 +81,7 @@ class _Placing:
         touches = [self._touch(a, lengths) for a in call.kernel.accesses]
         if call.scratch is not None:
             whole = (call.scratch.offset, call.scratch.offset + call.scratch.nbytes)
-            touches.append(_Touch("arena", (whole,) * self.threads, True, (), 1, (0, 0)))
+            touches.append(_Touch("arena", (whole,) * self.threads, True))
         if call.kernel.refuses:
             touches.append(self._asked(True))
         if not call.waits_before and self._conflicts(touches):
@@ -75,31 +97,29 @@ class _Placing:
             # data itself, while others are still to look.
             self.pending = [self._asked(False)]
 
-    def _rounds(self, loop: Loop, bodies: list[list[Any]], lengths: dict[str, int]) -> None:
+    def _rounds(self, loop: Loop, lengths: dict[str, int]) -> None:
         """A loop's body, until a round that follows a round needs no further barrier."""
         if not loop.count:
             return
         while True:
             before = self.count
-            for body in bodies:
-                self.walk(body, lengths)
+            self.walk(loop.body, lengths)
             first = list(self.pending)
-            self.pending = [self._later(t) for t in first]
-            for body in bodies:
-                self.walk(body, lengths)
+            self.pending = list(map(_of_round_before, first))
+            self.walk(loop.body, lengths)
             if self.count == before:
-                self.pending = [self._spread(t, loop.name) for t in (*first, *self.pending)]
+                self.pending = [_of_any_round(t, loop.name) for t in (*first, *self.pending)]
                 return
 
     def _while(self, loop: While, lengths: dict[str, int]) -> None:
         loop.waits_before = True  # every thread reads the condition
         self.pending = []
         self.walk(loop.asks, lengths)
-        asked = self._read(loop.condition, lengths)
-        self.pending = [asked]
+        asked = [self._read(loop.condition, lengths), self._asked(False)]
+        self.pending = list(asked)
         self.walk(loop.body, lengths)
         loop.waits_after = True
-        self.pending = [asked]  # whoever leaves the loop first may be ahead of who still asks
+        self.pending = asked  # whoever leaves the loop first may be ahead of who still asks
 
     def _branch(self, branch: Branch, lengths: dict[str, int]) -> None:
         branch.waits_before = True
@@ -119,7 +139,7 @@ class _Placing:
 
     def _asked(self, writes: bool) -> _Touch:
         """Every thread asks, or says, whether data were refused."""
-        return _Touch("refused", ((0, 1),) * self.threads, writes, (), 1, (0, 0))
+        return _Touch("refused", ((0, 1),) * self.threads, writes)
 
     def _touch(self, access: Access, lengths: dict[str, int]) -> _Touch:
         layout = access.layout
@@ -166,29 +186,22 @@ class _Placing:
                     return True
         return False
 
-    def _later(self, touch: _Touch) -> _Touch:
-        """A touch of the round before, as the next one sees it."""
-        if not touch.moving:
-            return touch
-        return _Touch(
-            touch.where,
-            touch.spans,
-            touch.writes,
-            (*touch.moving, _BEFORE),
-            touch.width,
-            touch.reach,
-        )
-
-    def _spread(self, touch: _Touch, name: str) -> _Touch:
-        """A touch of any round of a loop, as what follows the loop sees it."""
-        inner = any(n.partition("_")[2] == name for n, _ in touch.moving)
-        if not inner and _BEFORE not in touch.moving:
-            return touch
-        spans = tuple(_widened(s, touch.reach) if s != (0, 0) else s for s in touch.spans)
-        return _Touch(touch.where, spans, touch.writes, (), touch.width, (0, 0))
-
 
 _BEFORE: Moving = ("round before", 0)
+
+
+def _of_round_before(touch: _Touch) -> _Touch:
+    """A touch as the next round of a loop sees it."""
+    return replace(touch, moving=(*touch.moving, _BEFORE)) if touch.moving else touch
+
+
+def _of_any_round(touch: _Touch, name: str) -> _Touch:
+    """A touch as what follows a loop sees it."""
+    inner = any(n.partition("_")[2] == name for n, _ in touch.moving)
+    if not inner and _BEFORE not in touch.moving:
+        return touch
+    spans = tuple(_widened(s, touch.reach) if s != (0, 0) else s for s in touch.spans)
+    return replace(touch, spans=spans, moving=(), reach=(0, 0))
 
 
 def _is_later(touch: _Touch) -> bool:
@@ -201,15 +214,15 @@ def _family(moving: tuple[Moving, ...]) -> tuple[tuple[str, int], ...]:
     return tuple((n.replace("even_", "turn_").replace("odd_", "turn_"), s) for n, s in kept)
 
 
-def _widened(span: tuple[int, int], reach: tuple[int, int]) -> tuple[int, int]:
+def _widened(span: Span, reach: Span) -> Span:
     return span[0] + reach[0], span[1] + reach[1]
 
 
-def _overlap(x: tuple[int, int], y: tuple[int, int]) -> bool:
+def _overlap(x: Span, y: Span) -> bool:
     return x[0] < y[1] and y[0] < x[1]
 
 
-def _modulo(span: tuple[int, int], touch: _Touch) -> tuple[int, int]:
+def _modulo(span: Span, touch: _Touch) -> Span:
     """A span within the row that a loop's variable picks, whichever row that is."""
     steps = [s * touch.width for n, s in touch.moving if n.startswith("at_")]
     if len(steps) != 1:
@@ -218,6 +231,3 @@ def _modulo(span: tuple[int, int], touch: _Touch) -> tuple[int, int]:
     low = span[0] % step if step else span[0]
     high = low + span[1] - span[0]
     return (low, high) if high <= step else (-(1 << 62), 1 << 62)
-
-
-__all__ = ["Layout", "place_barriers"]

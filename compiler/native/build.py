@@ -17,7 +17,7 @@ from .layout import Buffer, Layout
 from .lower import Lowering
 from .printer import Printer
 from .schedule import schedule
-from .statements import Branch, Call, Loop, Python, While
+from .statements import Python, calls_in
 
 # Below so many seconds of work, by the roofline, waking other threads costs more than it brings.
 WORTH_THREADS = 20e-6
@@ -87,12 +87,12 @@ def build(
     threads = threads if _seconds(graph.nodes) > WORTH_THREADS else 1
     order, direct = schedule(graph)
     lowering = Lowering(graph, order, direct, threads)
-    used = lowering.intervals()
+    used = lowering.lives.in_arena()
     arena_bytes, bound_bytes = lay_out(used)
     barriers = place_barriers(lowering.statements, threads)
     printer = Printer(lowering.statements)
     source, units = printer.source, printer.units(threads_at_hand())
-    calls = list(_calls(lowering.statements))
+    calls = list(calls_in(lowering.statements))
     steps: list[Any] = []
     for part in printer.parts:
         natives = sum(isinstance(s, str) for s in steps)
@@ -118,19 +118,6 @@ def build(
         source, units, steps, printer.pointers, lowering.feeds, lowering.outputs, arena_bytes,
         bound_bytes, threads, profile, lines, len(calls) + pythons, moved,
     )  # fmt: skip
-
-
-def _calls(statements: list[Any]) -> Any:
-    for s in statements:
-        if isinstance(s, Call):
-            yield s
-        elif isinstance(s, Loop):
-            yield from _calls(s.body)
-        elif isinstance(s, While):
-            yield from _calls([*s.asks, *s.body])
-        elif isinstance(s, Branch):
-            for body in s.bodies:
-                yield from _calls(body)
 
 
 def _seconds(nodes: list[Node]) -> float:

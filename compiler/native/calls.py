@@ -10,8 +10,8 @@ from ...graphs.ir import CONSTANT, Node, Value
 from . import labels
 from .attentions import described
 from .convolutions import Convolution, scratch_bytes
+from .kernel import Access, Kernel, everywhere, parameters, times
 from .layout import Layout
-from .nest import Access, Kernel
 from .scalars import C_TYPES, is_float
 
 Layouts = Sequence[Layout]
@@ -50,33 +50,19 @@ def _call(
     refuses: bool = False,
     threads: int = 1,
 ) -> Kernel | None:
-    """A kernel that calls one function of the library, with its shape as a constant."""
+    """A kernel that calls one function of the library, with its shape as a constant; None where
+    there is no such shape."""
     if shape is None:
         return None
-    accesses, parameters = [], []
-    for name, layouts in (("p", operands), ("q", results)):
-        for i, x in enumerate(layouts):
-            low, high = x.span
-            base = x.offset * x.dtype.itemsize
-            accesses.append(Access(x, name == "q", [(low - base, high - base)] * threads))
-            const = "const " if name == "p" else ""
-            parameters.append(f"{const}{C_TYPES[x.dtype.name]} *{name}{i}")
+    reads = [Access(x, False, everywhere(x, threads)) for x in operands]
+    writes = [Access(x, True, everywhere(x, threads)) for x in results]
     given = ", ".join(["team", "thread", "&shape", *arguments, *(["scratch"] if scratch else [])])
     body = [f"static const {struct} shape = {shape};", f"{function}({given});"]
-    sizes = " -> ".join(
-        ", ".join(" x ".join(map(str, x.shape)) or "one number" for x in layouts)
-        for layouts in (operands, results)
-    )
+    note = " -> ".join(", ".join(times(x.shape) for x in side) for side in (operands, results))
     return Kernel(
-        node.op.name,
-        f"{node.op.name}: {sizes}",
-        parameters,
-        body,
-        accesses,
-        scratch,
-        waits,
-        refuses,
-    )
+        node.op.name, f"{node.op.name}: {note}", parameters(operands, results), body,
+        [*reads, *writes], scratch, waits, refuses,
+    )  # fmt: skip
 
 
 def _kind(layout: Layout) -> str:
@@ -204,7 +190,8 @@ def _attention(node: Node, operands: Layouts, results: Layouts, threads: int) ->
 # -- losses ----------------------------------------------------------------------------------
 
 
-def _takes_loss(node: Node) -> bool:
+def _takes_labels(node: Node) -> bool:
+    """Whether an operator looks things up by indices of one kind, of which there are some."""
     floats = [v for v in (*node.inputs, *node.outputs) if v.dtype.kind == "f"]
     indices = [v for v in node.inputs if v.dtype.kind != "f"]
     known = all(v.dtype.kind in "iu" and v.dtype.name != "uint64" for v in indices)
@@ -261,10 +248,6 @@ def with_gradient(node: Node, operands: Layouts, results: Layouts, threads: int)
 # -- tables ----------------------------------------------------------------------------------
 
 
-def _takes_table(node: Node) -> bool:
-    return _takes_loss(node)
-
-
 def _embedding(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
     indices, weight = operands
     shape = labels.table(indices, weight, results[0], padding_idx=node.attrs["padding_idx"])
@@ -312,12 +295,12 @@ CALLS: dict[str, LibraryCall] = {
     "conv_weight_grad": LibraryCall(_takes_images, _conv_weight),
     "scaled_dot_product_attention": LibraryCall(_takes_attention, _attention),
     "attention_grad": LibraryCall(_takes_attention, _attention),
-    "cross_entropy": LibraryCall(_takes_loss, _loss),
-    "cross_entropy_grad": LibraryCall(_takes_loss, _loss),
-    "nll_loss": LibraryCall(_takes_loss, _loss),
-    "nll_loss_grad": LibraryCall(_takes_loss, _loss),
-    "embedding": LibraryCall(_takes_table, _embedding),
+    "cross_entropy": LibraryCall(_takes_labels, _loss),
+    "cross_entropy_grad": LibraryCall(_takes_labels, _loss),
+    "nll_loss": LibraryCall(_takes_labels, _loss),
+    "nll_loss_grad": LibraryCall(_takes_labels, _loss),
+    "embedding": LibraryCall(_takes_labels, _embedding),
+    "embedding_grad": LibraryCall(_takes_labels, _embedding_grad),
     "random_uniform": LibraryCall(_takes_draw, _draw),
     "random_normal": LibraryCall(_takes_draw, _draw),
-    "embedding_grad": LibraryCall(_takes_table, _embedding_grad),
 }

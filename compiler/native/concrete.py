@@ -8,11 +8,16 @@ from ...graphs.interpreter import resolve, source_array
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
 from ...graphs.nodes import CONSTANT, SIZE
 from ...graphs.ops.core import Bound
-from ...graphs.partition import copied
 
 
 def concrete(graph: Graph, binding: dict[str, int]) -> Graph:
     """The graph for one binding of its symbolic dimensions.
+
+    Parameters
+    ----------
+    graph : Graph
+    binding : dict
+        From the name of each dimension to its size.
 
     Raises
     ------
@@ -39,6 +44,3 @@ def concrete(graph: Graph, binding: dict[str, int]) -> Graph:
         return copy.outputs
 
     return graph.rebuild(visit)
-
-
-__all__ = ["concrete", "copied"]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...graphs.avals import Aval
 from ...graphs.ir import Node
 
 
@@ -25,6 +26,8 @@ class Buffer:
         The array, storage or position that the pointer is taken from.
     offset : int
         In the arena, in bytes; known when memory is planned.
+    start, end : int
+        In the arena: the positions of the first and the last statement that use it.
     """
 
     kind: str
@@ -32,6 +35,8 @@ class Buffer:
     label: str = ""
     source: Any = None
     offset: int = 0
+    start: int = 0
+    end: int = 0
 
 
 # A part of an address that changes from round to round: the loop's variable, elements a round.
@@ -45,6 +50,7 @@ class Layout:
     Attributes
     ----------
     buffer : Buffer
+    dtype : numpy.dtype
     shape, strides : tuple of int
         Strides in elements.
     offset : int
@@ -86,6 +92,17 @@ class Layout:
         )
 
 
+def sizes(aval: Aval) -> tuple[int, ...]:
+    """The shape of an aval of a graph that is concrete, which has no symbolic dimension."""
+    return tuple(int(n) for n in aval.shape)
+
+
+def dense(buffer: Buffer, aval: Aval, order: tuple[int, ...] | None = None) -> Layout:
+    """A buffer's elements without gaps; see `dense_strides`."""
+    shape = sizes(aval)
+    return Layout(buffer, aval.dtype, shape, dense_strides(shape, order))
+
+
 def dense_strides(shape: tuple[int, ...], order: tuple[int, ...] | None = None) -> tuple[int, ...]:
     """Strides of memory without gaps, with the axes of `order` from slowest to fastest."""
     strides = [0] * len(shape)
@@ -104,7 +121,7 @@ def order_of(layout: Layout) -> tuple[int, ...]:
 
 def viewed(node: Node, layout: Layout) -> Layout | None:
     """The layout of a view operator's result; None where the elements must be copied."""
-    shape = tuple(int(n) for n in node.bound.outs[0].shape)
+    shape = sizes(node.bound.outs[0])
     if node.op.name == "stop_gradient":
         return layout
     if layout.size == 0:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...graphs.ir import Graph
 from ...graphs.ops.core import Bound
+from .axes import product_of
 from .columns import ColumnNest
+from .kernel import Kernel
 from .layout import Layout
-from .nest import END, LONG, Kernel, product_of
+from .plan import END
 from .rows import RowNest
+
+LONG = 16384  # elements of a whole array that several threads add up
 
 
 def nest(
@@ -29,22 +32,21 @@ def nest(
     by_columns = (
         attrs["reduced"] is not None
         and END not in attrs["kinds"]
-        and _lies_in_columns(attrs["domain"], attrs["reduced"], operands, attrs["bodies"][0])
+        and _lies_in_columns(attrs["domain"], attrs["reduced"], operands)
     )
     kind = ColumnNest if by_columns else RowNest
     return kind(bound, operands, results, threads).kernel
 
 
 def _lies_in_columns(
-    shape: tuple[int, ...], reduced: tuple[int, ...], operands: Sequence[Layout], body: Graph
+    shape: tuple[int, ...], reduced: tuple[int, ...], operands: Sequence[Layout]
 ) -> bool:
     """Whether a row's elements lie apart, or there is but one long row."""
     axes = [a for a, n in enumerate(shape) if n != 1]
     if not axes:
         return False
-    size = product_of(shape)
     if all(a in reduced for a in axes):
-        return size > LONG
+        return product_of(shape) > LONG
     lead = max((x for x in operands if x.shape == shape), key=_steps, default=None)
     if lead is None:
         return max(axes) not in reduced

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from .kernel import Kernel
 from .layout import Buffer, Layout
-from .nest import Kernel
 from .scalars import C_TYPES
-from .statements import Branch, Call, Loop, Python, While
+from .statements import Branch, Call, Loop, Python, Statement, While
 
 _HEAD = """#include "runtime.h"
 #include "vector_math.h"
@@ -34,6 +34,8 @@ static void end(int thread, int64_t *total) {{ if (!thread) *total += now() - si
 
 
 _BUFFER = re.compile(r"\bb(\d+)\b")
+_WORD = re.compile(r"\w+")
+MOST_COLUMNS = 92  # characters of a line, before it is indented
 WORTH_A_UNIT = 12_000  # characters of kernels for which another compiler process pays
 
 
@@ -50,16 +52,16 @@ class Function:
         return f"/* {note} */\n{linkage}{self.head} {{\n{self.body}\n}}\n"
 
 
-def _wrapped(line: str, pieces: list[str], end: str, indent: str) -> str:
+def _wrapped(line: str, pieces: list[str], end: str) -> list[str]:
     """A call or a head in lines that are not too long."""
     lines = []
     for i, piece in enumerate(pieces):
         text = piece + (end if i == len(pieces) - 1 else ", ")
-        if len(line) + len(text) > 100:
+        if len(line) + len(text) > MOST_COLUMNS:
             lines.append(line.rstrip())
-            line = indent
+            line = "    "
         line += text
-    return "\n".join([*lines, line])
+    return [*lines, line]
 
 
 class Printer:
@@ -77,14 +79,14 @@ class Printer:
         From each buffer that is not in the arena to its place among the pointers.
     """
 
-    def __init__(self, statements: list[Any], is_timed: bool = False) -> None:
+    def __init__(self, statements: Sequence[Statement], is_timed: bool = False) -> None:
         self._timed: list[Kernel] | None = [] if is_timed else None
         self.pointers: dict[Buffer, int] = {}
         self._buffers: dict[Buffer, int] = {}
         self.functions: list[Function] = []
         self._known: dict[str, str] = {}
         self._labels: dict[str, int] = {}
-        self.parts: list[Any] = []
+        self.parts: list[list[str] | Python] = []
         lines: list[str] = []
         for statement in statements:
             if isinstance(statement, Python):
@@ -93,7 +95,7 @@ class Printer:
                     lines = []
                 self.parts.append(statement)
             else:
-                lines += self._print(statement, 1)
+                lines += self._block([statement])
         if lines:
             self.parts.append(lines)
 
@@ -145,71 +147,79 @@ class Printer:
         """The kernels in the order of their times."""
         return self._timed or []
 
-    def _print(self, statement: Any, depth: int) -> list[str]:
-        indent = "    " * depth
+    def _print(self, statement: Statement) -> list[str]:
         if isinstance(statement, Call):
-            return self._call(statement, indent)
+            return self._call(statement)
         if isinstance(statement, Loop):
-            return self._loop(statement, depth)
-        lines = []
+            return self._loop(statement)
         if isinstance(statement, While):
-            if statement.waits_before:
-                lines.append(f"{indent}dt_barrier(team);")
-            lines.append(f"{indent}for (;;) {{")
-            lines += [x for s in statement.asks for x in self._print(s, depth + 1)]
-            lines.append(f"{indent}    dt_heed(team, thread);")
-            lines.append(f"{indent}    dt_barrier(team);")
-            lines.append(f"{indent}    if (team->failed) return;")
-            lines.append(f"{indent}    if (!*{self._address(statement.condition)}) break;")
-            lines += [x for s in statement.body for x in self._print(s, depth + 1)]
-            if statement.waits_after:
-                lines.append(f"{indent}    dt_barrier(team);")
-            return [*lines, f"{indent}}}"]
+            return self._while(statement)
         if isinstance(statement, Branch):
-            if statement.waits_before:
-                lines.append(f"{indent}dt_barrier(team);")
-            lines.append(f"{indent}if (*{self._address(statement.condition)}) {{")
-            lines += [x for s in statement.bodies[0] for x in self._print(s, depth + 1)]
-            lines.append(f"{indent}}} else {{")
-            lines += [x for s in statement.bodies[1] for x in self._print(s, depth + 1)]
-            return [*lines, f"{indent}}}"]
-        raise TypeError(type(statement).__name__)
+            return self._branch(statement)
+        raise NotImplementedError(f"{statement.node.op.name} within a loop or a branch")
 
-    def _loop(self, loop: Loop, depth: int) -> list[str]:
-        indent, name = "    " * depth, loop.name
-        position = f"{loop.count - 1} - {name}" if loop.reverse else name
-        inner = [x for s in loop.body for x in self._print(s, depth + 1)]
-        text = "\n".join(inner)
-        lines = [f"{indent}for (dt_int {name} = 0; {name} < {loop.count}; ++{name}) {{"]
-        for variable, value in (
-            (f"at_{name}", position), (f"even_{name}", f"{name} % 2"), (f"odd_{name}", f"1 - {name} % 2"),
-        ):  # fmt: skip
-            if re.search(rf"\b{variable}\b", text):
-                lines.append(f"{indent}    const dt_int {variable} = {value};")
-        return [*lines, *inner, f"{indent}}}"]
+    def _block(self, statements: Iterable[Statement]) -> list[str]:
+        return [f"    {line}" for s in statements for line in self._print(s)]
 
-    def _call(self, call: Call, indent: str) -> list[str]:
+    def _loop(self, loop: Loop) -> list[str]:
+        name = loop.name
+        inner = self._block(loop.body)
+        variables = {
+            f"at_{name}": f"{loop.count - 1} - {name}" if loop.reverse else name,
+            f"even_{name}": f"{name} % 2",
+            f"odd_{name}": f"1 - {name} % 2",
+        }
+        read = {word for line in inner for word in _WORD.findall(line)}
+        return [
+            f"for (dt_int {name} = 0; {name} < {loop.count}; ++{name}) {{",
+            *(f"    const dt_int {v} = {value};" for v, value in variables.items() if v in read),
+            *inner,
+            "}",
+        ]
+
+    def _while(self, loop: While) -> list[str]:
+        return [
+            *(["dt_barrier(team);"] if loop.waits_before else []),
+            "for (;;) {",
+            "    dt_heed(team, thread);",
+            *self._block(loop.asks),
+            "    dt_barrier(team);",
+            "    if (team->failed) return;",
+            f"    if (!*{self._address(loop.condition)}) break;",
+            *self._block(loop.body),
+            *(["    dt_barrier(team);"] if loop.waits_after else []),
+            "}",
+        ]
+
+    def _branch(self, branch: Branch) -> list[str]:
+        holds, fails = branch.bodies
+        return [
+            *(["dt_barrier(team);"] if branch.waits_before else []),
+            f"if (*{self._address(branch.condition)}) {{",
+            *self._block(holds),
+            "} else {",
+            *self._block(fails),
+            "}",
+        ]
+
+    def _call(self, call: Call) -> list[str]:
         kernel = call.kernel
         name = self._function(kernel)
         arguments = ["team", "thread"]
         if call.scratch is not None:
             arguments.append(self._base(call.scratch))
         arguments += [self._address(a.layout) for a in kernel.accesses]
-        lines: list[str] = []
-        if self._timed is not None:
-            lines.append(f"{indent}begin(thread);")
-        if call.waits_before:
-            lines.append(f"{indent}dt_barrier(team);")
-        if self._timed is not None:
-            lines.append(f"{indent}end(thread, &waits[{len(self._timed)}]);")
-            lines.append(f"{indent}begin(thread);")
-        lines.append(_wrapped(f"{indent}{name}(", arguments, ");", f"{indent}    "))
-        if self._timed is not None:
-            lines.append(f"{indent}end(thread, &times[{len(self._timed)}]);")
-            self._timed.append(kernel)
-        if kernel.refuses:
-            lines += [f"{indent}dt_barrier(team);", f"{indent}if (team->failed) return;"]
-        return lines
+        waits = ["dt_barrier(team);"] if call.waits_before else []
+        does = _wrapped(f"{name}(", arguments, ");")
+        asks = ["dt_barrier(team);", "if (team->failed) return;"] if kernel.refuses else []
+        if self._timed is None:
+            return [*waits, *does, *asks]
+        number = len(self._timed)
+        self._timed.append(kernel)
+        return [
+            "begin(thread);", *waits, f"end(thread, &waits[{number}]);",
+            "begin(thread);", *does, f"end(thread, &times[{number}]);", *asks,
+        ]  # fmt: skip
 
     def _address(self, layout: Layout) -> str:
         buffer, width = layout.buffer, layout.dtype.itemsize
@@ -243,7 +253,7 @@ class Printer:
             self._known[text] = name
             parameters = ["dt_team *team", "int thread"]
             parameters += ["char *scratch"] if kernel.scratch else []
-            head = _wrapped(f"void {name}(", [*parameters, *kernel.parameters], ")", "    ")
+            head = "\n".join(_wrapped(f"void {name}(", [*parameters, *kernel.parameters], ")"))
             body = "\n".join(f"    {line}" for line in kernel.body)
             self.functions.append(Function(kernel.note, head, body))
         return self._known[text]

@@ -9,25 +9,18 @@ can, or from packed panels; a transposed operand costs nothing but other strides
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
+from ..arena import aligned
 from .affine import Affine, in_shape
-from .layout import Layout
-from .nest import (
-    Access,
-    Kernel,
-    Let,
-    Scalars,
-    Store,
-    address,
-    described,
-    hull,
-    printed,
-    product_of,
-    share,
-)
+from .axes import address, product_of
+from .elements import Let, Store, printed
+from .kernel import Access, Kernel, Span, described, everywhere, hull, parameters, share
+from .layout import Layout, sizes
 from .scalars import C_TYPES
+from .sections import ONCE, PER_ELEMENT, PER_ROW, Sections
 
 WIDTH = 128  # bytes of a tile's row at most; the headers say what it is
 ROWS = 12
@@ -35,6 +28,25 @@ FEW_ROWS = 3  # so many rows read the second operand without tiles
 PACKS_FROM = 40  # rows of a thread from which on packing the second operand pays
 PAGE = 4096  # bytes after which addresses fall on the same places of the first cache
 FAR = 64  # elements between numbers that tiles read after each other from which on packing pays
+
+
+@dataclass
+class _Side:
+    """How tiles read one of the operands.
+
+    Attributes
+    ----------
+    lines : list of str
+        What packs it, if need be.
+    operand : str
+        The arguments that say where it is: a pointer and strides.
+    nbytes : int
+        Room that each thread packs it into.
+    """
+
+    lines: list[str]
+    operand: str
+    nbytes: int = 0
 
 
 class Product:
@@ -61,9 +73,9 @@ class Product:
         self.is_packed = packed is not None
         if packed is not None:
             self.operands = [packed if i == self.b else x for i, x in enumerate(operands)]
-        self.shape: tuple[int, ...] = self.node.outputs[0].aval.shape
+        self.shape = sizes(self.node.outputs[0].aval)
         *batch, self.rows, self.columns = self.shape
-        self.depth = self.node.bound.ins[0].shape[-1]
+        self.depth = sizes(self.node.bound.ins[0])[-1]
         self.batch = product_of(batch)
         self.dtype = self.node.outputs[0].dtype
         self.type = C_TYPES[self.dtype.name]
@@ -89,26 +101,25 @@ class Product:
         placeholders = self.body.placeholders.values()
         pointers = {v: (f"p{i}", x) for i, (v, x) in enumerate(zip(placeholders, self.operands))}
         self.index = tuple(Affine.of(f"v{axis}") for axis in range(len(self.shape)))
-        self.scalars = s = Scalars(self.body, pointers)
         *outer, last = (f"v{axis}" for axis in range(len(self.shape)))
-        s.outer, s.inner = set(outer), {last}
+        self.sections = s = Sections(pointers, outer, {last})
         [value] = self.node.outputs
-        s.made[value] = ("product", 2)
+        s.made[value] = ("product", PER_ELEMENT)
         self.stored: dict[str, Affine] = {}
         stores: list[Store] = []
         for i, (out, layout) in enumerate(zip(self.body.outputs, self.results)):
-            at = in_shape(self.index, self.shape, out.aval.shape)
-            name, _ = s.pull(out, at)
+            at = in_shape(self.index, self.shape, sizes(out.aval))
+            name = s.pull(out, at)
             self.stored[f"q{i}"] = address(at, layout.strides)
             stores.append(Store(f"q{i}", self.stored[f"q{i}"], name))
-        s.sections[2].statements += stores
+        s.element.extend(stores)
 
     @property
     def _is_plain(self) -> bool:
         """Whether the tile itself is the result, where rows of it are dense."""
         if len(self.body.outputs) != 1 or self.body.outputs[0] is not self.node.outputs[0]:
             return False
-        return self.results[0].strides[-1] == 1 and self.columns % self.width == 0
+        return self.results[0].strides[-1] == 1 and self._is_even
 
     @property
     def _names(self) -> dict[str, str]:
@@ -125,7 +136,7 @@ class Product:
     # -- how it is written -------------------------------------------------------------------
 
     def _kernel(self) -> Kernel:
-        lines = printed(self.scalars.sections[0].statements, {}, "")
+        lines = printed(self.sections.statements[ONCE], {}, "")
         a_steps, self.a_row, self.a_depth = self._strides(self.operands[self.a])
         b_steps, self.b_depth, self.b_column = (
             ({}, 1, 1) if self.is_packed else self._strides(self.operands[self.b])
@@ -141,22 +152,15 @@ class Product:
             indent = "    "
         lines.append(f"{indent}const {self.type} *a = p{self.a}{self._moved(a_steps)};")
         lines.append(f"{indent}const {self.type} *b = p{self.b}{self._moved(b_steps)};")
-        self.scratch = 0
-        few = self.rows <= FEW_ROWS and not self.is_packed
-        inner = self._few_rows() if few else self._tiles()
+        self.scratch = 0  # bytes for each thread
+        inner = self._few_rows() if self._reads_straight else self._tiles()
         lines += [indent + line for line in inner]
         if indent:
             lines.append("}")
-        kernel = described(
-            self.body,
-            (*self.shape, self.depth),
-            self.operands,
-            self.results,
-            lines,
-            self._accesses(),
-        )
-        kernel.scratch = self.scratch * self.threads
-        return kernel
+        return described(
+            self.body, (*self.shape, self.depth), self.operands, self.results, lines,
+            self._accesses(), self.scratch * self.threads,
+        )  # fmt: skip
 
     @staticmethod
     def _moved(steps: dict[int, int]) -> str:
@@ -168,27 +172,26 @@ class Product:
         panels = -(-self.columns // self.width)
         lines = []
         if self.batch != 1:
-            lines.append(
-                f"dt_int batch_begin; const dt_int batch_end = dt_share(team, thread, {self.batch}, "
-                "&batch_begin);"
-                if batch
-                else f"const dt_int batch_begin = 0, batch_end = {self.batch};"
-            )
-        if rows:
-            lines.append("dt_int m_begin;")
-            lines.append(f"const dt_int m_end = dt_share(team, thread, {self.rows}, &m_begin);")
-        else:
-            lines.append(f"const dt_int m_begin = 0, m_end = {self.rows};")
-        if columns:
-            lines.append("dt_int n_begin;")
-            lines.append(
-                f"dt_int n_end = dt_share(team, thread, {panels}, &n_begin) * {self.width};"
-            )
-            lines.append(f"n_begin *= {self.width};")
-            lines.append(f"if (n_end > {self.columns}) n_end = {self.columns};")
-        else:
-            lines.append(f"const dt_int n_begin = 0, n_end = {self.columns};")
-        return lines
+            lines += self._range("batch", self.batch, batch)
+        lines += self._range("m", self.rows, rows)
+        if not columns:
+            return lines + self._range("n", self.columns, False)
+        return [
+            *lines,
+            "dt_int n_begin;",
+            f"dt_int n_end = dt_share(team, thread, {panels}, &n_begin) * {self.width};",
+            f"n_begin *= {self.width};",
+            f"if (n_end > {self.columns}) n_end = {self.columns};",
+        ]
+
+    @staticmethod
+    def _range(name: str, count: int, is_shared: bool) -> list[str]:
+        if not is_shared:
+            return [f"const dt_int {name}_begin = 0, {name}_end = {count};"]
+        return [
+            f"dt_int {name}_begin;",
+            f"const dt_int {name}_end = dt_share(team, thread, {count}, &{name}_begin);",
+        ]
 
     @property
     def _shared(self) -> tuple[bool, bool, bool]:
@@ -207,11 +210,14 @@ class Product:
             (begin * self.width, min(end * self.width, self.columns)),
         )
 
+    @property
+    def _reads_straight(self) -> bool:
+        """Whether rows are so few that the second operand is read as it lies, if vectors can."""
+        few = self.rows <= FEW_ROWS and not self.is_packed
+        return few and 1 in (self.b_column, self.b_depth) and self.depth > 0
+
     def _few_rows(self) -> list[str]:
-        """Row by row, with the second operand read as it lies."""
-        straight = 1 in (self.b_column, self.b_depth) and self.depth > 0
-        if not straight:
-            return self._tiles()
+        """Row by row."""
         at = f"a + m * {self.a_row}, {self.a_depth}"
         b = f"b + n0 * {self.b_column}, {self.b_depth}, {self.b_column}"
         return [
@@ -220,10 +226,7 @@ class Product:
             "    const dt_int columns = n_end - n0 < 256 ? n_end - n0 : 256;",
             f"    {self.type} strip[256];",
             f"    dt_row_{self.type}({self.depth}, columns, {at}, {b}, strip);",
-            *(
-                f"    {line}"
-                for line in printed(self.scalars.sections[1].statements, self._names, "")
-            ),
+            *printed(self.sections.statements[PER_ROW], self._names, "    "),
             *(f"    {line}" for line in self._columns("strip[j]", "columns")),
             "}",
         ]
@@ -236,96 +239,101 @@ class Product:
             f"for (dt_int j = 0; j < {count}; ++j) {{",
             *(["    const dt_int n = n0 + j;"] if "n" in names.values() else []),
             *printed([Let("product", self.type, product)], {}, "    "),
-            *printed(self.scalars.sections[2].statements, names, "    "),
+            *printed(self.sections.element, names, "    "),
             "}",
         ]
 
     def _tiles(self) -> list[str]:
-        half = 2 * self.columns <= self.width and not self.is_packed  # panels have whole widths
+        """Panel by panel of columns, tile by tile of rows."""
+        # Panels that are packed beforehand have whole widths.
+        half = 2 * self.columns <= self.width and not self.is_packed
         width = f"(DT_WIDTH_{self.type} / 2)" if half else f"DT_WIDTH_{self.type}"
-        most = "(2 * DT_ROWS)" if half else "DT_ROWS"
-        tile = f"dt_half_tile_{self.type}" if half else f"dt_tile_{self.type}"
-        own = self._rows_of_a_thread
-        packs_b = not self.is_packed and (self.b_column != 1 or own >= PACKS_FROM)
-        packs_a = self.depth >= 16 and self._packs_once and self._is_far
-        lines = [f"enum {{ WIDTH = {width}, ROWS = {most} }};"]
-        lines.append("const dt_int tiles = (m_end - m_begin + ROWS - 1) / ROWS;")
-        size = self.dtype.itemsize
-        even = self.columns % self.width == 0
-        if packs_b or not (even or self.is_packed):
-            lines.append(f"{self.type} *panel = ({self.type} *)(scratch + thread * SCRATCH);")
-            self.scratch += -(-max(self.depth, 1) * min(WIDTH, self.width * size) // 64) * 64
-        if packs_a:
-            lines.append(
-                f"{self.type} *left = ({self.type} *)(scratch + thread * SCRATCH + {self.scratch});"
-            )
-            # Rows of a tile may be fewer than ROWS, but a panel has room for all.
-            tiles = own // (2 * ROWS if half else ROWS) + 4
-            self.scratch += -(-self.depth * tiles * (2 * ROWS if half else ROWS) * size // 64) * 64
-            lines += [
-                "for (dt_int tile = 0; tile < tiles; ++tile) {",
-                "    const dt_int m0 = m_begin + (m_end - m_begin) * tile / tiles;",
-                "    const dt_int m1 = m_begin + (m_end - m_begin) * (tile + 1) / tiles;",
-                f"    dt_pack_{self.type}({self.depth}, m1 - m0, a + m0 * {self.a_row}, "
-                f"{self.a_depth}, {self.a_row}, left + tile * ROWS * {self.depth}, ROWS);",
-                "}",
-            ]
-        lines.append("for (dt_int n0 = n_begin; n0 < n_end; n0 += WIDTH) {")
-        if not even:
-            lines.append("    const dt_int columns = n_end - n0 < WIDTH ? n_end - n0 : WIDTH;")
-        count = "WIDTH" if even else "columns"
-        packing = (
-            f"dt_pack_{self.type}({self.depth}, {count}, b + n0 * {self.b_column}, {self.b_depth}, "
-            f"{self.b_column}, panel, WIDTH);"
-        )
-        if packs_b:
-            lines.append(f"    {packing}")
-            right, b_depth = "panel", "WIDTH"
-        elif self.is_packed:
-            right, b_depth = f"b + n0 * {self.depth}", "WIDTH"
-        elif even:
-            right, b_depth = "b + n0", str(self.b_depth)
-        else:
-            lines += [
-                f"    const {self.type} *right = b + n0;",
-                f"    dt_int right_depth = {self.b_depth};",
-                "    if (columns < WIDTH) {",
-                f"        {packing}",
-                "        right = panel;",
-                "        right_depth = WIDTH;",
-                "    }",
-            ]
-            right, b_depth = "right", "right_depth"
-        a = f"a + m0 * {self.a_row}, {self.a_row}, {self.a_depth}"
-        if packs_a:
-            a = f"left + tile * ROWS * {self.depth}, 1, ROWS"
-        lines += [
-            "    for (dt_int tile = 0; tile < tiles; ++tile) {",
-            "        const dt_int m0 = m_begin + (m_end - m_begin) * tile / tiles;",
-            "        const dt_int m1 = m_begin + (m_end - m_begin) * (tile + 1) / tiles;",
+        left, right = self._left(2 * ROWS if half else ROWS), self._right()
+        self.scratch = right.nbytes + left.nbytes
+        lines = [
+            f"enum {{ WIDTH = {width}, ROWS = {'(2 * DT_ROWS)' if half else 'DT_ROWS'} }};",
+            "const dt_int tiles = (m_end - m_begin + ROWS - 1) / ROWS;",
         ]
-        call = f"        {tile}(m1 - m0, {self.depth}, {a}, {right}, {b_depth}, "
+        own = f"({self.type} *)(scratch + thread * {self.scratch}"
+        if right.nbytes:
+            lines.append(f"{self.type} *panel = {own});")
+        if left.nbytes:
+            lines.append(f"{self.type} *left = {own} + {right.nbytes});")
+        tile = f"dt_half_tile_{self.type}" if half else f"dt_tile_{self.type}"
+        call = f"{tile}(m1 - m0, {self.depth}, {left.operand}, {right.operand}, "
+        inside = [*right.lines, *_tile_loop(self._tile(call))]
+        return [
+            *lines,
+            *left.lines,
+            "for (dt_int n0 = n_begin; n0 < n_end; n0 += WIDTH) {",
+            *(f"    {line}" for line in inside),
+            "}",
+        ]
+
+    def _tile(self, call: str) -> list[str]:
+        """One tile, by a call whose last arguments are to come, and what follows on it."""
         if self._is_plain:
-            target = self.stored["q0"].text(
-                {
-                    **self._names,
-                    "v%d" % (len(self.shape) - 2): "m0",
-                    "v%d" % (len(self.shape) - 1): "n0",
-                }
-            )
-            lines.append(f"{call}q0 + {target}, {self.results[0].strides[-2]}, 0, 1, 0, 0);")
-        else:
-            lines += [
-                f"        {self.type} result[ROWS * WIDTH] __attribute__((aligned(64)));",
-                f"{call}result, WIDTH, 0, 1, 0, 0);",
-                "        for (dt_int m = m0; m < m1; ++m) {",
-                f"            const {self.type} *sums = result + (m - m0) * WIDTH;",
-                *printed(self.scalars.sections[1].statements, self._names, " " * 12),
-                *(" " * 12 + line for line in self._columns("sums[j]", count)),
-                "        }",
-            ]
-        lines += ["    }", "}"]
-        return [line.replace("SCRATCH", str(self.scratch)) for line in lines]
+            row, column = (f"v{len(self.shape) - 2}", f"v{len(self.shape) - 1}")
+            target = self.stored["q0"].text({**self._names, row: "m0", column: "n0"})
+            return [f"{call}q0 + {target}, {self.results[0].strides[-2]}, 0, 1, 0, 0);"]
+        return [
+            f"{self.type} result[ROWS * WIDTH] __attribute__((aligned(64)));",
+            f"{call}result, WIDTH, 0, 1, 0, 0);",
+            "for (dt_int m = m0; m < m1; ++m) {",
+            f"    const {self.type} *sums = result + (m - m0) * WIDTH;",
+            *printed(self.sections.statements[PER_ROW], self._names, "    "),
+            *(f"    {line}" for line in self._columns("sums[j]", self._panel_columns)),
+            "}",
+        ]
+
+    def _left(self, most: int) -> _Side:
+        """A thread's rows of the first operand, in tiles of at most so many."""
+        if self.depth < 16 or self.columns <= self.width or not self._is_far:
+            return _Side([], f"a + m0 * {self.a_row}, {self.a_row}, {self.a_depth}")
+        pack = (
+            f"dt_pack_{self.type}({self.depth}, m1 - m0, a + m0 * {self.a_row}, "
+            f"{self.a_depth}, {self.a_row}, left + tile * ROWS * {self.depth}, ROWS);"
+        )
+        # Tiles may have fewer rows, but each has room for all.
+        tiles = self._rows_of_a_thread // most + 4
+        nbytes = aligned(self.depth * tiles * most * self.dtype.itemsize)
+        return _Side(_tile_loop([pack]), f"left + tile * ROWS * {self.depth}, 1, ROWS", nbytes)
+
+    def _right(self) -> _Side:
+        """The panel of the second operand that begins at column ``n0``."""
+        lines = []
+        if not self._is_even:
+            lines.append("const dt_int columns = n_end - n0 < WIDTH ? n_end - n0 : WIDTH;")
+        if self.is_packed:
+            return _Side(lines, f"b + n0 * {self.depth}, WIDTH")
+        pack = (
+            f"dt_pack_{self.type}({self.depth}, {self._panel_columns}, "
+            f"b + n0 * {self.b_column}, {self.b_depth}, {self.b_column}, panel, WIDTH);"
+        )
+        nbytes = aligned(max(self.depth, 1) * WIDTH)
+        if self.b_column != 1 or self._rows_of_a_thread >= PACKS_FROM:
+            return _Side([*lines, pack], "panel, WIDTH", nbytes)
+        if self._is_even:
+            return _Side(lines, f"b + n0, {self.b_depth}")
+        lines += [  # a tile reads whole vectors: what is left of the last panel is copied
+            f"const {self.type} *right = b + n0;",
+            f"dt_int right_depth = {self.b_depth};",
+            "if (columns < WIDTH) {",
+            f"    {pack}",
+            "    right = panel;",
+            "    right_depth = WIDTH;",
+            "}",
+        ]
+        return _Side(lines, "right, right_depth", nbytes)
+
+    @property
+    def _is_even(self) -> bool:
+        """Whether all panels are whole."""
+        return self.columns % self.width == 0
+
+    @property
+    def _panel_columns(self) -> str:
+        return "WIDTH" if self._is_even else "columns"
 
     @property
     def _rows_of_a_thread(self) -> int:
@@ -341,11 +349,6 @@ class Product:
             self.a_depth == 1 and apart % PAGE == 0 and self.depth >= FAR
         )
 
-    @property
-    def _packs_once(self) -> bool:
-        """Whether packed rows are read often enough: by several panels."""
-        return self.columns > self.width
-
     # -- what it touches ---------------------------------------------------------------------
 
     def _accesses(self) -> list[Access]:
@@ -353,20 +356,21 @@ class Product:
         for i, layout in enumerate(self.operands):
             spans = []
             if i == self.b and self.is_packed:
-                spans.append([(0, layout.size * self.dtype.itemsize)] * self.threads)
+                spans.append(everywhere(layout, self.threads))
             elif i in (self.a, self.b):
                 spans.append([self._operand_span(i, layout, t) for t in range(self.threads)])
-            for load in self.scalars.loads:
+            for load in self.sections.loads:
                 if load.pointer == f"p{i}":
                     spans.append([self._span(layout, load.offset, t) for t in range(self.threads)])
             accesses.append(Access(layout, False, hull(spans, self.threads)))
         for i, layout in enumerate(self.results):
             offset = self.stored[f"q{i}"]
-            spans = [self._span(layout, offset, t) for t in range(self.threads)]
-            accesses.append(Access(layout, True, spans))
+            touched = [self._span(layout, offset, t) for t in range(self.threads)]
+            accesses.append(Access(layout, True, touched))
         return accesses
 
-    def _operand_span(self, number: int, layout: Layout, thread: int) -> tuple[int, int]:
+    def _operand_span(self, number: int, layout: Layout, thread: int) -> Span:
+        """The bytes of an operand of the product that a thread's tiles read."""
         _, rows, columns = self._shares(thread)
         *batch, row, column = layout.strides
         ranges = [(0, (n - 1) * s) for n, s in zip(layout.shape, batch)]
@@ -377,7 +381,8 @@ class Product:
         low, high = sum(min(r) for r in ranges), sum(max(r) for r in ranges)
         return (low * layout.dtype.itemsize, (high + 1) * layout.dtype.itemsize)
 
-    def _span(self, layout: Layout, offset: Affine, thread: int) -> tuple[int, int]:
+    def _span(self, layout: Layout, offset: Affine, thread: int) -> Span:
+        """The bytes that a thread touches in what follows the product."""
         batch, rows, columns = self._shares(thread)
         if any(begin >= end for begin, end in (batch, rows, columns)):
             return (0, 0)
@@ -389,24 +394,35 @@ class Product:
         for axis, (begin, end) in enumerate(ranges):
             step = offset.coefficient(f"v{axis}")
             if step is None:  # a division: anywhere in the value
-                first, last = layout.span
-                base = layout.offset * layout.dtype.itemsize
-                return (first - base, last - base)
+                return everywhere(layout, self.threads)[thread]
             low += min(step * begin, step * (end - 1))
             high += max(step * begin, step * (end - 1))
         return (low * layout.dtype.itemsize, (high + 1) * layout.dtype.itemsize)
 
 
+def _tile_loop(body: list[str]) -> list[str]:
+    """The loop over a thread's tiles, which have about equally many rows."""
+    return [
+        "for (dt_int tile = 0; tile < tiles; ++tile) {",
+        "    const dt_int m0 = m_begin + (m_end - m_begin) * tile / tiles;",
+        "    const dt_int m1 = m_begin + (m_end - m_begin) * (tile + 1) / tiles;",
+        *(f"    {line}" for line in body),
+        "}",
+    ]
+
+
 def packing(b: Layout, panels: Layout, threads: int) -> Kernel:
-    """The kernel that packs the second operand of products once, for many rounds of a loop.
+    """The kernel that packs the second operand of products once, for many of them.
 
     Parameters
     ----------
     b : Layout, shape (depth, columns)
     panels : Layout, shape (padded columns * depth,)
+    threads : int
     """
     depth, columns = b.shape
-    kind, width = C_TYPES[b.dtype.name], WIDTH // b.dtype.itemsize
+    kind, itemsize = C_TYPES[b.dtype.name], b.dtype.itemsize
+    width = WIDTH // itemsize
     count = -(-columns // width)
     lines = [
         f"enum {{ WIDTH = DT_WIDTH_{kind} }};",
@@ -417,16 +433,18 @@ def packing(b: Layout, panels: Layout, threads: int) -> Kernel:
         f"{b.strides[1]}, q0 + n0 * {depth}, WIDTH);",
         "}",
     ]
-    low, high = b.span
-    base, size = b.offset * b.dtype.itemsize, b.dtype.itemsize
-    shares = [share(count, t, threads) for t in range(threads)]
-    made = [(x * width * depth * size, y * width * depth * size) for x, y in shares]
-    accesses = [
-        Access(b, False, [(low - base, high - base)] * threads),
-        Access(panels, True, made),
-    ]
-    parameters = [f"const {kind} *p0", f"{kind} *q0"]
-    return Kernel("pack", f"pack: {depth} x {columns}", parameters, lines, accesses)
+    panel = width * depth * itemsize
+    shares = [share(count, thread, threads) for thread in range(threads)]
+    made = [(begin * panel, end * panel) for begin, end in shares]
+    accesses = [Access(b, False, everywhere(b, threads)), Access(panels, True, made)]
+    return Kernel("pack", f"pack: {depth} x {columns}", parameters([b], [panels]), lines, accesses)
+
+
+def panel_elements(b: Layout) -> int:
+    """How many elements a second operand takes in panels, the last one filled up."""
+    depth, columns = b.shape
+    width = WIDTH // b.dtype.itemsize
+    return -(-columns // width) * width * depth
 
 
 def product_of_body(body: Graph) -> Value | None:

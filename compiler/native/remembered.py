@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from ... import graphs
+from ...graphs.avals import Aval
 from ...graphs.ir import ASSIGN, CONSTANT, VARIABLE, Graph
 from ...graphs.kernels import shares_memory
 from . import build, cache
 from .build import Built
-from .layout import Buffer, Layout, dense_strides
+from .layout import Buffer, Layout, dense
 from .toolchain import require_compiler
 
 MOST_CONSTANTS = 1 << 20  # bytes of constants that an entry holds
@@ -41,7 +42,12 @@ def name_of(
         return None
     arrays = [storage.array for storage, _ in graph.variables]
     memory = [f"{a.strides} {a.flags.writeable}" for a in arrays]
-    pairs = [(i, j) for i, a in enumerate(arrays) for j in range(i) if shares_memory(a, arrays[j])]
+    pairs = [
+        (i, j, a.ctypes.data - arrays[j].ctypes.data)
+        for i, a in enumerate(arrays)
+        for j in range(i)
+        if shares_memory(a, arrays[j])
+    ]
     rest = (
         f"{sorted(binding.items())} {threads} {build.WORTH_THREADS} {list(passes)} {memory} {pairs}"
     )
@@ -55,8 +61,8 @@ def recall(name: str, graph: Graph, binding: dict[str, int]) -> Built | None:
         return None
     entry = json.loads(data)
     constants = list(_constants(graph))
-    feeds = [_dense("feed", v.aval.substitute(binding)) for v in graph.placeholders.values()]
-    outputs = [_dense("output", v.aval.substitute(binding)) for v in graph.outputs]
+    feeds = [_given("feed", v.aval.substitute(binding)) for v in graph.placeholders.values()]
+    outputs = [_given("output", v.aval.substitute(binding)) for v in graph.outputs]
     pointers: dict[Buffer, int] = {}
     for place, (kind, what) in enumerate(entry.pop("pointers"), 1):
         if kind == "feed":
@@ -125,7 +131,8 @@ def _graph_lines(graph: Graph, storages: dict[int, int]) -> Iterator[str]:
 
 def _attribute(value: Any, storages: dict[int, int]) -> Iterator[str]:
     if isinstance(value, np.ndarray):
-        digest = blake2b(np.ascontiguousarray(value).data, digest_size=16).hexdigest()
+        data = np.ascontiguousarray(value).reshape(-1).view(np.uint8).data  # bfloat16 has none
+        digest = blake2b(data, digest_size=16).hexdigest()
         yield f"{value.dtype} {value.shape} {value.strides} {digest}"
     elif isinstance(value, Graph):
         yield "("
@@ -153,9 +160,9 @@ def _constants(graph: Graph) -> Iterator[np.ndarray]:
                 yield from _constants(body)
 
 
-def _dense(kind: str, aval: Any) -> Layout:
-    buffer = Buffer(kind, int(aval.nbytes))
-    return Layout(buffer, aval.dtype, aval.shape, dense_strides(aval.shape))
+def _given(kind: str, aval: Aval) -> Layout:
+    """Memory that a run hands over."""
+    return dense(Buffer(kind, int(aval.nbytes)), aval)
 
 
 def _text(array: np.ndarray) -> list[Any]:

@@ -5,33 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...graphs.ir import Graph, Node, Value
+from ...graphs.ir import Node, Value
 from ...graphs.ops.core import Bound
-from .affine import ZERO, Affine, in_shape
-from .layout import Layout
-from .nest import (
-    MOST_KEPT,
-    VECTOR,
-    Access,
-    Axes,
-    Kernel,
-    Plan,
-    Reduce,
-    Scalars,
-    Store,
-    address,
-    dense_index,
-    described,
-    element_loop,
-    hull,
-    printed,
-    product_of,
-    reduction,
-    share,
-    spans_of,
-    start_of,
-)
+from .affine import Affine, in_shape
+from .axes import Axes, address, spans_of
+from .elements import Element, Reduce, Store, element_loop, printed, start_of
+from .kernel import Access, Kernel, described, everywhere, hull, share
+from .layout import Layout, sizes
+from .nest import Nest, vector_sums
 from .scalars import C_TYPES
+from .sections import ONCE, PER_ROW
+
+VECTOR = 16  # elements: what a thread's share of one long axis is rounded to
+MOST_KEPT = 8192  # elements of a row that are kept between passes
 
 
 @dataclass
@@ -49,22 +35,14 @@ class _Pass:
         Arrays with elements for later passes: type and name.
     """
 
-    before: list[object]
-    element: list[object]
+    before: list[Element]
+    element: list[Element]
     reduces: list[tuple[Reduce, Node]]
     keeps: list[tuple[str, str]]
 
 
-class RowNest:
-    """Writes the nest of a fused node without a product.
-
-    Parameters
-    ----------
-    bound : Bound
-        Of the node.
-    operands, results : sequence of Layout
-    threads : int
-        How many run the step.
+class RowNest(Nest):
+    """Writes the nest of a fused node without a product, row by row; see `Nest`.
 
     Attributes
     ----------
@@ -74,17 +52,8 @@ class RowNest:
     def __init__(
         self, bound: Bound, operands: Sequence[Layout], results: Sequence[Layout], threads: int
     ) -> None:
-        attrs = bound.attrs
-        self.body: Graph = attrs["bodies"][0]
-        self.shape, self.threads = attrs["domain"], threads
-        self.reduced = attrs["reduced"] or ()
-        self.plan = Plan(self.body, attrs["kinds"])
-        self.operands, self.results = operands, results
-        names = [f"v{axis}" for axis in range(len(self.shape))]
-        self.sizes = dict(zip(names, self.shape))
-        self.index = tuple(map(Affine.of, names))
-        outer = [v for a, v in enumerate(names) if a not in self.reduced]
-        inner = [v for a, v in enumerate(names) if a in self.reduced]
+        super().__init__(bound, operands, results, threads)
+        outer, inner = self.across, self.within
         self._emit(outer, inner or outer)
         if not self.reduced:  # the last loop is where vectors are
             axes = Axes(self.sizes, outer, self.offsets, "i")
@@ -92,130 +61,94 @@ class RowNest:
             outer = [v for v in outer if v not in inner]
             self._emit(outer, inner)
         self.outer = Axes(self.sizes, outer, self.offsets, "r")
-        within = [o for o in self.offsets if o.variables & set(inner)]
-        self.inner = Axes(self.sizes, inner, [*within, *self.locals], "c")
+        moving = [o for o in self.offsets if o.variables & set(inner)]
+        # Rows that are kept, and sums over all rows, lie without gaps.
+        local = [self.column] if self.has_arrays else []
+        self.inner = Axes(self.sizes, inner, [*moving, *local], "c")
         self.kernel = self._kernel()
 
     # -- what is computed --------------------------------------------------------------------
 
     def _emit(self, outer: list[str], inner: list[str]) -> None:
-        pointers = {
-            value: (f"p{i}", layout)
-            for i, (value, layout) in enumerate(zip(self.body.placeholders.values(), self.operands))
-        }
-        self.scalars = s = Scalars(self.body, pointers)
-        s.inner, s.outer = set(inner), set(outer)
-        self.column = dense_index(inner, self.sizes)
-        self.columns = product_of(self.sizes[v] for v in inner)
-        self.targets: dict[Value, list[tuple[str, Layout]]] = {}
-        for i, (value, layout) in enumerate(zip(self.body.outputs, self.results)):
-            self.targets.setdefault(value, []).append((f"q{i}", layout))
-        self.stored: dict[str, Affine] = {}
-        self.locals: list[Affine] = []
+        self.begin(outer, inner, inner)
+        per_row = self.sections.statements[PER_ROW]
         self.ends: list[tuple[Node, str]] = []
         self.passes = [self._pass(number) for number in range(self.plan.passes)]
-        seen = len(s.sections[1].statements)
-        self._store_rows()
-        self.after = s.sections[1].statements[seen:]
-        self.offsets = [*self.stored.values(), *(load.offset for load in s.loads)]
+        self.has_arrays = bool(self.ends) or any(one.keeps for one in self.passes)
+        seen = len(per_row)
+        per_row += self.stores(self.plan.rows, self.row_of)
+        self.after = per_row[seen:]
+        self.offsets = [*self.stored.values(), *(load.offset for load in self.sections.loads)]
         self.offsets.sort(key=lambda o: -len(o.variables))
 
     def _pass(self, number: int) -> _Pass:
-        s, plan = self.scalars, self.plan
-        s.forget_elements()
-        s.sections[2].statements = []
-        seen = len(s.sections[1].statements)
+        s, plan = self.sections, self.plan
+        s.begin_pass()
+        seen = len(s.statements[PER_ROW])
         reduces = []
         for node in plan.reductions[number]:
-            name, _ = s.pull(node.inputs[0], self._index_of(node.inputs[0]))
+            name = s.pull(node.inputs[0], self.element_of(node.inputs[0]))
             reduces.append((Reduce(s.fresh(_short(node)), node.op.name, name, None, True), node))
         for node in plan.ends[number]:
-            name, _ = s.pull(node.inputs[0], self._index_of(node.inputs[0]))
+            name = s.pull(node.inputs[0], self.element_of(node.inputs[0]))
             array = f"end{len(self.ends)}"
             self.ends.append((node, array))
-            self.locals.append(self.column)
-            s.sections[2].statements.append(Reduce(array, node.op.name, name, self.column))
-        stores = []
-        for value in plan.stores[number]:
-            index = self._index_of(value)
-            name, _ = s.pull(value, index)
-            for pointer, layout in self.targets[value]:
-                self.stored[pointer] = address(index, layout.strides)
-                stores.append(Store(pointer, self.stored[pointer], name))
+            s.element.append(Reduce(array, node.op.name, name, self.column))
+        stores = self.stores(plan.stores[number], self.element_of)
         keeps = self._keep(number) if self.reduced and self.columns <= MOST_KEPT else []
         # A result may lie over an operand: all is read before any is written.
-        s.sections[2].statements += stores
-        before = s.sections[1].statements[seen:]
+        s.element.extend(stores)
+        before = s.statements[PER_ROW][seen:]
         for reduce, node in reduces:
-            s.made[node.outputs[0]] = (reduce.target, 1)
-        return _Pass(before, s.sections[2].statements, reduces, keeps)
+            s.made[node.outputs[0]] = (reduce.target, PER_ROW)
+        return _Pass(before, s.element, reduces, keeps)
 
     def _keep(self, number: int) -> list[tuple[str, str]]:
         """Keep what later passes need and what is slow to compute, where it is not stored."""
-        s, arrays = self.scalars, []
+        s, arrays = self.sections, []
         for value in self.plan.dear_values(number):
             if value in self.targets:
                 pointer, _ = self.targets[value][0]
                 s.kept[value] = (pointer, self.stored[pointer])
                 continue
-            name, _ = s.pull(value, self._index_of(value))
+            name = s.pull(value, self.element_of(value))
             array = s.fresh("row")
-            s.sections[2].statements.append(Store(array, self.column, name))
+            s.element.append(Store(array, self.column, name))
             s.kept[value] = (array, self.column)
-            self.locals.append(self.column)
             arrays.append((C_TYPES[value.dtype.name], array))
         return arrays
-
-    def _index_of(self, value: Value) -> tuple[Affine, ...]:
-        """The element of a value of the whole domain where the loops are."""
-        return in_shape(self.index, self.shape, value.aval.shape)
-
-    def _store_rows(self) -> None:
-        index = tuple(ZERO if a in self.reduced else i for a, i in enumerate(self.index))
-        shape = tuple(1 if a in self.reduced else n for a, n in enumerate(self.shape))
-        stores = []
-        for value in self.plan.rows:
-            at = in_shape(index, shape, value.aval.shape)
-            name, _ = self.scalars.pull(value, at)
-            for pointer, layout in self.targets[value]:
-                self.stored[pointer] = address(at, layout.strides)
-                stores.append(Store(pointer, self.stored[pointer], name))
-        self.scalars.sections[1].statements += stores
 
     # -- how it is written -------------------------------------------------------------------
 
     def _kernel(self) -> Kernel:
-        lines = printed(self.scalars.sections[0].statements, {}, "")
+        lines = printed(self.sections.statements[ONCE], {}, "")
         if not self.outer.sizes and not self.reduced:
             lines += self._one_axis()
-            shares = [self._blocks(t) for t in range(self.threads)]
+            shares = [self._block(t) for t in range(self.threads)]
             walked: tuple[Axes, list[Axes]] = (self.inner, [])
         else:
             lines += self._rows()
             shares = [share(self.outer.size, t, self.threads) for t in range(self.threads)]
             walked = (self.outer, [self.inner])
         lines += self._combine()
+        ends = {node.outputs[0] for node, _ in self.ends}
         accesses = []
-        ends = {v: array for node, array in self.ends for v in node.outputs}
         for i, layout in enumerate(self.operands):
-            loads = [x.offset for x in self.scalars.loads if x.pointer == f"p{i}"]
-            spans = [spans_of(layout, o, *walked, shares) for o in loads]
+            spans = [spans_of(layout, o, *walked, shares) for o in self.offsets_of(f"p{i}")]
             accesses.append(Access(layout, False, hull(spans, self.threads)))
         for i, (value, layout) in enumerate(zip(self.body.outputs, self.results)):
             if value in ends:
-                low, high = layout.span
-                base = layout.offset * layout.dtype.itemsize
-                spans_all = [(low - base, high - base)] * self.threads
-                accesses.append(Access(layout, True, spans_all))
+                touched = everywhere(layout, self.threads)
             else:
-                spans = [spans_of(layout, self.stored[f"q{i}"], *walked, shares)]
-                accesses.append(Access(layout, True, hull(spans, self.threads)))
-        kernel = described(self.body, self.shape, self.operands, self.results, lines, accesses)
-        kernel.scratch = self.threads * sum(self._bytes(node) for node, _ in self.ends)
-        kernel.waits = bool(self.ends)
-        return kernel
+                touched = spans_of(layout, self.stored[f"q{i}"], *walked, shares)
+            accesses.append(Access(layout, True, touched))
+        scratch = self.threads * sum(self.sum_bytes(node) for node, _ in self.ends)
+        return described(
+            self.body, self.shape, self.operands, self.results, lines, accesses, scratch,
+            waits=bool(self.ends),
+        )  # fmt: skip
 
-    def _blocks(self, thread: int) -> tuple[int, int]:
+    def _block(self, thread: int) -> tuple[int, int]:
         """A thread's share of one long axis, in whole vectors."""
         begin, end = share(-(-self.inner.size // VECTOR), thread, self.threads)
         return min(begin * VECTOR, self.inner.size), min(end * VECTOR, self.inner.size)
@@ -238,15 +171,13 @@ class RowNest:
         lines = []
         offset = 0
         for node, array in self.ends:
-            kind, start = (
-                C_TYPES[node.outputs[0].dtype.name],
-                start_of(node.op.name, node.outputs[0].dtype),
-            )
+            dtype, room = node.outputs[0].dtype, self.sum_bytes(node)
+            kind, start = C_TYPES[dtype.name], start_of(node.op.name, dtype)
             lines += [
-                f"{kind} *{array} = ({kind} *)(scratch + {offset} + thread * {self._bytes(node)});",
+                f"{kind} *{array} = ({kind} *)(scratch + {offset} + thread * {room});",
                 f"for (dt_int c = 0; c < {self.columns}; ++c) {array}[c] = {start};",
             ]
-            offset += self.threads * self._bytes(node)
+            offset += self.threads * room
         names = self.outer.names
         inside = [line for one in self.passes for line in self._pass_text(one, names)]
         inside += printed(self.after, names, "")
@@ -260,24 +191,15 @@ class RowNest:
         ]
 
     def _pass_text(self, one: _Pass, outer: dict[str, str]) -> list[str]:
-        lines = printed(one.before, outer, "")
-        lines += [f"{kind} {array}[{self.columns}];" for kind, array in one.keeps]
-        clauses: dict[str, list[str]] = {}
-        for reduce, node in one.reduces:
-            dtype = node.outputs[0].dtype
-            lines.append(f"{C_TYPES[dtype.name]} {reduce.target} = {start_of(reduce.how, dtype)};")
-            clauses.setdefault(reduce.clause, []).append(reduce.target)
-            if reduce.is_extreme:
-                lines.append(f"int {reduce.target}_nan = 0;")
-                clauses.setdefault("|", []).append(f"{reduce.target}_nan")
-        names = {**outer, **self.inner.names}
-        marks = "".join(f" reduction({s}:{', '.join(t)})" for s, t in clauses.items())
+        sums = vector_sums((reduce, node.outputs[0].dtype) for reduce, node in one.reduces)
         statements = [*one.element, *(reduce for reduce, _ in one.reduces)]
-        lines += self.inner.walk(statements, names, marks)
-        for reduce, node in one.reduces:
-            if reduce.is_extreme and node.outputs[0].dtype.kind == "f":
-                lines.append(f'if ({reduce.target}_nan) {reduce.target} = __builtin_nan("");')
-        return lines
+        return [
+            *printed(one.before, outer, ""),
+            *(f"{kind} {array}[{self.columns}];" for kind, array in one.keeps),
+            *sums.before,
+            *self.inner.walk(statements, {**outer, **self.inner.names}, sums.marks),
+            *sums.after,
+        ]
 
     def _combine(self) -> list[str]:
         """Put together what each thread has added up over its rows."""
@@ -287,27 +209,23 @@ class RowNest:
         offset = 0
         for node, _ in self.ends:
             [value] = node.outputs
-            kind, step = C_TYPES[value.dtype.name], self._bytes(node) // value.dtype.itemsize
+            kind = C_TYPES[value.dtype.name]
             lines += [
                 "for (dt_int c = begin; c < end; ++c) {",
                 f"    const {kind} *part = (const {kind} *)(scratch + {offset});",
-                f"    {kind} total = part[c];",
-                f"    for (int t = 1; t < {self.threads}; ++t) {{",
-                f"        const {kind} other = part[c + t * {step}];",
-                f"        {reduction(Reduce('total', node.op.name, 'other', None), {})}",
-                "    }",
+                *(f"    {line}" for line in self.sum_of_threads(node, "part")),
+                *(f"    {line}" for line in self._stored_column(value)),
+                "}",
             ]
-            for pointer, layout in self.targets[value]:
-                at = in_shape((Affine.of("c"),), (self.columns,), tuple(value.aval.shape))
-                text = address(at, layout.strides).text({"c": "c"})
-                lines.append(f"    {pointer}[{text}] = total;")
-            lines.append("}")
-            offset += self.threads * self._bytes(node)
+            offset += self.threads * self.sum_bytes(node)
         return lines
 
-    def _bytes(self, node: Node) -> int:
-        """Of one thread's sums over all rows: whole cache lines."""
-        return max(-(-self.columns * node.outputs[0].dtype.itemsize // 64) * 64, 64)
+    def _stored_column(self, value: Value) -> list[str]:
+        at = in_shape((Affine.of("c"),), (self.columns,), sizes(value.aval))
+        return [
+            f"{pointer}[{address(at, layout.strides).text({'c': 'c'})}] = total;"
+            for pointer, layout in self.targets[value]
+        ]
 
 
 def _short(node: Node) -> str:

@@ -27,11 +27,14 @@ _FOR_INTEGERS = {
     "logical_and", "logical_or", "logical_xor", "bitwise_and", "bitwise_or", "bitwise_xor",
     "relu", "clip", "accumulate", "stop_gradient", "astype",
 }  # fmt: skip
+# Their results wrap around, which C promises of unsigned numbers alone.
+_WRAPS = {"add", "subtract", "multiply", "negative", "square", "accumulate"}
 # Functions that take as long as many additions: worth keeping rather than computing again.
 _DEAR = {"exp", "expm1", "log", "log1p", "tanh", "pow", "erf", "erfc", "sin", "cos", "divide"}
 
 
 def is_float(dtype: np.dtype) -> bool:
+    """Whether C computes in a dtype as NumPy does: float32 and float64."""
     return dtype.name in ("float32", "float64")
 
 
@@ -79,6 +82,9 @@ def scalar_code(bound: Bound, operands: list[str]) -> str:
         C names or literals.
     """
     op = bound.op
+    if op.name in _WRAPS and bound.outs[0].dtype.kind in "iu":
+        wide = "uint64_t" if bound.outs[0].dtype.itemsize > 4 else "uint32_t"
+        operands = [f"({wide}){operand}" for operand in operands]
     if op.name == "accumulate":
         return " + ".join(operands)
     if op.name == "stop_gradient":
@@ -109,10 +115,10 @@ def literal(value: Any, dtype: np.dtype) -> str:
     if dtype.name == "bool":
         return "1" if value else "0"
     if not is_float(dtype):
-        number = int(value)
-        if number == np.iinfo(np.int64).min:
+        whole = int(value)
+        if whole == np.iinfo(np.int64).min:
             return "INT64_MIN"
-        return f"{number}{'ULL' if number > np.iinfo(np.int64).max else 'LL'}"
+        return f"{whole}{'ULL' if whole > np.iinfo(np.int64).max else 'LL'}"
     number = float(dtype.type(value))
     if np.isnan(number):
         return '__builtin_nan("")'

@@ -8,8 +8,8 @@ from collections import defaultdict
 from ...graphs.ir import VARIABLE, Graph, Node, Value
 from ...graphs.kernels import shares_memory
 from ...graphs.regions import FUSED
-from .lower import is_placeable
-from .nest import ROW
+from .plan import ROW
+from .support import is_placeable
 
 
 def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:

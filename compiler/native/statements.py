@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ...graphs.ir import Node
+from .kernel import Kernel
 from .layout import Buffer, Layout
-from .nest import Kernel
 
 
 @dataclass(eq=False)
@@ -20,6 +20,8 @@ class Call:
     position : int
         In the order of all statements, in which memory is planned.
     scratch : Buffer or None
+    waits_before : bool
+        Whether threads wait for each other first.
     """
 
     kernel: Kernel
@@ -39,34 +41,49 @@ class Loop:
     count : int
     reverse : bool
         Positions go down.
-    body : list
+    body : list of Statement
     """
 
     name: str
     count: int
     reverse: bool
-    body: list[Any] = field(default_factory=list)
-    waits_after: bool = False
+    body: list[Statement] = field(default_factory=list)
 
 
 @dataclass(eq=False)
 class While:
-    """Rounds for as long as a bool in memory holds, which `asks` computes."""
+    """Rounds for as long as a bool in memory holds, which `asks` computes.
 
-    name: str
-    asks: list[Any]
+    Attributes
+    ----------
+    condition : Layout
+        Of the bool.
+    asks, body : list of Statement
+    waits_before, waits_after : bool
+        Whether threads wait for each other before the first round, and after each.
+    """
+
     condition: Layout
-    body: list[Any] = field(default_factory=list)
+    asks: list[Statement] = field(default_factory=list)
+    body: list[Statement] = field(default_factory=list)
     waits_before: bool = False
     waits_after: bool = False
 
 
 @dataclass(eq=False)
 class Branch:
-    """One of two lists of statements, by a bool in memory."""
+    """One of two lists of statements, by a bool in memory.
+
+    Attributes
+    ----------
+    condition : Layout
+    bodies : list of list of Statement
+        Where it holds, and where not.
+    waits_before : bool
+    """
 
     condition: Layout
-    bodies: list[list[Any]]
+    bodies: list[list[Statement]] = field(default_factory=list)
     waits_before: bool = False
 
 
@@ -78,3 +95,20 @@ class Python:
     operands: list[Layout]
     results: list[Layout]
     position: int
+
+
+Statement = Call | Loop | While | Branch | Python
+
+
+def calls_in(statements: Sequence[Statement]) -> Iterator[Call]:
+    """All calls, those within loops and branches once."""
+    for s in statements:
+        if isinstance(s, Call):
+            yield s
+        elif isinstance(s, Loop):
+            yield from calls_in(s.body)
+        elif isinstance(s, While):
+            yield from calls_in([*s.asks, *s.body])
+        elif isinstance(s, Branch):
+            for body in s.bodies:
+                yield from calls_in(body)

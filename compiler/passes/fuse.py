@@ -13,14 +13,13 @@ from typing import Any
 from ...graphs.dims import Dim
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
 from ...graphs.regions import FUSED, append_region, into_bodies
+from ..native.plan import END, FULL, REDUCTIONS, ROW
 from ..native.scalars import has_scalar_code, is_dear, is_float
 
 # Limits of what compilers and registers take well.
 MOST_MEMBERS = 64
 MOST_OPERANDS = 24
 
-FULL, ROW, END = "full", "row", "end"
-REDUCTIONS = ("sum", "sum_to", "prod", "max", "min")
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 _RESHAPES = ("reshape", "expand_dims", "squeeze", "stop_gradient")
 
@@ -89,7 +88,7 @@ class _Grouping:
             self.of[node] = _Group(_shape(node.outputs[0]), {node: FULL}, None, node)
         elif is_reduction(node):
             self._add_reduction(node)
-        elif has_scalar_code(node) and not _is_symbolic_view(node):
+        elif has_scalar_code(node) and not _is_symbolic(node):
             if not node.outputs[0].shape and self._is_cheap(node) and node not in self._exact:
                 self.inlined.add(node)  # a number: computed again wherever it is read
             else:
@@ -138,7 +137,8 @@ class _Grouping:
         source = self._source(node.inputs[0])
         group = None if source is None else self.of[source]
         if (
-            group is not None
+            source is not None
+            and group is not None
             and group.product is None
             and group.members[source] is FULL
             and group.domain == shape
@@ -223,9 +223,9 @@ class _Grouping:
             if not (_reads_well(group, mine) and _reads_well(mine, group)):
                 return None
             return FULL
-        if covers is ROW and mine.reduced is None and mine.product is None:
-            if mine.domain == _shape(source.outputs[0]):
-                return ROW
+        is_plain = mine.reduced is None and mine.product is None
+        if covers is ROW and is_plain and mine.domain == _shape(source.outputs[0]):
+            return ROW
         return None
 
     def _merge(self, group: _Group, mine: _Group) -> _Group:
@@ -492,7 +492,7 @@ def reduced_axes(node: Node) -> tuple[int, ...]:
     return tuple(node.attrs["axis"])
 
 
-def _is_symbolic_view(node: Node) -> bool:
+def _is_symbolic(node: Node) -> bool:
     return any(aval.is_symbolic for aval in (*node.bound.ins, *node.bound.outs))
 
 

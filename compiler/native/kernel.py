@@ -1,0 +1,127 @@
+"""Kernels: C functions, and which bytes each thread touches when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ...graphs.ir import Graph
+from .layout import Layout
+from .scalars import C_TYPES
+
+# The first byte that a thread may touch, and the one after the last; (0, 0) is none.
+Span = tuple[int, int]
+
+
+@dataclass
+class Access:
+    """What a kernel reads or writes through one of its pointers.
+
+    Attributes
+    ----------
+    layout : Layout
+    writes : bool
+    spans : list of Span
+        One a thread, in bytes from the layout's first element in round 0.
+    """
+
+    layout: Layout
+    writes: bool
+    spans: list[Span]
+
+
+@dataclass
+class Kernel:
+    """A C function and what it is called with.
+
+    Attributes
+    ----------
+    label : str
+        Names the function.
+    note : str
+        What it computes, for people.
+    parameters : list of str
+        Types and names, one per access.
+    body : list of str
+    accesses : list of Access
+    scratch : int
+        Bytes that it needs while it runs.
+    waits : bool
+        Whether it waits for all threads between phases of its own.
+    refuses : bool
+        Whether it may refuse its data.
+    """
+
+    label: str
+    note: str
+    parameters: list[str]
+    body: list[str]
+    accesses: list[Access]
+    scratch: int = 0
+    waits: bool = False
+    refuses: bool = False
+
+
+def described(
+    body: Graph,
+    shape: Sequence[int],
+    operands: Sequence[Layout],
+    results: Sequence[Layout],
+    lines: list[str],
+    accesses: list[Access],
+    scratch: int = 0,
+    waits: bool = False,
+) -> Kernel:
+    """A kernel of a fused node, with what people want to know of it.
+
+    Parameters
+    ----------
+    body : Graph
+        Of the node.
+    shape : sequence of int
+        How far its loops go.
+    operands, results : sequence of Layout
+        Behind the pointers ``p0, p1, ...`` and ``q0, q1, ...``.
+    lines : list of str
+    accesses : list of Access
+    scratch : int
+    waits : bool
+    """
+    names = [n.op.name for n in body.nodes if n.op.kernel is not None and not n.op.view] or ["copy"]
+    label = "_".join(dict.fromkeys(names[:4]))
+    note = f"{', '.join(names)}: {times(shape)}"
+    return Kernel(label, note, parameters(operands, results), lines, accesses, scratch, waits)
+
+
+def parameters(operands: Iterable[Layout], results: Iterable[Layout]) -> list[str]:
+    """The pointers that a kernel takes."""
+    return [
+        *(f"const {C_TYPES[x.dtype.name]} *p{i}" for i, x in enumerate(operands)),
+        *(f"{C_TYPES[x.dtype.name]} *q{i}" for i, x in enumerate(results)),
+    ]
+
+
+def times(shape: Sequence[int]) -> str:
+    """A shape in words."""
+    return " x ".join(map(str, shape)) or "one number"
+
+
+def share(count: int, thread: int, threads: int) -> tuple[int, int]:
+    """The same as `dt_share` in C: which of so many things are a thread's."""
+    return count * thread // threads, count * (thread + 1) // threads
+
+
+def everywhere(layout: Layout, threads: int) -> list[Span]:
+    """Every thread may touch all elements."""
+    low, high = layout.span
+    base = layout.offset * layout.dtype.itemsize
+    return [(low - base, high - base)] * threads
+
+
+def hull(spans: Sequence[Sequence[Span]], threads: int) -> list[Span]:
+    """Per thread the bytes from the first to the last of several accesses."""
+    result = []
+    for thread in range(threads):
+        found = [s[thread] for s in spans if s[thread][0] < s[thread][1]]
+        result.append((min(a for a, _ in found), max(b for _, b in found)) if found else (0, 0))
+    return result

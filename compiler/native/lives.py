@@ -1,0 +1,80 @@
+"""Lives: from which statement to which one each buffer is in use, loops counted once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .layout import Buffer
+
+
+@dataclass
+class _Life:
+    """Positions of the first and the last statement; how many loops are around the first."""
+
+    start: int
+    end: int
+    depth: int
+
+
+@dataclass
+class _OpenLoop:
+    """A loop whose body is being lowered, and what each of its rounds needs from before it."""
+
+    begin: int
+    held: list[_Life] = field(default_factory=list)
+
+
+class Lives:
+    """The lives of buffers, noted while statements are made in the order in which they run.
+
+    Attributes
+    ----------
+    position : int
+        Of the statement that is being made.
+    """
+
+    def __init__(self) -> None:
+        self.position = 0
+        self._lives: dict[Buffer, _Life] = {}
+        self._loops: list[_OpenLoop] = []
+
+    def advance(self) -> int:
+        """Go on to the next statement; the position of this one."""
+        self.position += 1
+        return self.position - 1
+
+    def touch(self, buffer: Buffer) -> None:
+        """Note that the statement at this position uses a buffer."""
+        life = self._lives.get(buffer)
+        if life is None:
+            life = _Life(self.position, self.position, len(self._loops))
+            self._lives[buffer] = life
+        life.end = max(life.end, self.position)
+        if len(self._loops) > life.depth:  # each round needs what was there before the loop
+            self._loops[life.depth].held.append(life)
+
+    def touch_before(self, buffer: Buffer) -> None:
+        """Note that a buffer is written before the innermost loop and in use until it ends."""
+        loop = self._loops[-1]
+        life = self._lives[buffer] = _Life(loop.begin, loop.begin, len(self._loops) - 1)
+        loop.held.append(life)
+
+    def enter(self) -> None:
+        """Begin a loop."""
+        self.position += 1
+        self._loops.append(_OpenLoop(self.position))
+
+    def leave(self) -> None:
+        """End the innermost loop."""
+        self.position += 1
+        for life in self._loops.pop().held:
+            life.end = max(life.end, self.position)
+
+    def in_arena(self) -> list[Buffer]:
+        """The buffers that need room in the arena, with `start` and `end` filled in."""
+        used = []
+        for buffer, life in self._lives.items():
+            if buffer.kind == "arena" and buffer.nbytes:
+                buffer.start, buffer.end = life.start, life.end
+                used.append(buffer)
+        return used

@@ -1,0 +1,375 @@
+"""Scopes: the nodes of one graph, the outermost one or a body, as statements over buffers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
+from ...graphs.regions import FUSED
+from .calls import CALLS, WITH_GRADIENT, with_gradient
+from .copies import JOINS, copy_kernel, part_of
+from .kernel import Kernel
+from .layout import Buffer, Layout, dense_strides, order_of, sizes, viewed
+from .nests import nest
+from .plan import FULL, Plan
+from .product import Product, packing, panel_elements, product_of_body
+from .regions import lower_region, lowers_region
+from .statements import Call, Python, Statement
+from .support import is_call, is_placeable
+
+if TYPE_CHECKING:
+    from .lower import Lowering
+
+FEW_ROWS = 4  # from which on a product of fixed operands reads them packed
+OFTEN = 3  # products by the same matrix from which on it is packed once for all
+_FOREVER = 1 << 30  # readers of what is never free
+
+
+class Scope:
+    """Lowers the nodes of one graph.
+
+    Parameters
+    ----------
+    top : Lowering
+    graph : Graph
+    env : dict
+        From the graph's placeholders to where they lie; other values are added as they are lowered.
+    places : dict
+        From values to where they are to be computed.
+    statements : list
+        To append to.
+    in_loop : bool
+        Whether the graph is the body of a loop, or within one.
+    before : list, optional
+        Statements that run once before the loop whose body this is.
+    """
+
+    def __init__(
+        self,
+        top: Lowering,
+        graph: Graph,
+        env: dict[Value, Layout],
+        places: dict[Value, Layout],
+        statements: list[Statement],
+        in_loop: bool = False,
+        before: list[Statement] | None = None,
+    ) -> None:
+        self.top, self.env, self.places = top, env, places
+        self.statements, self.in_loop = statements, in_loop
+        self._before = before
+        self._outputs = set(graph.outputs)
+        self._readers: dict[Buffer, int] = {}  # how many are still to come
+        self._done: set[Node] = set()  # computed together with an earlier node
+        self._panels: dict[Value, Layout] = {}
+        self._rights = Counter(map(_right_operand, filter(_has_product, graph.nodes)))
+        self._joined = self._find_joined(graph)
+
+    def _find_joined(self, graph: Graph) -> dict[Value, tuple[Node, int]]:
+        """Values that can be computed straight into their part of a joined one."""
+        found: dict[Value, tuple[Node, int]] = {}
+        for node in graph.nodes:
+            if node.op.name not in JOINS:
+                continue
+            for position, value in enumerate(node.inputs):
+                once = sum(v is value for v in node.inputs) == 1
+                free = value not in self.places and value not in found
+                if once and free and is_placeable(value.node):
+                    found[value] = (node, position)
+        return found
+
+    # -- where values lie --------------------------------------------------------------------
+
+    def layout_of(self, value: Value) -> Layout:
+        """Where a value that is about to be computed goes."""
+        if value in self.env:
+            return self.env[value]
+        if value in self.places:
+            layout = self.places[value]
+        elif value in self._joined:
+            node, position = self._joined[value]
+            layout = part_of(node, self.layout_of(node.outputs[0]), position)
+        else:
+            label = f"{value.node.op.name} {value.name}"
+            layout = self.top.room(value.aval, label, self._order(value))
+        self.define(value, layout)
+        return layout
+
+    def define(self, value: Value, layout: Layout) -> None:
+        """Say where a value lies."""
+        self.env[value] = layout
+        kept = value in self._outputs or layout.buffer.kind != "arena"
+        more = len(value.uses) + (_FOREVER if kept else 0)
+        self._readers[layout.buffer] = self._readers.get(layout.buffer, 0) + more
+
+    def is_placed(self, value: Value) -> bool:
+        """Whether it is settled where a value is to be computed."""
+        return value in self.places or value in self._joined
+
+    def _order(self, value: Value) -> tuple[int, ...] | None:
+        """The axes from slow to fast: as all readers permute them, as the operator likes them, or
+        as the operands have them."""
+        asked = {u.attrs["axes"] if u.op.name == "permute_dims" else None for u in value.uses}
+        if len(asked) == 1 and None not in asked:
+            [axes] = asked
+            return axes
+        node = value.node
+        if node.op.name in CALLS:
+            return CALLS[node.op.name].order(value)
+        for operand in node.inputs:
+            layout = self.env.get(operand)
+            if layout is not None and layout.shape == value.aval.shape and layout.size > 1:
+                order = order_of(layout)
+                if layout.strides == dense_strides(layout.shape, order):
+                    return order
+        return None
+
+    # -- statements --------------------------------------------------------------------------
+
+    def call(self, kernel: Kernel, statements: list[Statement] | None = None) -> None:
+        """Append a kernel, to other statements than the scope's if they are given."""
+        lives = self.top.lives
+        for access in kernel.accesses:
+            lives.touch(access.layout.buffer)
+        scratch = None
+        if kernel.scratch:
+            scratch = self.top.arena(kernel.scratch, f"scratch of {kernel.label}")
+            lives.touch(scratch)
+        to = self.statements if statements is None else statements
+        to.append(Call(kernel, lives.advance(), scratch))
+
+    def copy(
+        self, source: Layout, target: Layout, statements: list[Statement] | None = None
+    ) -> None:
+        """Append a copy of one layout's elements to another of the same shape; see `call`."""
+        if source == target or not target.size:
+            self.top.lives.touch(target.buffer)
+        else:
+            self.call(copy_kernel(source, target, self.top.threads), statements)
+
+    def lower(self, node: Node) -> None:
+        """Append what computes a node."""
+        if node.op.effect or node.op is PLACEHOLDER or node in self._done:
+            return
+        if node.op in (CONSTANT, VARIABLE):
+            self.define(node.outputs[0], self.top.source_of(node))
+            return
+        if node.op.view:
+            self._lower_view(node)
+        elif node.op is FUSED:
+            self._lower_fused(node)
+        elif node.op.name in JOINS:
+            self._lower_join(node)
+        elif lowers_region(node):
+            lower_region(self, node)
+        elif is_call(node):
+            self._lower_call(node)
+        else:
+            self._lower_python(node)
+        self._release(node)
+
+    def lower_source(self, value: Value) -> None:
+        """Append what shows a variable, or a view of it."""
+        if value not in self.env:
+            for operand in value.node.inputs:
+                self.lower_source(operand)
+            self.lower(value.node)
+
+    def _release(self, node: Node) -> None:
+        """Note that a node has read its operands."""
+        for value in node.inputs:
+            buffer = self.env[value].buffer
+            if buffer in self._readers:
+                self._readers[buffer] -= 1
+
+    def _lower_view(self, node: Node) -> None:
+        [operand], [result] = node.inputs, node.outputs
+        layout = viewed(node, self.env[operand])
+        if layout is None:
+            dense = self.top.room(operand.aval, f"copy {operand.name}")
+            self.copy(self.env[operand], dense)
+            layout = viewed(node, dense)
+        if layout is None:
+            raise NotImplementedError(node.op.name)
+        self.define(result, layout)
+
+    def _lower_join(self, node: Node) -> None:
+        layout = self.layout_of(node.outputs[0])
+        for position, value in enumerate(node.inputs):
+            if self._joined.get(value) != (node, position):
+                self.copy(self.env[value], part_of(node, layout, position))
+
+    def _lower_python(self, node: Node) -> None:
+        operands = [self.env[v] for v in node.inputs]
+        results = [self.layout_of(v) for v in node.outputs]
+        for layout in (*operands, *results):
+            self.top.lives.touch(layout.buffer)
+        self.statements.append(Python(node, operands, results, self.top.lives.advance()))
+
+    # -- fused nodes -------------------------------------------------------------------------
+
+    def _lower_fused(self, node: Node) -> None:
+        [body], threads = node.attrs["bodies"], self.top.threads
+        product = product_of_body(body)
+        self._reuse(node, body, product)
+        operands = [self.env[v] for v in node.inputs]
+        results = [self.layout_of(v) for v in node.outputs]
+        if product is None:
+            self.call(nest(node.bound, operands, results, threads))
+        else:
+            packed = self._packed(node, product)
+            made = Product(node.bound, operands, results, threads, self.in_loop, packed)
+            self.call(made.kernel)
+
+    def _reuse(self, node: Node, body: Graph, product: Value | None) -> None:
+        """Compute results over operands that nothing reads later, element by element."""
+        plan = Plan(body, node.attrs["kinds"])
+        read_whole = set() if product is None else set(product.node.inputs)
+        placeholders = body.placeholders.values()
+        operands = [v for v, p in zip(node.inputs, placeholders) if p not in read_whole]
+        buffers = Counter(self.env[v].buffer for v in node.inputs)
+        taken: set[Buffer] = set()
+        for result, inner in zip(node.outputs, body.outputs):
+            if self.is_placed(result) or plan.kind[inner.node] != FULL:
+                continue
+            if product is None and plan.level[inner.node] != plan.passes - 1:
+                continue
+            for operand in operands:
+                layout = self.env[operand]
+                buffer = layout.buffer
+                once = buffer not in taken and buffers[buffer] == 1
+                if once and self._can_hold(layout, result):
+                    taken.add(buffer)
+                    self.define(result, layout)
+                    break
+
+    def _can_hold(self, layout: Layout, result: Value) -> bool:
+        """Whether memory with one reader to come is just what a result needs."""
+        buffer = layout.buffer
+        return (
+            buffer.kind == "arena"
+            and self._readers.get(buffer) == 1
+            and layout.shape == result.aval.shape
+            and layout.dtype == result.dtype
+            and int(result.aval.nbytes) == buffer.nbytes
+            and layout.strides == dense_strides(layout.shape, order_of(layout))
+            and not layout.moving
+        )
+
+    def _packed(self, node: Node, product: Value) -> Layout | None:
+        """The second operand of a product in panels, if it is packed once for many: before a loop
+        in which it stays as it is, or for several products by it."""
+        shape = sizes(product.aval)
+        if len(shape) != 2 or shape[0] < FEW_ROWS:
+            return None
+        if len(product.node.inputs[1].uses) > 1:
+            return None  # something else reads it as it lies
+        value = _right_operand(node)
+        layout = self.env[value]
+        before = self._before if value.node.op is PLACEHOLDER and not layout.moving else None
+        if before is None and self._rights[value] < OFTEN:
+            return None
+        lives = self.top.lives
+        if value not in self._panels:
+            count = panel_elements(layout)
+            buffer = self.top.arena(count * layout.dtype.itemsize, f"panels of {value.name}")
+            panels = Layout(buffer, layout.dtype, (count,), (1,))
+            kernel = packing(layout, panels, self.top.threads)
+            if before is None:
+                self.call(kernel)
+            else:
+                before.append(Call(kernel, lives.position))
+                lives.touch_before(buffer)
+            self._panels[value] = panels
+        lives.touch(self._panels[value].buffer)
+        return self._panels[value]
+
+    # -- calls of the library ----------------------------------------------------------------
+
+    def _lower_call(self, node: Node) -> None:
+        if node.op.name in WITH_GRADIENT and self._lower_with_gradient(node):
+            return
+        operands = [self.env[v] for v in node.inputs]
+        results = [self.layout_of(v) for v in node.outputs]
+        make, threads = CALLS[node.op.name].kernel, self.top.threads
+        kernel = make(node, operands, results, threads)
+        if kernel is not None:
+            self.call(kernel)
+            return
+        # It reads dense operands, and writes dense results.
+        rooms = [self._dense_room(x) for x in operands]
+        for source, target in zip(operands, rooms):
+            self.copy(source, target)
+        made = [self._dense_room(x) for x in results]
+        kernel = make(node, rooms, made, threads)
+        if kernel is None:
+            raise NotImplementedError(node.op.name)
+        self.call(kernel)
+        for source, target in zip(made, results):
+            self.copy(source, target)
+
+    def _dense_room(self, layout: Layout) -> Layout:
+        buffer = self.top.arena(layout.size * layout.dtype.itemsize, "dense")
+        return Layout(buffer, layout.dtype, layout.shape, dense_strides(layout.shape))
+
+    def _lower_with_gradient(self, node: Node) -> bool:
+        """A loss and its gradient in one sweep, where the cotangent is known by now."""
+        for user in node.inputs[0].uses:
+            if (
+                user.op.name == f"{node.op.name}_grad"
+                and user.outputs[0] not in self.env
+                and all(a is b for a, b in zip(user.inputs, node.inputs))
+                and user.attrs == node.attrs
+                and (user.inputs[2] in self.env or user.inputs[2].node.op is CONSTANT)
+            ):
+                if user.inputs[2] not in self.env:
+                    self.lower(user.inputs[2].node)
+                operands = [self.env[v] for v in user.inputs]
+                results = [self.layout_of(node.outputs[0]), self.layout_of(user.outputs[0])]
+                kernel = with_gradient(node, operands, results, self.top.threads)
+                if kernel is None:
+                    return False
+                self.call(kernel)
+                self._done.add(user)
+                self._release(user)
+                return True
+        return False
+
+    # -- bodies ------------------------------------------------------------------------------
+
+    def run(
+        self,
+        body: Graph,
+        operands: Sequence[Layout],
+        results: Sequence[Layout],
+        statements: list[Statement],
+        in_loop: bool,
+        before: list[Statement] | None = None,
+    ) -> None:
+        """Append a body's statements to others, with its outputs in given memory."""
+        env = dict(zip(body.placeholders.values(), operands))
+        places: dict[Value, Layout] = {}
+        copied: list[tuple[Value, Layout]] = []
+        for value, layout in zip(body.outputs, results):
+            if value in places or not (is_placeable(value.node) or value.node.op.name in JOINS):
+                copied.append((value, layout))
+            else:
+                places[value] = layout
+        scope = Scope(self.top, body, env, places, statements, in_loop, before)
+        for child in body.nodes:
+            scope.lower(child)
+        for value, layout in copied:
+            scope.copy(scope.env[value], layout)
+
+
+def _has_product(node: Node) -> bool:
+    return node.op is FUSED and product_of_body(node.attrs["bodies"][0]) is not None
+
+
+def _right_operand(node: Node) -> Value:
+    """The second operand of the product in a fused node."""
+    [body] = node.attrs["bodies"]
+    product = next(n for n in body.nodes if n.op.name == "matmul")
+    inside = zip(body.placeholders.values(), node.inputs)
+    return next(value for inner, value in inside if inner is product.inputs[1])

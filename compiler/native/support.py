@@ -1,0 +1,33 @@
+"""What has native code."""
+
+from __future__ import annotations
+
+from ...graphs.ir import CONSTANT, PLACEHOLDER, Node
+from ...graphs.regions import FUSED
+from .calls import CALLS
+from .copies import JOINS
+
+
+def is_call(node: Node) -> bool:
+    """Whether the library of native kernels computes a node."""
+    return node.op.name in CALLS and CALLS[node.op.name].takes(node)
+
+
+def is_placeable(node: Node) -> bool:
+    """Whether a node's results can be computed into any given memory."""
+    return node.op is FUSED or is_call(node)
+
+
+def is_native(region: Node) -> bool:
+    """Whether all within a region has native code."""
+    if any(aval.is_symbolic for aval in (*region.bound.ins, *region.bound.outs)):
+        return False
+    return all(
+        child.op in (PLACEHOLDER, CONSTANT)
+        or child.op.view
+        or child.op.name in JOINS
+        or is_placeable(child)
+        or (child.op.region and is_native(child))
+        for body in region.attrs["bodies"]
+        for child in body.nodes
+    )

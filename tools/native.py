@@ -1,0 +1,166 @@
+"""Measure what native code on the CPU is to be, and write docs/native.md.
+
+`python tools/native.py` measures everything, which takes about ten minutes on a machine that has
+nothing else to do. `--short` and `--only` measure a part and print the page instead of writing it.
+Peers that are installed for another interpreter join by `--also PYTHON`, each interpreter in an
+interleaved run of its own, with our steps beside its peers'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import native_page
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "native.md"
+MEASURES = Path(__file__).with_name("native_measures.py")
+GRU = "gru-layer-norm"
+ROUNDS = 3
+LEAST_COPIED = 1_000_000  # bytes: below, what is measured is the call
+
+TORCH, COMPILED, JAX = "torch-best", "torch-compile", "jax"
+TENSORFLOW, PYTENSOR, ONNX = "tensorflow", "pytensor", "onnxruntime"
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a workload is measured, and what it is to reach.
+
+    Attributes
+    ----------
+    goals : dict
+        From a peer, or "" for the best of all, to how many times as fast as it to be.
+    peers : tuple of str
+        Who takes part.
+    steps : int
+        Of each, in up to 30 blocks.
+    first_s : float
+        The most seconds of a first call.
+    """
+
+    goals: dict[str, float]
+    peers: tuple[str, ...]
+    steps: int
+    first_s: float = 1.0
+
+
+WORK = {
+    "chain": Work({"": 2.0}, (TORCH, JAX, TENSORFLOW, ONNX), 86),
+    "mlp": Work({"": 1.6}, (TORCH, COMPILED, JAX, TENSORFLOW, PYTENSOR), 1211),
+    "tiny-mlp": Work({PYTENSOR: 4.0, JAX: 8.0}, (JAX, PYTENSOR), 6011),
+    "lstm": Work({TORCH: 1.5, JAX: 3.5}, (TORCH, JAX), 461),
+    "lstm-unrolled": Work({TORCH: 1.5, JAX: 3.5}, (TORCH, JAX), 461),
+    "cnn": Work({TORCH: 1.3}, (TORCH, JAX), 161, 2.0),
+    "transformer": Work({"": 1.25}, (TORCH, COMPILED, JAX), 86, 2.0),
+    "mlp-infer-1": Work({"": 1.2}, (TORCH, JAX, PYTENSOR, ONNX), 6011),
+    "mlp-infer-64": Work({"": 1.1}, (TORCH, JAX, PYTENSOR, ONNX), 1511),
+    "cnn-infer-1": Work({"": 1.0}, (TORCH, JAX, ONNX), 911),
+    "transformer-infer-1": Work({"": 1.1}, (TORCH, JAX, ONNX), 311),
+}
+SHORT = ("tiny-mlp",)
+SHORT_STEPS = 161
+
+
+def progress(text: str) -> None:
+    """One line on stderr, over the one before."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text[:99]}", end="", file=sys.stderr, flush=True)
+
+
+def ask(python: str, *command: Any) -> dict[str, Any]:
+    """What a measure prints in a new process; why it failed, under "failed"."""
+    progress(" ".join(map(str, command[:2])))
+    done = subprocess.run(
+        [python, str(MEASURES), *map(str, command)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
+        return {"failed": lines[-1]}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """All that the page needs, as plain data."""
+    pythons = [sys.executable, *options.also]
+    known = [ask(python, "peers") for python in pythons]
+    here = [set(each.get("versions", ())) for each in known]
+    wanted = {name: _wanted(name, here, options) for name in names}
+    steady: dict[str, list[Any]] = {name: [] for name in names}
+    starts, steps = {}, {}
+    with tempfile.TemporaryDirectory() as built:
+        library = ask(sys.executable, "library", built)
+        for name in names:
+            count = SHORT_STEPS if options.short else WORK[name].steps
+            for number, python in enumerate(pythons):
+                peers = _first_here(wanted[name], here, number)
+                if peers or number == 0:
+                    steady[name].append(
+                        ask(python, "speed", name, ",".join(peers), count, options.threads)
+                    )
+            starts[name] = ask(
+                sys.executable, "starts", name, JAX if JAX in here[0] else "",
+                1 if options.short else ROUNDS, options.threads, built,
+            )  # fmt: skip
+    steady[GRU] = [ask(sys.executable, "speed", GRU, "", SHORT_STEPS, options.threads)]
+    for name in (*names, GRU):
+        steps[name] = ask(sys.executable, "step", name, options.threads)
+    sizes = {max(s["bytes"], LEAST_COPIED) for s in steps.values() if "bytes" in s}
+    gemm = {by: ask(sys.executable, "gemm", by, options.threads) for by in ("numpy", "native")}
+    copies = ask(sys.executable, "copy", ",".join(map(str, sorted(sizes))), options.threads)
+    asked, all_here = set().union(*wanted.values()), set().union(*here)
+    versions = {p: v for each in reversed(known) for p, v in each.get("versions", {}).items()}
+    absent = {p: why for p, why in known[0].get("missing", {}).items() if p not in all_here}
+    return {
+        "threads": options.threads, "rounds": 1 if options.short else ROUNDS, "library": library,
+        "steady": steady, "starts": starts, "steps": steps, "gemm": gemm, "copies": copies,
+        "versions": {p: v for p, v in versions.items() if p in asked},
+        "absent": {p: why for p, why in absent.items() if p in asked},
+    }  # fmt: skip
+
+
+def _wanted(name: str, here: list[set[str]], options: argparse.Namespace) -> list[str]:
+    if options.peers == "all":
+        return sorted(set().union(*here))
+    if options.peers:
+        return options.peers.split(",")
+    return [JAX] if options.short else list(WORK[name].peers)
+
+
+def _first_here(wanted: list[str], here: list[set[str]], number: int) -> list[str]:
+    """The peers that an interpreter runs: those that none before it has."""
+    before = set().union(*here[:number])
+    return [peer for peer in wanted if peer in here[number] and peer not in before]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--short", action="store_true", help="a sample only; print the page")
+    parser.add_argument("--only", nargs="+", choices=WORK, metavar="WORKLOAD", help=", ".join(WORK))
+    parser.add_argument("--peers", default="", help="with commas between, or all that are here")
+    parser.add_argument("--also", action="append", default=[], metavar="PYTHON",
+                        help="another interpreter with Diptych and more peers")  # fmt: skip
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    names = options.only or list(SHORT if options.short else WORK)
+    found = measure(names, options)
+    progress("")
+    goals = native_page.goals(WORK, found)
+    text = native_page.page(goals, found, " ".join(["python", "tools/native.py", *sys.argv[1:]]))
+    if options.short or options.only:
+        print(text)
+    else:
+        PAGE.write_text(text)
+    sys.exit(any(goal.met is False for goal in goals))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,420 @@
+"""The page that `tools/native.py` writes, from what it has measured."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diptych.bench import machine
+from diptych.bench.quantities import NONE, seconds, size, start_cost
+from diptych.bench.statistics import median
+
+BEST = "the best peer"
+FIRST_S, WARM_S, WARM_SHARE = 0.3, 0.05, 0.1
+BOUND_SHARE = 1.05
+
+Found = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One goal, and how far it was reached.
+
+    Attributes
+    ----------
+    section : {"steps", "first", "second", "memory"}
+    what, goal, figure : str
+    met : bool or None
+        None for what this run did not measure.
+    cells : tuple of str
+        Of its row of the section's table, between the goal and the verdict.
+    """
+
+    section: str
+    what: str
+    goal: str
+    figure: str
+    met: bool | None
+    cells: tuple[str, ...] = ()
+
+
+# -- the goals -------------------------------------------------------------------------------
+
+
+def goals(work: Mapping[str, Any], found: Found) -> list[Goal]:
+    """Every goal of the workloads that were measured."""
+    names = list(found["starts"])
+    return [
+        *(goal for name in names for goal in _speed(name, work[name].goals, found)),
+        *(goal for name in names for goal in _first_call(name, work[name].first_s, found)),
+        *(goal for name in names for goal in _memory(name, found["steps"][name])),
+    ]
+
+
+def standings(runs: Iterable[Found]) -> dict[str, dict[str, Any]]:
+    """Per peer its step and ours in one run, how many times as fast ours is, and if it agrees.
+
+    Examples
+    --------
+    >>> steps = {"static": 1.0, "jax": 2.0}
+    >>> standings([{"step_s": steps, "times": {"jax": 2.0}, "agrees": {"jax": True}}])
+    {'jax': {'theirs': 2.0, 'ours': 1.0, 'times': 2.0, 'agrees': True}}
+    """
+    return {
+        peer: {
+            "theirs": run["step_s"][peer], "ours": run["step_s"]["static"], "times": times,
+            "agrees": run["agrees"].get(peer, False),
+        }
+        for run in runs if "static" in run.get("step_s", {})
+        for peer, times in run["times"].items()
+    }  # fmt: skip
+
+
+def best(known: Mapping[str, Any]) -> str | None:
+    """The peer that comes closest to us, or is furthest ahead, of those that compute the same."""
+    same = [peer for peer, each in known.items() if each["agrees"]]
+    return min(same, key=lambda peer: known[peer]["times"]["median"], default=None)
+
+
+def _speed(name: str, factors: Mapping[str, float], found: Found) -> list[Goal]:
+    known = standings(found["steady"][name])
+    made = []
+    for over, factor in factors.items():
+        peer = best(known) if not over else over if over in known else None
+        goal = f"{factor:g} × {over or BEST}"
+        if peer is None:
+            made.append(Goal("steps", name, goal, "not measured", None, (NONE,) * 4))
+            continue
+        each = known[peer]
+        times = each["times"]
+        ratio = f"{times['median']:.2f} ({times['low']:.2f}–{times['high']:.2f})"
+        met = times["high"] >= factor if each["agrees"] else None
+        cells = (seconds(each["ours"]["median"]), peer, seconds(each["theirs"]["median"]), ratio)
+        made.append(Goal("steps", name, goal, f"{ratio} × {peer}", met, cells))
+    return made
+
+
+def _first_call(name: str, limit: float, found: Found) -> list[Goal]:
+    starts = {
+        who: _middle(calls) for who, calls in found["starts"][name].items() if who != "failed"
+    }
+    if not {"cold", "warm"} <= starts.keys():
+        return [Goal("first", name, "a first call", "not measured", None)]
+    cold, warm, jax = starts["cold"], starts["warm"], starts.get("jax")
+    under = max(FIRST_S, jax or 0.0)
+    shown = f"{seconds(cold)}, jax {seconds(jax)}"
+    return [
+        Goal("first", name, "cold: under jax's, or 0.3 s", shown, cold < under),
+        Goal("first", name, f"cold: under {limit:g} s", seconds(cold), cold < limit),
+        Goal("second", name, "warm: under a tenth of cold, or 50 ms",
+             f"{seconds(warm)} of {seconds(cold)}", warm < max(WARM_SHARE * cold, WARM_S)),
+    ]  # fmt: skip
+
+
+def _middle(calls: list[Any]) -> float:
+    return median([start_cost(call) for call in calls])
+
+
+def _memory(name: str, step: Found) -> list[Goal]:
+    if "failed" in step:
+        return [Goal("memory", name, "the peak of a step", "not measured", None)]
+    needs, peak = step["arena"] + step["returned"], step["reference_peak"]
+    arena, bound = step["arena"], step["bound"]
+    return [
+        Goal("memory", name, "at most the reference's peak", f"{size(needs)} of {size(peak)}",
+             needs <= peak),
+        Goal("memory", name, "at most 1.05 of the liveness bound",
+             f"{size(arena)} of {size(bound)}", arena <= BOUND_SHARE * bound),
+    ]  # fmt: skip
+
+
+# -- shares of the roofline ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Roof:
+    """The least seconds that the machine needs for a step, by its work and by its bytes."""
+
+    by_flop: float
+    by_bytes: float
+
+    @property
+    def bound(self) -> float:
+        return max(self.by_flop, self.by_bytes)
+
+
+def roof(step: Found, found: Found) -> Roof | None:
+    """The roofline of a step; None where a measure failed."""
+    rates = [g["rate"] for g in found["gemm"].values() if "rate" in g]
+    copies = {int(n): rate for n, rate in found["copies"].items() if n.isdecimal()}
+    if "failed" in step or not rates or not copies:
+        return None
+    moved = step["bytes"]
+    nearest = min(copies, key=lambda n: abs(n - moved))
+    return Roof(step["flop"] / max(rates), moved / copies[nearest])
+
+
+def our_step(found: Found, name: str) -> float | None:
+    runs = [run for run in found["steady"][name] if "static" in run.get("step_s", {})]
+    return runs[0]["step_s"]["static"]["median"] if runs else None
+
+
+# -- where the time goes ---------------------------------------------------------------------
+
+KINDS = {
+    "products": ("matmul",),
+    "convolutions": ("conv",),
+    "attention": ("attention", "scaled_dot_product_attention"),
+    "losses, embeddings": ("cross_entropy", "nll_loss", "embedding"),
+    "copies": ("copy", "pack"),
+    "waiting": ("dt_barrier",),
+}
+LOOPS, OUTSIDE = "loops", "outside"
+COLUMNS = (*list(KINDS)[:3], LOOPS, *list(KINDS)[3:], OUTSIDE)
+
+
+def kind(function: str) -> str:
+    """What sort of work a native function is, by its name.
+
+    Examples
+    --------
+    >>> kind("matmul_add_relu_1"), kind("multiply_tanh_1"), kind("")
+    ('products', 'loops', 'outside')
+    """
+    if not function:
+        return OUTSIDE
+    return next((k for k, starts in KINDS.items() if function.startswith(starts)), LOOPS)
+
+
+def shares(kernels: Mapping[str, float]) -> dict[str, float]:
+    """The share of a step's time per sort of work."""
+    found: dict[str, float] = defaultdict(float)
+    total = sum(kernels.values()) or 1.0
+    for function, spent in kernels.items():
+        found[kind(function)] += spent / total
+    return dict(found)
+
+
+def longest(kernels: Mapping[str, float], count: int = 3) -> str:
+    """The functions that take longest, with their shares."""
+    total = sum(kernels.values()) or 1.0
+    own = [name for name in kernels if kind(name) not in (OUTSIDE, "waiting")]
+    first = sorted(own, key=lambda name: -kernels[name])[:count]
+    return ", ".join(f"`{name}` {kernels[name] / total:.0%}" for name in first)
+
+
+# -- the page --------------------------------------------------------------------------------
+
+VERDICT = {True: "yes", False: "**no**", None: NONE}
+
+
+def page(made: list[Goal], found: Found, command: str) -> str:
+    sections = [_head(found, command), _summary(made), _steps(made, found), _starts(made, found),
+                _memories(made, found), _roofs(found), _times(found), _absent(found)]  # fmt: skip
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _head(found: Found, command: str) -> str:
+    here, versions = machine.machine(), machine.versions()
+    ran = "".join(f", {each}" for each in sorted(set(found["versions"].values())))
+    return f"""# Native code on the CPU
+
+The executor `native` writes a graph as C, has the system's compiler translate it, and runs a whole
+training step as one call. Here is what it was to reach, and what one run of
+
+    {command}
+
+measured on {datetime.date.today().isoformat()}, on {found["threads"]} threads.
+
+- Machine: {here["cpu"]}, {here["cores"]} cores, {size(here["memory_bytes"])}; {here["system"]}.
+- Compiler: {here["compiler"]}. BLAS of NumPy: {here["blas"]}.
+- Versions: Diptych {versions.get("diptych", "from its source")}, Python {versions["python"]}, \
+NumPy {versions["numpy"]}{ran}.
+
+The workloads, the peers and how they take turns are described in [measuring](measuring.md)."""
+
+
+def _summary(made: list[Goal]) -> str:
+    titles = {"steps": "steady steps", "first": "first calls", "second": "second processes",
+              "memory": "memory"}  # fmt: skip
+    lines = ["## In short", "", "| | goals | reached | missed | not measured |",
+             "| --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    for section, title in titles.items():
+        verdicts = [goal.met for goal in made if goal.section == section]
+        counts = (len(verdicts), *(verdicts.count(v) for v in (True, False, None)))
+        lines.append(f"| {title} | {' | '.join(map(str, counts))} |")
+    missed = [goal for goal in made if goal.met is False]
+    if missed:
+        lines += ["", "Missed:", ""]
+        lines += [f"- {goal.what}, {goal.goal}: {goal.figure}" for goal in missed]
+    return "\n".join(lines)
+
+
+def _steps(made: list[Goal], found: Found) -> str:
+    lines = [
+        "## Steady steps",
+        "",
+        "How many times as fast as a peer a step is: the median of ratios, turn by turn, of one "
+        "interleaved run, with an interval that holds it at 95 %. A goal counts as reached where "
+        "the interval's better end does. The best peer is the fastest of those below that compute "
+        "the same numbers; peers that were several times slower in an earlier survey are left "
+        "out, and `--peers all` brings them in.",
+        "",
+        "| workload | goal | ours | peer | peer's | times as fast | reached |",
+        "| --- | --- | ---: | --- | ---: | ---: | --- |",
+    ]
+    lines += [
+        f"| {' | '.join((goal.what, goal.goal, *goal.cells))} | {VERDICT[goal.met]} |"
+        for goal in made if goal.section == "steps"
+    ]  # fmt: skip
+    known = {name: standings(runs) for name, runs in found["steady"].items()}
+    peers = list(dict.fromkeys(peer for each in known.values() for peer in each))
+    if peers:
+        lines += ["", "All steps that were measured:", "",
+                  f"| workload | ours | {' | '.join(peers)} |",
+                  f"| --- | ---: |{' ---: |' * len(peers)}"]  # fmt: skip
+        for name, each in known.items():
+            cells = [_peer_cell(each.get(peer)) for peer in peers]
+            lines.append(f"| {name} | {seconds(our_step(found, name))} | {' | '.join(cells)} |")
+    if any(not e["agrees"] for each in known.values() for e in each.values()):
+        lines += ["", "\\* differs from our numbers by more than 1e-4, so it is no best peer."]
+    failures = [
+        f"- {name}, {mode}: {why}"
+        for name, runs in found["steady"].items()
+        for run in runs
+        for mode, why in [*run.get("skipped", {}).items(), *_failure(run)]
+    ]
+    return "\n".join([*lines, *(["", "Did not run:", "", *failures] if failures else [])])
+
+
+def _peer_cell(each: Found | None) -> str:
+    if each is None:
+        return NONE
+    return seconds(each["theirs"]["median"]) + ("" if each["agrees"] else "\\*")
+
+
+def _failure(found: Found) -> list[tuple[str, str]]:
+    return [("failed", found["failed"])] if "failed" in found else []
+
+
+def _starts(made: list[Goal], found: Found) -> str:
+    library = found["library"].get("seconds")
+    lines = [
+        "## First calls",
+        "",
+        "Building the graph, compiling it and taking the first step, in a new process, without "
+        f"imports; medians of {found['rounds']}. Cold: the cache on disk holds the library of "
+        "native kernels and nothing else. Warm: it holds this program, too, as in every later "
+        f"process. The library is built once a machine, in {seconds(library)} here, all its "
+        "parts for float32 and float64; a program waits only for those that it calls.",
+        "",
+        "| workload | build | compile | first step | cold | jax | warm | warm of cold "
+        "| under jax's or 0.3 s | under its limit | warm is quick |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | --- |",
+    ]
+    for name, calls in found["starts"].items():
+        if "failed" in calls:
+            lines.append(f"| {name} | {calls['failed']} |")
+            continue
+        parts = [
+            seconds(median([call[key] for call in calls["cold"]]))
+            for key in ("build_s", "compile_s", "first_step_s")
+        ]
+        cold, warm = _middle(calls["cold"]), _middle(calls["warm"])
+        jax = _middle(calls["jax"]) if "jax" in calls else None
+        own = [goal for goal in made if goal.what == name and goal.section in ("first", "second")]
+        verdicts = [VERDICT[goal.met] for goal in own]
+        verdicts[1] += f" ({own[1].goal.removeprefix('cold: under ')})"
+        cells = [*parts, seconds(cold), seconds(jax), seconds(warm), f"{warm / cold:.2f}"]
+        lines.append(f"| {' | '.join([name, *cells, *verdicts])} |")
+    return "\n".join(lines)
+
+
+def _memories(made: list[Goal], found: Found) -> str:
+    lines = [
+        "## Memory",
+        "",
+        "What a step needs beside weights and inputs: the arena and what is returned. The "
+        "reference executor's peak is of the same graph, node by node, each array freed when "
+        "nothing reads it any more. The liveness bound is what is live at once in the native "
+        "program: no arena can be smaller.",
+        "",
+        "| workload | arena | returned | reference's peak | of it | liveness bound | of it "
+        "| within the peak | within 1.05 of the bound |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
+    ]
+    for name, step in found["steps"].items():
+        if "failed" in step:
+            lines.append(f"| {name} | {step['failed']} |")
+            continue
+        met = [goal.met for goal in _memory(name, step)]
+        needs = step["arena"] + step["returned"]
+        bound = f"{step['arena'] / step['bound']:.3f}" if step["bound"] else NONE
+        cells = (name, size(step["arena"]), size(step["returned"]), size(step["reference_peak"]),
+                 f"{needs / max(step['reference_peak'], 1):.2f}", size(step["bound"]), bound,
+                 *(VERDICT[m] for m in met))  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _roofs(found: Found) -> str:
+    rates = {by: g.get("rate") for by, g in found["gemm"].items()}
+    shown = ", ".join(f"{by} {r / 1e9:.0f}" for by, r in rates.items() if r) or NONE
+    lines = [
+        "## Share of what the machine can do",
+        "",
+        "The least that a step can take is its floating-point operations at the rate of a product "
+        f"of two 1024 × 1024 float32 matrices on {found['threads']} threads (GFLOP/s here: {shown};"
+        " the faster counts), or the bytes that it cannot but touch (inputs, weights, optimiser "
+        "state and results, once each way) at the speed of copying as many, whichever is longer. "
+        "An operator on single elements counts as one operation an element, also exp and tanh, "
+        "and what lies between operators is not counted: no program reaches 100 %. "
+        "`gru-layer-norm` is no workload: a GRU whose products are layer-normalised, sequence 50, "
+        "batch 16, input 64, hidden 128, trained by SGD, that nobody tuned anything for.",
+        "",
+        "| workload | step | MFLOP | GFLOP/s | of the product's rate | bytes | of copying "
+        "| share reached |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, step in found["steps"].items():
+        top, took = roof(step, found), our_step(found, name)
+        if top is None or not took:
+            lines.append(f"| {name} | {seconds(took)} |")
+            continue
+        flop = step["flop"]
+        cells = (name, seconds(took), f"{flop / 1e6:.3g}", f"{flop / took / 1e9:.3g}",
+                 f"{top.by_flop / took:.0%}", size(step["bytes"]), f"{top.by_bytes / took:.0%}",
+                 f"{top.bound / took:.0%}")  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _times(found: Found) -> str:
+    lines = [
+        "## Where the time goes",
+        "",
+        "Shares of a step on its first thread, by a clock behind every call of the generated "
+        "program; products and convolutions with what is fused to them. Waiting is at the "
+        "barriers between calls. Outside is what is not native: Python around the call, the end "
+        "of the other threads, and operators without native code, which run by NumPy's kernels.",
+        "",
+        f"| workload | {' | '.join(COLUMNS)} | without code | longest |",
+        f"| --- |{' ---: |' * (len(COLUMNS) + 1)} --- |",
+    ]
+    for name, step in found["steps"].items():
+        if "failed" not in step:
+            part = shares(step["kernels"])
+            cells = [f"{part[c]:.0%}" if c in part else NONE for c in COLUMNS]
+            without = str(step["without_code"] or NONE)
+            lines.append(f"| {' | '.join([name, *cells, without, longest(step['kernels'])])} |")
+    return "\n".join(lines)
+
+
+def _absent(found: Found) -> str:
+    if not found["absent"]:
+        return ""
+    lines = [f"- {peer}: {why}" for peer, why in found["absent"].items()]
+    return "\n".join(["## Peers that were not here", "", *lines])
