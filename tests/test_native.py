@@ -54,3 +54,27 @@ def test_operators_give_what_their_kernels_give(op: Op) -> None:
             except AssertionError as error:
                 error.add_note(str(sample))
                 raise
+
+
+def test_a_gated_unit_with_layer_norm_has_no_python_inside() -> None:
+    """Pieces of gradients that two sums share are still put together."""
+    norms = [dt.nn.LayerNorm(12) for _ in range(2)]
+    wx, wh = dt.Parameter(np.ones((3, 12), np.float32)), dt.Parameter(np.eye(4, 12, dtype="f4"))
+
+    def cell(h: Any, x: Any) -> Any:
+        p, q = norms[0](x @ wx), norms[1](h @ wh)
+        r, z = (dt.sigmoid(p[:, k : k + 4] + q[:, k : k + 4]) for k in (0, 4))
+        n = dt.tanh(p[:, 8:] + r * q[:, 8:])
+        return n + z * (h - n), None
+
+    with dt.static.Graph() as g:
+        xs = g.placeholder("xs", (5, 2, 3))
+        h, _ = dt.scan(cell, dt.zeros((2, 4)), xs)
+        loss = dt.sum(h * h)
+        found = [loss, dt.grad(loss, [wx, wh, norms[0].weight, norms[1].bias])]
+    feeds = {"xs": np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)}
+    program = g.compile(found, executor="native")
+    assert " 0 operators without native code" in program.explain()
+    expected = g.compile(found, executor="reference").run(feeds)
+    for f, e in zip(program.run(feeds)[1], expected[1], strict=True):
+        np.testing.assert_allclose(f, e, rtol=1e-4, atol=1e-5)

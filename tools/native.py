@@ -106,8 +106,9 @@ def measure(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
                     steady[name].append(
                         ask(python, "speed", name, ",".join(peers), count, options.threads)
                     )
+        for name in (*names, GRU):
             starts[name] = ask(
-                sys.executable, "starts", name, JAX if JAX in here[0] else "",
+                sys.executable, "starts", name, JAX if name != GRU and JAX in here[0] else "",
                 1 if options.short else ROUNDS, options.threads, built,
             )  # fmt: skip
     steady[GRU] = [ask(sys.executable, "speed", GRU, "", SHORT_STEPS, options.threads)]

@@ -46,7 +46,7 @@ class Goal:
 
 def goals(work: Mapping[str, Any], found: Found) -> list[Goal]:
     """Every goal of the workloads that were measured."""
-    names = list(found["starts"])
+    names = [name for name in found["steps"] if name in work]
     return [
         *(goal for name in names for goal in _speed(name, work[name].goals, found)),
         *(goal for name in names for goal in _first_call(name, work[name].first_s, found)),
@@ -326,8 +326,9 @@ def _starts(made: list[Goal], found: Found) -> str:
         cold, warm = _middle(calls["cold"]), _middle(calls["warm"])
         jax = _middle(calls["jax"]) if "jax" in calls else None
         own = [goal for goal in made if goal.what == name and goal.section in ("first", "second")]
-        verdicts = [VERDICT[goal.met] for goal in own]
-        verdicts[1] += f" ({own[1].goal.removeprefix('cold: under ')})"
+        verdicts = [VERDICT[goal.met] for goal in own] or [NONE] * 3
+        if own:
+            verdicts[1] += f" ({own[1].goal.removeprefix('cold: under ')})"
         cells = [*parts, seconds(cold), seconds(jax), seconds(warm), f"{warm / cold:.2f}"]
         lines.append(f"| {' | '.join([name, *cells, *verdicts])} |")
     return "\n".join(lines)

@@ -11,12 +11,13 @@ from ...graphs.ir import Graph, Node
 from ...graphs.ops.core import REGISTRY, Bound
 from ...graphs.regions import FUSED
 from .kernel import Kernel
-from .layout import Layout
+from .layout import Buffer, Layout, sizes, sliced_strides
 from .nests import nest
 from .plan import FULL
 from .scalars import C_TYPES
 
 JOINS = ("concat", "stack")
+SCATTER = "scatter_slice"
 _STOP_GRADIENT = REGISTRY["stop_gradient"]
 
 
@@ -55,6 +56,20 @@ def as_words(layout: Layout) -> Layout:
         offset=2 * layout.offset,
         moving=tuple((name, 2 * step) for name, step in layout.moving),
     )
+
+
+def zeros_like(layout: Layout) -> Layout:
+    """One zero, seen as an array like another."""
+    array = np.zeros((), layout.dtype)
+    buffer = Buffer("constant", array.nbytes, "zero", array)
+    return Layout(buffer, layout.dtype, layout.shape, (0,) * len(layout.shape))
+
+
+def sliced(layout: Layout, scatter: Node) -> Layout:
+    """The part of a result that a `scatter_slice` fills with its operand."""
+    offset, strides = sliced_strides(scatter.attrs["index"], layout)
+    shape = sizes(scatter.inputs[0].aval)
+    return replace(layout, shape=shape, strides=strides, offset=layout.offset + offset)
 
 
 def part_of(join: Node, layout: Layout, position: int) -> Layout:

@@ -177,8 +177,13 @@ def _broadcast(attrs: Any, layout: Layout, shape: Any) -> Any:
 
 
 def _sliced(attrs: Any, layout: Layout, shape: Any) -> Any:
+    return sliced_strides(attrs["index"], layout)
+
+
+def sliced_strides(index: tuple[Any, ...], layout: Layout) -> tuple[int, tuple[int, ...]]:
+    """Offset and strides of what an index in normal form shows; a None in it is a new axis."""
     offset, strides, axis = 0, [], 0
-    for item in attrs["index"]:
+    for item in index:
         if item is None:
             strides.append(0)
             continue

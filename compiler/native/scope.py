@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.regions import FUSED
 from .calls import CALLS, WITH_GRADIENT, with_gradient
-from .copies import JOINS, copy_kernel, part_of
+from .copies import JOINS, SCATTER, copy_kernel, part_of, sliced, zeros_like
 from .kernel import Kernel
 from .layout import Buffer, Layout, dense_strides, order_of, sizes, viewed
 from .nests import nest
@@ -161,6 +161,8 @@ class Scope:
             self._lower_fused(node)
         elif node.op.name in JOINS:
             self._lower_join(node)
+        elif node.op.name == SCATTER:
+            self._lower_scatter(node)
         elif lowers_region(node):
             lower_region(self, node)
         elif is_call(node):
@@ -199,6 +201,11 @@ class Scope:
         for position, value in enumerate(node.inputs):
             if self._joined.get(value) != (node, position):
                 self.copy(self.env[value], part_of(node, layout, position))
+
+    def _lower_scatter(self, node: Node) -> None:
+        layout = self.layout_of(node.outputs[0])
+        self.copy(zeros_like(layout), layout)
+        self.copy(self.env[node.inputs[0]], sliced(layout, node))
 
     def _lower_python(self, node: Node) -> None:
         operands = [self.env[v] for v in node.inputs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...graphs.ir import CONSTANT, PLACEHOLDER, Node
 from ...graphs.regions import FUSED
 from .calls import CALLS
-from .copies import JOINS
+from .copies import JOINS, SCATTER
 
 
 def is_call(node: Node) -> bool:
@@ -25,7 +25,7 @@ def is_native(region: Node) -> bool:
     return all(
         child.op in (PLACEHOLDER, CONSTANT)
         or child.op.view
-        or child.op.name in JOINS
+        or child.op.name in (*JOINS, SCATTER)
         or is_placeable(child)
         or (child.op.region and is_native(child))
         for body in region.attrs["bodies"]

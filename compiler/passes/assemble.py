@@ -30,7 +30,7 @@ def assemble(graph: Graph) -> Graph:
         env.update(zip(node.inputs, inputs))
         found: Value | None = None
         if node in sums:
-            found = _put_together(sums[node], reads, env)
+            found = _put_together(sums[node], env)
         elif node.op.name == "scatter_slice" and inputs[0].aval == node.outputs[0].aval:
             found = _unless_turned(node, inputs[0])
         elif node.op.name in ("concat", "stack"):
@@ -138,11 +138,11 @@ def _part(joined: Node, slot: Slot | None) -> Value | None:
     return None
 
 
-def _put_together(terms: list[Value], reads: Any, env: dict[Value, Value]) -> Value | None:
+def _put_together(terms: list[Value], env: dict[Value, Value]) -> Value | None:
     """The sum of terms with the scattered ones joined; None where they cover no axis."""
     by_axis: dict[int, dict[Value, Slot]] = {}
     for term in terms:
-        if term.node.op.name == "scatter_slice" and reads[term] == 1:
+        if term.node.op.name == "scatter_slice":
             slot = slot_of(term.node.attrs["index"])
             if slot is not None:
                 by_axis.setdefault(slot.axis, {})[term] = slot
