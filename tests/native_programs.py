@@ -239,7 +239,8 @@ def checkpoint(which: int, x: Any, y: Any, body: Any) -> list[Any]:
 
 
 def cond(which: int, x: Any, y: Any, body: Any) -> list[Any]:
-    return [dt.cond(dt.sum(x) > which - 30, lambda v: block(body, v, y), lambda v: v * 0.5, x)]
+    """Whatever decides is unlikely to be near its limit, which sums of differences may be to 0."""
+    return [dt.cond(dt.sum(x) > which - 30.37, lambda v: block(body, v, y), lambda v: v * 0.5, x)]
 
 
 def scan(which: int, x: Any, y: Any, body: Any) -> list[Any]:
@@ -276,7 +277,7 @@ def cell(which: int, x: Any, y: Any, body: Any) -> list[Any]:
 
 
 def while_(which: int, x: Any, y: Any, body: Any) -> list[Any]:
-    small = lambda v: dt.sum(dt.abs(v)) < 20
+    small = lambda v: dt.sum(dt.abs(v)) < 19.63
     if which % 2:
         step = lambda v: block(body, v, y) + 1
         return [dt.while_loop(small, step, x, max_iterations=which % 5)]
@@ -290,7 +291,7 @@ def block(body: Any, x: Any, y: Any) -> Any:
     for kind, which, other in body:
         operand = x if other % 3 == 0 else y
         if kind == "cond":
-            z = dt.cond(dt.sum(x) > 0, dt.tanh, lambda v: v * 2, x)
+            z = dt.cond(dt.sum(x) > 0.37, dt.tanh, lambda v: v * 2, x)
         else:
             z = apply(kind, which, x, operand)
         if z.shape != x.shape and z.shape == tuple(reversed(x.shape)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from registry import KERNELS, assert_close, call, fill, is_array, results_of
 from samples import SAMPLES

@@ -200,8 +200,8 @@ def test_assemble_a_scatter_that_something_else_reads():
         first = dt.scatter_slice(x[:2], slice(0, 2), (4,))
         return first + dt.scatter_slice(x[2:], slice(2, 4), (4,)), first
 
-    counts = ops_of(assert_agrees(built(build, (4,)), assemble))
-    assert (counts["scatter_slice"], counts["concat"]) == (1, 1)
+    # The sum is x itself, and the piece stays for who else reads it.
+    assert ops_of(assert_agrees(built(build, (4,)), assemble))["scatter_slice"] == 1
 
 
 def test_assemble_finds_the_whole_again():
