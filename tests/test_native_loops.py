@@ -1,0 +1,155 @@
+"""Loops on several threads: the bits of every run are those of the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from native_races import TURNS, in_turns
+
+import diptych as dt
+from diptych import nn
+from diptych.compiler.native import build
+from diptych.compiler.native.toolchain import find_compiler
+from diptych.graphs.storage import Storage
+
+pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
+
+RUNS = 150
+
+
+@pytest.fixture(autouse=True, params=[2, 3], ids="{} threads".format)
+def _threads(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Even the smallest step is shared among all threads."""
+    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
+    before = dt.get_num_threads()
+    dt.set_num_threads(request.param)
+    yield
+    dt.set_num_threads(before)
+
+
+def standard(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def check(g: Any, fetches: list[Any], feeds: dict[str, Any], state: tuple[Storage, ...] = ()) -> None:
+    """Compare many runs with the first, with threads in turns, and with `reference`."""
+    start = [s.array.copy() for s in state]
+
+    def results(program: Any) -> list[np.ndarray]:
+        for storage, array in zip(state, start):
+            storage.array[...] = array
+        found = [a for a in program.run(feeds) if a is not None]
+        return [*found, *(s.array.copy() for s in state)]
+
+    wanted = results(g.compile(fetches, executor="reference"))
+    program = g.compile(fetches, executor="native")
+    first = results(program)
+    for f, w in zip(first, wanted, strict=True):
+        np.testing.assert_allclose(f, w, rtol=1e-4, atol=1e-5 * max(np.abs(w).max(initial=0), 1))
+    bits = [a.tobytes() for a in first]
+    for _ in range(RUNS):
+        assert [a.tobytes() for a in results(program)] == bits
+    for order in TURNS:
+        with in_turns(order, nanoseconds=60_000):
+            slow = g.compile(fetches, executor="native")
+        assert [a.tobytes() for a in results(slow)] == bits
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("length", [1, 2, 7])
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_recurrent_layers_and_their_gradients(kind: Any, length: int, rows: int) -> None:
+    dt.manual_seed(1)
+    layer = kind(6, 10, num_layers=2, bidirectional=rows > 1)
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (length, rows, 6))
+        y, _ = layer(x)
+        loss = dt.sum(dt.square(y) * standard(*y.shape))
+        slopes = g.grad(loss, [x, *layer.parameters()])
+        update = dt.optim.SGD(layer.parameters(), lr=0.01).minimize(loss)
+    state = tuple(p.storage for p in layer.parameters())
+    check(g, [y, loss, *slopes, update], {"x": standard(length, rows, 6, seed=1)}, state)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [0, 1, 4, 5])
+def test_carries_that_swap(length: int, reverse: bool) -> None:
+    """What a round wrote is read by the next, in rows that other threads have written."""
+    with dt.static.Graph() as g:
+        x, a = g.placeholder("x", (length, 9, 9)), g.placeholder("a", (9, 9))
+
+        def step(carry: Any, row: Any) -> Any:
+            one, other, third = carry
+            return (other, dt.tanh(one.T + row), one[::-1]), (one, dt.sum(third, axis=0))
+
+        last, stacked = dt.scan(step, (a, a * 2, a.T), x, reverse=reverse)
+        fetches = [*last, *stacked]
+        if length:
+            fetches += g.grad(dt.sum(stacked[1]) + dt.sum(last[0] * last[1]), [x, a])
+    check(g, fetches, {"x": standard(length, 9, 9), "a": standard(9, 9, seed=1)})
+
+
+@pytest.mark.parametrize("count", [0, 1, 6])
+def test_rounds_until_data_say_so(count: int) -> None:
+    """All threads read the condition before the next round, or what follows, overwrites it."""
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (8, 8))
+        small = lambda c: c[0] < count
+        _, y = dt.while_loop(small, lambda c: (c[0] + 1, dt.tanh(c[1] @ c[1].T) + c[1]), (0, x))
+        z = dt.cond(dt.sum(y) > 0.5, lambda v: dt.cos(v.T) @ v, lambda v: v - dt.sum(v, axis=0), y)
+        w = dt.cond(dt.sum(z) > 1e4, lambda v: v * 2, lambda v: v.T, z)
+    check(g, [y, z, w, dt.sum(w, axis=1)], {"x": standard(8, 8) * 0.3})
+
+
+def test_loops_in_loops() -> None:
+    with dt.static.Graph() as g:
+        x, w = g.placeholder("x", (4, 3, 6, 6)), g.placeholder("w", (6, 6))
+
+        def inner(carry: Any, row: Any) -> Any:
+            new = dt.tanh(carry @ w + row)
+            chosen = dt.cond(dt.sum(new) > 0.1, lambda v: v * 0.5, lambda v: v.T, new)
+            return chosen, dt.softmax(new.T, axis=1)
+
+        def outer(carry: Any, rows: Any) -> Any:
+            last, made = dt.scan(inner, carry.T, rows, reverse=True)
+            return last + made[1], made
+
+        last, made = dt.scan(outer, dt.zeros((6, 6)), x)
+        slopes = g.grad(dt.sum(last * last) + dt.sum(made * made), [x, w])
+    feeds = {"x": standard(4, 3, 6, 6), "w": standard(6, 6, seed=1) * 0.3}
+    check(g, [last, made, *slopes], feeds)
+
+
+def test_variables_that_are_updated_where_they_are_read() -> None:
+    """Sums of columns go into a variable that other threads still read."""
+    v, w = Storage(standard(64)), Storage(standard(64, 64, seed=1))
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (50, 64))
+        new = g.variable(v) * 0.9 + dt.sum(x, axis=0)
+        y = x * new
+        step = [g.assign(v, new), g.assign(w, g.variable(w) - (x.T @ y) * 1e-3)]
+    check(g, [y, dt.sum(y @ g.variable(w)), *step], {"x": standard(50, 64, seed=2)}, (v, w))
+
+
+def test_products_by_one_matrix_read_it_packed() -> None:
+    """The matrix is read as it lies as well, and is on both sides of a product."""
+    with dt.static.Graph() as g:
+        x, y = g.placeholder("x", (40, 40)), g.placeholder("y", (40, 5))
+        a = dt.tanh(x @ x) + x
+        b = dt.tanh(a @ x) + x.T
+        c = dt.tanh(b @ x)
+        d = [c @ y, dt.tanh(b @ y) + y, a @ y, x @ y]
+    check(g, [a, b, c, *d], {"x": standard(40, 40) * 0.1, "y": standard(40, 5, seed=1)})
+
+
+def test_long_rows_of_parts_of_arrays() -> None:
+    """Threads share the rows of a sum differently from those of what they add up."""
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (200, 120))
+        y = dt.tanh(x) @ dt.cos(x[:120, :])
+        part = y[::-1, 10:110]
+    fetches = [dt.sum(part), dt.sum(part * part) + dt.max(part), y[:, 3:5] * 2]
+    check(g, fetches, {"x": standard(200, 120) * 0.2})
