@@ -159,7 +159,8 @@ def test_numbers_that_are_not_finite(dtype: str) -> None:
         w = g.placeholder("w", (5, 5), dtype)
         fetches = [
             dt.max(x, axis=0), dt.min(x, axis=1), dt.sum(x, axis=0), dt.mean(x), dt.relu(x),
-            dt.clip(x, -1.0, 1.0), dt.softmax(x, axis=1), dt.logsumexp(x, axis=0), x @ w, dt.tanh(x),
+            dt.clip(x, -1.0, 1.0), dt.softmax(x, axis=1), dt.logsumexp(x, axis=0), x @ w,
+            dt.tanh(x),
             dt.maximum(x, w[:4]), dt.where(x > 0, x, w[:4]), dt.exp(x), dt.log(x), x / w[:4],
         ]  # fmt: skip
     program, reference = both(g, fetches)

@@ -17,7 +17,7 @@ from diptych.graphs.storage import Storage
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 
-RUNS = 150
+RUNS = 100
 
 
 @pytest.fixture(autouse=True, params=[2, 3], ids="{} threads".format)
@@ -34,7 +34,9 @@ def standard(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def check(g: Any, fetches: list[Any], feeds: dict[str, Any], state: tuple[Storage, ...] = ()) -> None:
+def check(
+    g: Any, fetches: list[Any], feeds: dict[str, Any], state: tuple[Storage, ...] = ()
+) -> None:
     """Compare many runs with the first, with threads in turns, and with `reference`."""
     start = [s.array.copy() for s in state]
 
@@ -58,12 +60,11 @@ def check(g: Any, fetches: list[Any], feeds: dict[str, Any], state: tuple[Storag
         assert [a.tobytes() for a in results(slow)] == bits
 
 
-@pytest.mark.parametrize("rows", [1, 5])
-@pytest.mark.parametrize("length", [1, 2, 7])
+@pytest.mark.parametrize(("length", "rows"), [(1, 5), (6, 5), (7, 1)])
 @pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
 def test_recurrent_layers_and_their_gradients(kind: Any, length: int, rows: int) -> None:
     dt.manual_seed(1)
-    layer = kind(6, 10, num_layers=2, bidirectional=rows > 1)
+    layer = kind(6, 10, bidirectional=rows > 1)
     with dt.static.Graph() as g:
         x = g.placeholder("x", (length, rows, 6))
         y, _ = layer(x)

@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "native.md"
 MEASURES = Path(__file__).with_name("native_measures.py")
 GRU = "gru-layer-norm"
-ROUNDS = 3
 LEAST_COPIED = 1_000_000  # bytes: below, what is measured is the call
 
 TORCH, COMPILED, JAX = "torch-best", "torch-compile", "jax"
@@ -59,7 +59,7 @@ WORK = {
     "lstm": Work({TORCH: 1.5, JAX: 3.5}, (TORCH, JAX), 461),
     "lstm-unrolled": Work({TORCH: 1.5, JAX: 3.5}, (TORCH, JAX), 461),
     "cnn": Work({TORCH: 1.3}, (TORCH, JAX), 161, 2.0),
-    "transformer": Work({"": 1.25}, (TORCH, COMPILED, JAX), 86, 2.0),
+    "transformer": Work({"": 1.25}, (TORCH, COMPILED, JAX), 71, 2.0),
     "mlp-infer-1": Work({"": 1.2}, (TORCH, JAX, PYTENSOR, ONNX), 6011),
     "mlp-infer-64": Work({"": 1.1}, (TORCH, JAX, PYTENSOR, ONNX), 1511),
     "cnn-infer-1": Work({"": 1.0}, (TORCH, JAX, ONNX), 911),
@@ -90,6 +90,8 @@ def ask(python: str, *command: Any) -> dict[str, Any]:
 
 def measure(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
     """All that the page needs, as plain data."""
+    begin = time.perf_counter()
+    rounds = 1 if options.short else options.rounds
     pythons = [sys.executable, *options.also]
     known = [ask(python, "peers") for python in pythons]
     here = [set(each.get("versions", ())) for each in known]
@@ -109,7 +111,7 @@ def measure(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
         for name in (*names, GRU):
             starts[name] = ask(
                 sys.executable, "starts", name, JAX if name != GRU and JAX in here[0] else "",
-                1 if options.short else ROUNDS, options.threads, built,
+                rounds, options.threads, built,
             )  # fmt: skip
     steady[GRU] = [ask(sys.executable, "speed", GRU, "", SHORT_STEPS, options.threads)]
     for name in (*names, GRU):
@@ -121,10 +123,11 @@ def measure(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
     versions = {p: v for each in reversed(known) for p, v in each.get("versions", {}).items()}
     absent = {p: why for p, why in known[0].get("missing", {}).items() if p not in all_here}
     return {
-        "threads": options.threads, "rounds": 1 if options.short else ROUNDS, "library": library,
+        "threads": options.threads, "rounds": rounds, "library": library,
         "steady": steady, "starts": starts, "steps": steps, "gemm": gemm, "copies": copies,
         "versions": {p: v for p, v in versions.items() if p in asked},
         "absent": {p: why for p, why in absent.items() if p in asked},
+        "minutes": (time.perf_counter() - begin) / 60,
     }  # fmt: skip
 
 
@@ -149,13 +152,15 @@ def main() -> None:
     parser.add_argument("--peers", default="", help="with commas between, or all that are here")
     parser.add_argument("--also", action="append", default=[], metavar="PYTHON",
                         help="another interpreter with Diptych and more peers")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=3, help="first calls of each; 3")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     names = options.only or list(SHORT if options.short else WORK)
     found = measure(names, options)
     progress("")
     goals = native_page.goals(WORK, found)
-    text = native_page.page(goals, found, " ".join(["python", "tools/native.py", *sys.argv[1:]]))
+    shown = ["PYTHON" if argument in options.also else argument for argument in sys.argv[1:]]
+    text = native_page.page(goals, found, " ".join(["python tools/native.py", *shown]))
     if options.short or options.only:
         print(text)
     else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import diptych as dt
 from diptych.bench import machine
 from diptych.bench.quantities import NONE, seconds, size, start_cost
 from diptych.bench.statistics import median
@@ -206,6 +208,49 @@ def longest(kernels: Mapping[str, float], count: int = 3) -> str:
     return ", ".join(f"`{name}` {kernels[name] / total:.0%}" for name in first)
 
 
+# -- what the sections say ------------------------------------------------------------------
+
+STEPS = """
+How many times as fast as a peer a step is: the median of ratios, turn by turn, of one interleaved
+run, with an interval that holds it at 95 %. A goal counts as reached where the interval's better
+end does. The best peer is the fastest of those below that compute the same numbers; peers that
+were slower than these in an earlier survey are left out, and `--peers all` brings them in.
+"""
+STARTS = """
+Building the graph, compiling it and taking the first step, in a new process, without imports;
+medians of {rounds}. Cold: the cache on disk holds the library of native kernels and nothing else.
+Warm: it holds this program, too, as in every later process. The library is built once a machine,
+in {library} here, all its parts for float32 and float64; a program waits only for those that it
+calls.
+"""
+MEMORY = """
+What a step needs beside weights and inputs: the arena and what is returned. The reference
+executor's peak is of the same graph, node by node, each array freed when nothing reads it any
+more. The liveness bound is what is live at once in the native program: no arena can be smaller.
+"""
+ROOFS = """
+The least that a step can take is its floating-point operations at the rate of a product of two
+1024 × 1024 float32 matrices on {threads} threads (GFLOP/s here: {rates}; the faster counts), or
+the bytes that it cannot but touch (inputs, weights, optimiser state and results, once each way)
+at the speed of copying as many, whichever is longer. An operator on single elements counts as one
+operation an element, also exp and tanh, and what lies between operators is not counted: no program
+reaches 100 %. `gru-layer-norm` is no workload: a GRU whose products are layer-normalised,
+sequence 50, batch 16, input 64, hidden 128, trained by SGD, that nobody tuned anything for.
+"""
+TIMES = """
+Shares of a step on its first thread, by a clock behind every call of the generated program;
+products and convolutions with what is fused to them. Waiting is at the barriers between calls.
+Outside is what is not native: Python around the call, the end of the other threads, and operators
+without native code, which run by NumPy's kernels.
+"""
+
+
+def _text(paragraph: str, **figures: Any) -> str:
+    """A paragraph with its figures, in lines of up to 100 characters."""
+    text = paragraph.format(**figures) if figures else paragraph
+    return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
+
+
 # -- the page --------------------------------------------------------------------------------
 
 VERDICT = {True: "yes", False: "**no**", None: NONE}
@@ -227,11 +272,12 @@ training step as one call. Here is what it was to reach, and what one run of
 
     {command}
 
-measured on {datetime.date.today().isoformat()}, on {found["threads"]} threads.
+measured on {datetime.date.today().isoformat()}, on {found["threads"]} threads, in \
+{found["minutes"]:.0f} minutes.
 
 - Machine: {here["cpu"]}, {here["cores"]} cores, {size(here["memory_bytes"])}; {here["system"]}.
 - Compiler: {here["compiler"]}. BLAS of NumPy: {here["blas"]}.
-- Versions: Diptych {versions.get("diptych", "from its source")}, Python {versions["python"]}, \
+- Versions: Diptych {dt.__version__}, Python {versions["python"]}, \
 NumPy {versions["numpy"]}{ran}.
 
 The workloads, the peers and how they take turns are described in [measuring](measuring.md)."""
@@ -257,11 +303,7 @@ def _steps(made: list[Goal], found: Found) -> str:
     lines = [
         "## Steady steps",
         "",
-        "How many times as fast as a peer a step is: the median of ratios, turn by turn, of one "
-        "interleaved run, with an interval that holds it at 95 %. A goal counts as reached where "
-        "the interval's better end does. The best peer is the fastest of those below that compute "
-        "the same numbers; peers that were several times slower in an earlier survey are left "
-        "out, and `--peers all` brings them in.",
+        _text(STEPS),
         "",
         "| workload | goal | ours | peer | peer's | times as fast | reached |",
         "| --- | --- | ---: | --- | ---: | ---: | --- |",
@@ -305,11 +347,7 @@ def _starts(made: list[Goal], found: Found) -> str:
     lines = [
         "## First calls",
         "",
-        "Building the graph, compiling it and taking the first step, in a new process, without "
-        f"imports; medians of {found['rounds']}. Cold: the cache on disk holds the library of "
-        "native kernels and nothing else. Warm: it holds this program, too, as in every later "
-        f"process. The library is built once a machine, in {seconds(library)} here, all its "
-        "parts for float32 and float64; a program waits only for those that it calls.",
+        _text(STARTS, rounds=found["rounds"], library=seconds(library)),
         "",
         "| workload | build | compile | first step | cold | jax | warm | warm of cold "
         "| under jax's or 0.3 s | under its limit | warm is quick |",
@@ -338,13 +376,10 @@ def _memories(made: list[Goal], found: Found) -> str:
     lines = [
         "## Memory",
         "",
-        "What a step needs beside weights and inputs: the arena and what is returned. The "
-        "reference executor's peak is of the same graph, node by node, each array freed when "
-        "nothing reads it any more. The liveness bound is what is live at once in the native "
-        "program: no arena can be smaller.",
+        _text(MEMORY),
         "",
-        "| workload | arena | returned | reference's peak | of it | liveness bound | of it "
-        "| within the peak | within 1.05 of the bound |",
+        "| workload | arena | returned | reference's peak | both ÷ peak | liveness bound "
+        "| arena ÷ bound | within the peak | within 1.05 of the bound |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
     ]
     for name, step in found["steps"].items():
@@ -367,14 +402,7 @@ def _roofs(found: Found) -> str:
     lines = [
         "## Share of what the machine can do",
         "",
-        "The least that a step can take is its floating-point operations at the rate of a product "
-        f"of two 1024 × 1024 float32 matrices on {found['threads']} threads (GFLOP/s here: {shown};"
-        " the faster counts), or the bytes that it cannot but touch (inputs, weights, optimiser "
-        "state and results, once each way) at the speed of copying as many, whichever is longer. "
-        "An operator on single elements counts as one operation an element, also exp and tanh, "
-        "and what lies between operators is not counted: no program reaches 100 %. "
-        "`gru-layer-norm` is no workload: a GRU whose products are layer-normalised, sequence 50, "
-        "batch 16, input 64, hidden 128, trained by SGD, that nobody tuned anything for.",
+        _text(ROOFS, threads=found["threads"], rates=shown),
         "",
         "| workload | step | MFLOP | GFLOP/s | of the product's rate | bytes | of copying "
         "| share reached |",
@@ -397,10 +425,7 @@ def _times(found: Found) -> str:
     lines = [
         "## Where the time goes",
         "",
-        "Shares of a step on its first thread, by a clock behind every call of the generated "
-        "program; products and convolutions with what is fused to them. Waiting is at the "
-        "barriers between calls. Outside is what is not native: Python around the call, the end "
-        "of the other threads, and operators without native code, which run by NumPy's kernels.",
+        _text(TIMES),
         "",
         f"| workload | {' | '.join(COLUMNS)} | without code | longest |",
         f"| --- |{' ---: |' * (len(COLUMNS) + 1)} --- |",

@@ -85,7 +85,8 @@ class Sections:
     def _defined(self, value: Value, index: Index) -> tuple[str, int]:
         node, kind = value.node, C_TYPES[value.dtype.name]
         if value in self.kept:
-            return self._loaded(kind, *self.kept[value])
+            # The passes before put it there, whatever its index depends on.
+            return self._loaded(kind, *self.kept[value], PER_ELEMENT)
         if node.op is CONSTANT:
             array = node.attrs["array"]
             return literal(array[()], array.dtype), ONCE
@@ -102,10 +103,12 @@ class Sections:
         self.statements[level].append(Let(name, kind, code, is_dear(node)))
         return name, level
 
-    def _loaded(self, kind: str, pointer: str, offset: Affine) -> tuple[str, int]:
+    def _loaded(
+        self, kind: str, pointer: str, offset: Affine, least: int = ONCE
+    ) -> tuple[str, int]:
         variables = offset.variables
         inside, around = variables & self._inner, variables & self._outer
-        level = PER_ELEMENT if inside else PER_ROW if around else ONCE
+        level = max(least, PER_ELEMENT if inside else PER_ROW if around else ONCE)
         load = Load(self.fresh(), kind, pointer, offset, level)
         self.statements[level].append(load)
         self.loads.append(load)
