@@ -1,7 +1,8 @@
 """Random programs for the native executor: what nets are made of, on shapes of every kind.
 
 A program is a list of instructions, each on earlier values; the first values are its inputs. It
-runs on operands of any style. Whatever an instruction cannot take in, it takes in by something simpler.
+runs on operands of any style. Whatever an instruction cannot take in, it takes in by something
+simpler.
 """
 
 from __future__ import annotations
