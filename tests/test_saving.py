@@ -429,7 +429,8 @@ def test_random_state_moves_on_where_a_draw_is_saved(path):
 
 
 def test_files_know_every_region():
-    assert RULES.keys() == {op for op in REGISTRY.values() if op.region}
+    # What passes put together is in no graph that a user saves.
+    assert RULES.keys() == {op for op in REGISTRY.values() if op.region and op.name != "fused"}
 
 
 def test_a_graph_file_is_a_safetensors_file_of_its_numbers(path):
