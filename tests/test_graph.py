@@ -216,7 +216,7 @@ def test_bad_fetches():
         g.compile([y, other])
     with pytest.raises(FetchError, match="must be a value or an update"):
         g.compile("loss")
-    with pytest.raises(UnknownNameError, match="executor: must be one of native, planned, reference"):
+    with pytest.raises(UnknownNameError, match="executor: must be one of native, planned"):
         g.compile(y, executor="magic")
     with pytest.raises(UnknownNameError, match="pass: must be one of"):
         g.compile(y, passes=["magic"])
