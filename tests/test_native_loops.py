@@ -35,7 +35,11 @@ def standard(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 def check(
-    g: Any, fetches: list[Any], feeds: dict[str, Any], state: tuple[Storage, ...] = ()
+    g: Any,
+    fetches: list[Any],
+    feeds: dict[str, Any],
+    state: tuple[Storage, ...] = (),
+    passes: Any = None,
 ) -> None:
     """Compare many runs with the first, with threads in turns, and with `reference`."""
     start = [s.array.copy() for s in state]
@@ -47,7 +51,7 @@ def check(
         return [*found, *(s.array.copy() for s in state)]
 
     wanted = results(g.compile(fetches, executor="reference"))
-    program = g.compile(fetches, executor="native")
+    program = g.compile(fetches, executor="native", passes=passes)
     first = results(program)
     for f, w in zip(first, wanted, strict=True):
         np.testing.assert_allclose(f, w, rtol=1e-4, atol=1e-5 * max(np.abs(w).max(initial=0), 1))
@@ -56,7 +60,7 @@ def check(
         assert [a.tobytes() for a in results(program)] == bits
     for order in TURNS:
         with in_turns(order, nanoseconds=60_000):
-            slow = g.compile(fetches, executor="native")
+            slow = g.compile(fetches, executor="native", passes=passes)
         assert [a.tobytes() for a in results(slow)] == bits
 
 
@@ -144,6 +148,39 @@ def test_products_by_one_matrix_read_it_packed() -> None:
         c = dt.tanh(b @ x)
         d = [c @ y, dt.tanh(b @ y) + y, a @ y, x @ y]
     check(g, [a, b, c, *d], {"x": standard(40, 40) * 0.1, "y": standard(40, 5, seed=1)})
+
+
+def test_a_loop_reads_matrices_that_were_computed_before_it() -> None:
+    """They are packed before it: until then nothing else may lie in their memory."""
+    with dt.static.Graph() as g:
+        x, w = g.placeholder("x", (5, 6, 8)), g.placeholder("w", (8, 8))
+        early = dt.tanh(w @ w)
+        late = dt.cos(w @ w.T) @ w
+        step = lambda c, row: (dt.tanh(c @ early + row), c)
+        last, stacked = dt.scan(step, x[0] + dt.sum(late), x)
+    check(g, [last, stacked, late], {"x": standard(5, 6, 8), "w": standard(8, 8, seed=1)})
+
+
+@pytest.mark.parametrize("passes", [None, ("fuse",)])
+def test_bodies_leave_alone_what_they_only_show(passes: Any) -> None:
+    """Within a body nobody knows who else reads an array of the graph around it."""
+    with dt.static.Graph() as g:
+        x, w = g.placeholder("x", (5, 4, 4)), g.placeholder("w", (4, 4))
+        shown = dt.cos(dt.tanh(w) @ w)
+
+        def once(a: Any, b: Any) -> Any:
+            turned = a.T
+            return dt.tanh(b @ (dt.cos(turned) + 1)) + (turned * 2) @ b
+
+        def step(carry: Any, row: Any) -> Any:
+            turned = shown.T
+            return dt.tanh(carry @ (turned * row)) + carry @ (turned + row), dt.sum(carry)
+
+        last, sums = dt.scan(step, w * 0.1, x)
+        kept = dt.checkpoint(once, shown, w)
+        chosen = dt.cond(dt.sum(last) > 0.1, once, lambda a, b: once(a, b) * 2, shown, w)
+    feeds = {"x": standard(5, 4, 4) * 0.1, "w": standard(4, 4, seed=1)}
+    check(g, [last, sums, kept, chosen, shown * 2], feeds, passes=passes)
 
 
 def test_long_rows_of_parts_of_arrays() -> None:

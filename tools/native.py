@@ -61,7 +61,7 @@ WORK = {
     "cnn": Work({TORCH: 1.3}, (TORCH, JAX), 161, 2.0),
     "transformer": Work({"": 1.25}, (TORCH, COMPILED, JAX), 71, 2.0),
     "mlp-infer-1": Work({"": 1.2}, (TORCH, JAX, PYTENSOR, ONNX), 6011),
-    "mlp-infer-64": Work({"": 1.1}, (TORCH, JAX, PYTENSOR, ONNX), 1511),
+    "mlp-infer-64": Work({"": 1.1}, (TORCH, JAX, ONNX), 1511),
     "cnn-infer-1": Work({"": 1.0}, (TORCH, JAX, ONNX), 911),
     "transformer-infer-1": Work({"": 1.1}, (TORCH, JAX, ONNX), 311),
 }

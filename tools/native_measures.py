@@ -46,7 +46,7 @@ GRU = "gru-layer-norm"
 OURS = "static"
 # Long enough for a clock, short enough that a page has many.
 WATCHED_S = 0.5
-RATED_S = 0.4
+RATED_S = 1.5
 MOST_OF_PEERS = 2  # first calls of each: they take long
 
 

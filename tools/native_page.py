@@ -273,7 +273,7 @@ training step as one call. Here is what it was to reach, and what one run of
     {command}
 
 measured on {datetime.date.today().isoformat()}, on {found["threads"]} threads, in \
-{found["minutes"]:.0f} minutes.
+{found["minutes"]:.1f} minutes.
 
 - Machine: {here["cpu"]}, {here["cores"]} cores, {size(here["memory_bytes"])}; {here["system"]}.
 - Compiler: {here["compiler"]}. BLAS of NumPy: {here["blas"]}.

@@ -19,20 +19,6 @@ _HEAD = """#include "runtime.h"
 """
 
 
-# Nanoseconds that the first thread spends in each call, and waiting before it.
-_TIMES = """#include <time.h>
-__attribute__((visibility("default"))) int64_t times[{0}], waits[{0}];
-static int64_t since;
-static int64_t now(void) {{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}}
-static void begin(int thread) {{ if (!thread) since = now(); }}
-static void end(int thread, int64_t *total) {{ if (!thread) *total += now() - since; }}
-"""
-
-
 _BUFFER = re.compile(r"\bb(\d+)\b")
 _WORD = re.compile(r"\w+")
 MOST_COLUMNS = 92  # characters of a line, before it is indented
@@ -79,8 +65,7 @@ class Printer:
         From each buffer that is not in the arena to its place among the pointers.
     """
 
-    def __init__(self, statements: Sequence[Statement], is_timed: bool = False) -> None:
-        self._timed: list[Kernel] | None = [] if is_timed else None
+    def __init__(self, statements: Sequence[Statement]) -> None:
         self.pointers: dict[Buffer, int] = {}
         self._buffers: dict[Buffer, int] = {}
         self.functions: list[Function] = []
@@ -103,7 +88,7 @@ class Printer:
     def source(self) -> str:
         """The whole text."""
         texts = (f.text("static __attribute__((noinline)) ") for f in self.functions)
-        return "\n".join([self._head, *texts, *self._steps()])
+        return "\n".join([_HEAD, *texts, *self._steps()])
 
     def units(self, most: int) -> list[str]:
         """The text in parts of about equal length, at most so many, to be compiled at once."""
@@ -117,13 +102,9 @@ class Printer:
             min(units, key=lambda unit: sum(map(len, unit))).append(f.text(hidden))
         known = [f"{hidden}{f.head};" for f in self.functions]
         return [
-            *("\n".join([self._head, *unit]) for unit in units[:-1]),
-            "\n".join([self._head, *known, *units[-1], *self._steps()]),
+            *("\n".join([_HEAD, *unit]) for unit in units[:-1]),
+            "\n".join([_HEAD, *known, *units[-1], *self._steps()]),
         ]
-
-    @property
-    def _head(self) -> str:
-        return _HEAD if self._timed is None else _HEAD + _TIMES.format(len(self._timed) + 1)
 
     def _steps(self) -> list[str]:
         steps: list[str] = []
@@ -141,11 +122,6 @@ class Printer:
             )
             number += 1
         return steps
-
-    @property
-    def timed(self) -> list[Kernel]:
-        """The kernels in the order of their times."""
-        return self._timed or []
 
     def _print(self, statement: Statement) -> list[str]:
         if isinstance(statement, Call):
@@ -212,14 +188,7 @@ class Printer:
         waits = ["dt_barrier(team);"] if call.waits_before else []
         does = _wrapped(f"{name}(", arguments, ");")
         asks = ["dt_barrier(team);", "if (team->failed) return;"] if kernel.refuses else []
-        if self._timed is None:
-            return [*waits, *does, *asks]
-        number = len(self._timed)
-        self._timed.append(kernel)
-        return [
-            "begin(thread);", *waits, f"end(thread, &waits[{number}]);",
-            "begin(thread);", *does, f"end(thread, &times[{number}]);", *asks,
-        ]  # fmt: skip
+        return [*waits, *does, *asks]
 
     def _address(self, layout: Layout) -> str:
         buffer, width = layout.buffer, layout.dtype.itemsize

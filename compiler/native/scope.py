@@ -194,7 +194,10 @@ class Scope:
             layout = viewed(node, dense)
         if layout is None:
             raise NotImplementedError(node.op.name)
-        self.define(result, layout)
+        if layout.buffer in self._readers or layout.buffer is not self.env[operand].buffer:
+            self.define(result, layout)
+        else:  # memory of the scope around, which alone knows who else reads it
+            self.env[result] = layout
 
     def _lower_join(self, node: Node) -> None:
         layout = self.layout_of(node.outputs[0])
@@ -287,6 +290,7 @@ class Scope:
                 self.call(kernel)
             else:
                 before.append(Call(kernel, lives.position))
+                lives.touch(layout.buffer)
                 lives.touch_before(buffer)
             self._panels[value] = panels
         lives.touch(self._panels[value].buffer)
