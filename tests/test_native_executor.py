@@ -217,6 +217,20 @@ def test_a_large_result_may_be_fed_again() -> None:
         assert (x == run + 1).all()
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")
+def test_a_large_result_that_was_turned_into_something_else_is_not_given_again() -> None:
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (300_000,))
+        program = g.compile(x + 1, executor="native")
+    feed = {"x": np.ones(300_000, np.float32)}
+    for _ in range(4):
+        program.run(feed).shape = (300, 1000)
+        program.run(feed).flags.writeable = False
+        result = program.run(feed)
+        assert result.shape == (300_000,) and result.flags.writeable and (result == 2).all()
+        del result
+
+
 def test_variables_may_be_fetched_as_they_were_and_as_they_are() -> None:
     a, b = Storage(standard(3, 4)), Storage(standard(3, 4, seed=1))
     old = [a.array.copy(), b.array.copy()]
