@@ -46,9 +46,9 @@ class Plan:
             inputs = max((self.level[v.node] for v in node.inputs), default=0)
             self.level[node] = inputs + self.is_row_sum(node)
         outputs = list(dict.fromkeys(body.outputs))
-        full = [v for v in outputs if self.kind[v.node] is FULL]
+        full = [v for v in outputs if self.kind[v.node] == FULL]
         rows = [n for n in body.nodes if self.is_row_sum(n)]
-        ends = [n for n in body.nodes if self.kind[n] is END]
+        ends = [n for n in body.nodes if self.kind[n] == END]
         self.passes = 1 + max(
             [self.level[v.node] for v in full]
             + [self.level[n] - 1 for n in rows]
@@ -59,11 +59,11 @@ class Plan:
         self.reductions = [[n for n in rows if self.level[n] - 1 == p] for p in at]
         self.ends = [[n for n in ends if self.level[n] == p] for p in at]
         self.stores = [[v for v in full if self.level[v.node] == p] for p in at]
-        self.rows = [v for v in outputs if self.kind[v.node] is ROW]
+        self.rows = [v for v in outputs if self.kind[v.node] == ROW]
 
     def is_row_sum(self, node: Node) -> bool:
         """Whether a node reduces elements to a number a row."""
-        return self.kind[node] is ROW and node.op.name in REDUCTIONS
+        return self.kind[node] == ROW and node.op.name in REDUCTIONS
 
     def dear_values(self, now: int) -> list[Value]:
         """Values of the whole domain that pass `now` can compute, later ones read, and that take
@@ -77,9 +77,9 @@ class Plan:
 
     def _find_dear(self, value: Value, now: int, found: set[Value]) -> None:
         node = value.node
-        if self.kind[node] is ROW or node.op is PLACEHOLDER or node.op is CONSTANT:
+        if self.kind[node] == ROW or node.op is PLACEHOLDER or node.op is CONSTANT:
             return
-        if self.kind[node] is FULL and self.level[node] <= now and is_dear(node):
+        if self.kind[node] == FULL and self.level[node] <= now and is_dear(node):
             found.add(value)
             return
         for operand in node.inputs:

@@ -63,7 +63,7 @@ class _Group:
     @property
     def is_even(self) -> bool:
         """Whether all that covers the domain has its very shape."""
-        covering = (node for node, kind in self.members.items() if kind is FULL)
+        covering = (node for node, kind in self.members.items() if kind == FULL)
         return all(_shape(node.outputs[0]) == self.domain for node in covering)
 
 
@@ -101,7 +101,7 @@ class _Grouping:
     def _leave_to_readers(self) -> None:
         """Let readers compute what is quick to compute from what is in memory anyway."""
         for node, group in reversed(list(self.of.items())):
-            if group.members[node] is not FULL or len(group.members) == 1 or is_product(node):
+            if group.members[node] != FULL or len(group.members) == 1 or is_product(node):
                 continue
             wide = {v for v in node.inputs if v.shape}
             kept = [v for v in wide if not self._is_kept(v, group, node)]
@@ -140,7 +140,7 @@ class _Grouping:
             source is not None
             and group is not None
             and group.product is None
-            and group.members[source] is FULL
+            and group.members[source] == FULL
             and group.domain == shape
             and group.is_even
             and self._may_join(group, node)
@@ -183,7 +183,7 @@ class _Grouping:
         if kind is None or (group.product is not None and mine.product is not None):
             return False
         if (
-            kind is FULL
+            kind == FULL
             and (group.product or mine.product)
             and (group.reduced is not None or mine.reduced is not None)
         ):
@@ -214,7 +214,7 @@ class _Grouping:
     def _kind_in(self, group: _Group, mine: _Group, source: Node) -> str | None:
         """What the reader covers in the source's group."""
         covers = group.members[source]
-        if covers is END:
+        if covers == END:
             return None
         if _aligned(mine.domain, group.domain, group.reduced or mine.reduced):
             both = group.reduced is not None and mine.reduced is not None
@@ -224,7 +224,7 @@ class _Grouping:
                 return None
             return FULL
         is_plain = mine.reduced is None and mine.product is None
-        if covers is ROW and is_plain and mine.domain == _shape(source.outputs[0]):
+        if covers == ROW and is_plain and mine.domain == _shape(source.outputs[0]):
             return ROW
         return None
 
@@ -290,9 +290,9 @@ def _reads_well(held: _Group, reading: _Group) -> bool:
     for node, kind in reading.members.items():
         for value in node.inputs:
             covers = held.members.get(_root(value))
-            if covers is END:
+            if covers == END:
                 return False
-            if covers is ROW and kind is FULL and _shape(value) not in (held.rows, held.domain):
+            if covers == ROW and kind == FULL and _shape(value) not in (held.rows, held.domain):
                 return False
     return True
 
