@@ -51,7 +51,7 @@ FUSED = _region(
     "fused",
     {"domain": (), "reduced": None, "kinds": ()},
     "The body, as one loop nest over `domain`. `kinds` says of each node of the body what its "
-    "result covers: see `compiler.passes.fuse`.",
+    "result covers: see `compiler.passes.groups`.",
 )
 WHILE = _region(
     "while_loop",
