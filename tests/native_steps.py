@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from diptych.compiler.native.layout import Buffer, Layout
+from diptych.compiler.native.buffers import Given
+from diptych.compiler.native.layout import Layout
 from diptych.compiler.native.library import library
 
 GUARD = 4096
@@ -21,7 +22,7 @@ def each_type(text: str) -> str:
 
 def layout(array: np.ndarray) -> Layout:
     strides = tuple(step // array.itemsize for step in array.strides)
-    return Layout(Buffer("feed", array.nbytes), array.dtype, array.shape, strides)
+    return Layout(Given(array.nbytes), array.dtype, array.shape, strides)
 
 
 def run(step: Any, operands: list[Any], scratch: int, threads: int, fill: int = 255) -> int:

@@ -25,6 +25,7 @@ from ...graphs.regions import kernel_of
 from ...graphs.storage import moves
 from ...graphs.threads import get_num_threads
 from ..arena import aligned_bytes
+from ..native.buffers import Held, Room
 from ..native.build import Built, build
 from ..native.layout import Layout
 from ..native.library import library, load
@@ -287,10 +288,8 @@ class _Instance:
         given = [*built.feeds, *built.outputs]
         self._given = {layout.buffer: i for i, layout in enumerate(given)}
         for buffer, place in built.pointers.items():
-            if buffer.kind == "variable":
-                self._table[place] = buffer.source.array.ctypes.data
-            elif buffer.kind == "constant":
-                self._table[place] = buffer.source.ctypes.data
+            if isinstance(buffer, Held):
+                self._table[place] = buffer.array.ctypes.data
         # Arrays that no step uses are left out.
         count = len(given)
         places = [built.pointers.get(layout.buffer, -1) for layout in given]
@@ -353,13 +352,12 @@ class _Instance:
     def _array(self, layout: Layout, arrays: tuple[Any, ...]) -> np.ndarray:
         """A layout as an array."""
         buffer = layout.buffer
-        if buffer.kind == "arena":
+        if isinstance(buffer, Room):
             address = self._arena.ctypes.data + buffer.offset
-        elif buffer in self._given:
-            address = arrays[self._given[buffer]].ctypes.data
+        elif isinstance(buffer, Held):
+            address = buffer.array.ctypes.data
         else:
-            array = buffer.source.array if buffer.kind == "variable" else buffer.source
-            address = array.ctypes.data
+            address = arrays[self._given[buffer]].ctypes.data
         size = layout.dtype.itemsize
         low, high = layout.span
         if not layout.size:

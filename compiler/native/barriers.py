@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .buffers import Held, Room
 from .kernel import Access, Span
 from .layout import Layout, Moving
 from .statements import Branch, Call, Loop, Python, Statement, While
@@ -147,11 +148,10 @@ class _Placing:
         buffer = layout.buffer
         where: Any = buffer
         base = layout.offset * width
-        if buffer.kind == "arena":
+        if isinstance(buffer, Room):
             where, base = "arena", base + buffer.offset
-        elif buffer.kind in ("variable", "constant"):
-            array = buffer.source.array if buffer.kind == "variable" else buffer.source
-            where, base = "process", base + array.ctypes.data
+        elif isinstance(buffer, Held):
+            where, base = "process", base + buffer.array.ctypes.data
         spans = tuple(
             (low + base, high + base) if low < high else (0, 0) for low, high in access.spans
         )

@@ -12,8 +12,9 @@ from ...graphs.threads import cores as threads_at_hand
 from ..arena import lay_out
 from ..report import reported
 from .barriers import place_barriers
+from .buffers import Buffer
 from .concrete import concrete
-from .layout import Buffer, Layout
+from .layout import Layout
 from .lower import Lowering
 from .printer import Printer
 from .schedule import schedule

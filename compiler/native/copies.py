@@ -10,8 +10,9 @@ from ...graphs.avals import Aval
 from ...graphs.ir import Graph, Node
 from ...graphs.ops.core import REGISTRY, Bound
 from ...graphs.regions import FUSED
+from .buffers import Constant
 from .kernel import Kernel
-from .layout import Buffer, Layout, sizes, sliced_strides
+from .layout import Layout, sizes, sliced_strides
 from .nests import nest
 from .plan import FULL
 from .scalars import C_TYPES
@@ -60,9 +61,8 @@ def as_words(layout: Layout) -> Layout:
 
 def zeros_like(layout: Layout) -> Layout:
     """One zero, seen as an array like another."""
-    array = np.zeros((), layout.dtype)
-    buffer = Buffer("constant", array.nbytes, "zero", array)
-    return Layout(buffer, layout.dtype, layout.shape, (0,) * len(layout.shape))
+    zero = Constant(np.zeros((), layout.dtype), "zero")
+    return Layout(zero, layout.dtype, layout.shape, (0,) * len(layout.shape))
 
 
 def sliced(layout: Layout, scatter: Node) -> Layout:

@@ -9,35 +9,7 @@ import numpy as np
 
 from ...graphs.avals import Aval
 from ...graphs.ir import Node
-
-
-@dataclass(eq=False)
-class Buffer:
-    """Memory that a step reads or writes.
-
-    Attributes
-    ----------
-    kind : {"arena", "feed", "output", "variable", "constant"}
-        The arena's offset is planned; the others are pointers that a run hands over.
-    nbytes : int
-    label : str
-        What it holds, for people.
-    source : object
-        The array, storage or position that the pointer is taken from.
-    offset : int
-        In the arena, in bytes; known when memory is planned.
-    start, end : int
-        In the arena: the positions of the first and the last statement that use it.
-    """
-
-    kind: str
-    nbytes: int
-    label: str = ""
-    source: Any = None
-    offset: int = 0
-    start: int = 0
-    end: int = 0
-
+from .buffers import Buffer
 
 # A part of an address that changes from round to round: the loop's variable, elements a round.
 Moving = tuple[str, int]

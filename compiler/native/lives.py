@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .layout import Buffer
+from .buffers import Buffer, Room
 
 
 @dataclass
@@ -70,11 +70,11 @@ class Lives:
         for life in self._loops.pop().held:
             life.end = max(life.end, self.position)
 
-    def in_arena(self) -> list[Buffer]:
+    def in_arena(self) -> list[Room]:
         """The buffers that need room in the arena, with `start` and `end` filled in."""
         used = []
         for buffer, life in self._lives.items():
-            if buffer.kind == "arena" and buffer.nbytes:
+            if isinstance(buffer, Room) and buffer.nbytes:
                 buffer.start, buffer.end = life.start, life.end
                 used.append(buffer)
         return used

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ...graphs.avals import Aval
 from ...graphs.ir import VARIABLE, Graph, Node, Value
-from .layout import Buffer, Layout, dense
+from .buffers import Constant, Given, Held, Room, Variable
+from .layout import Layout, dense
 from .lives import Lives
 from .scope import Scope
 from .statements import Statement
@@ -47,7 +48,7 @@ class Lowering:
         self._names = 0
         env: dict[Value, Layout] = {}
         for value in graph.placeholders.values():
-            env[value] = _given("feed", value.aval, f"feed {value.node.attrs['name']}")
+            env[value] = _given(value.aval, f"feed {value.node.attrs['name']}")
             self.feeds.append(env[value])
         places = {v: self.source_of(variable.node) for v, variable in direct.items()}
         copied = self._place_outputs(graph, places)
@@ -66,7 +67,7 @@ class Lowering:
         """Give each output its memory; those that no node computes into it are to be copied."""
         copied: dict[int, Value] = {}
         for position, value in enumerate(graph.outputs):
-            layout = _given("output", value.aval, f"output {position}")
+            layout = _given(value.aval, f"output {position}")
             self.outputs.append(layout)
             if value in places or not is_placeable(value.node):
                 copied[position] = value
@@ -83,7 +84,7 @@ class Lowering:
             if direct.get(value) is variable:
                 continue
             source, target = scope.env[value], self.source_of(variable.node)
-            if source.buffer.kind == "variable":
+            if isinstance(source.buffer, Variable):
                 kept = self.room(value.aval, f"old {value.name}")
                 scope.copy(source, kept)
                 source = kept
@@ -97,16 +98,16 @@ class Lowering:
         """The memory of a variable or constant."""
         held = node.attrs["storage"] if node.op is VARIABLE else node.attrs["array"]
         if id(held) not in self._sources:
-            array = held.array if node.op is VARIABLE else held
-            kind = "variable" if node.op is VARIABLE else "constant"
-            buffer = Buffer(kind, array.nbytes, f"{kind} {node.outputs[0].name}", held)
+            make = Variable if node.op is VARIABLE else Constant
+            buffer: Held = make(held, f"{node.op.name} {node.outputs[0].name}")
+            array = buffer.array
             strides = tuple(s // array.itemsize for s in array.strides)
             self._sources[id(held)] = Layout(buffer, array.dtype, array.shape, strides)
         return self._sources[id(held)]
 
-    def arena(self, nbytes: int, label: str) -> Buffer:
+    def arena(self, nbytes: int, label: str) -> Room:
         """A new buffer in the arena."""
-        return Buffer("arena", nbytes, label)
+        return Room(nbytes, label)
 
     def room(self, aval: Aval, label: str, order: tuple[int, ...] | None = None) -> Layout:
         """Memory of its own in the arena, without gaps; `order` has the axes from slow to fast."""
@@ -118,9 +119,9 @@ class Lowering:
         return f"{prefix}{self._names}"
 
 
-def _given(kind: str, aval: Aval, label: str) -> Layout:
+def _given(aval: Aval, label: str) -> Layout:
     """Memory that a run hands over."""
-    return dense(Buffer(kind, int(aval.nbytes), label), aval)
+    return dense(Given(int(aval.nbytes), label), aval)
 
 
 def _split(copied: dict[int, Value]) -> tuple[dict[int, Value], dict[int, Value]]:

@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .buffers import Buffer, Room
 from .kernel import Kernel
-from .layout import Buffer, Layout
+from .layout import Layout
 from .scalars import C_TYPES
 from .statements import Branch, Call, Loop, Python, Statement, While
 
@@ -199,7 +200,7 @@ class Printer:
 
     def _base(self, buffer: Buffer) -> str:
         """The name of a buffer's first byte."""
-        if buffer.kind != "arena":
+        if not isinstance(buffer, Room):
             self.pointers.setdefault(buffer, len(self.pointers) + 1)
         if buffer not in self._buffers:
             self._buffers[buffer] = len(self._buffers)
@@ -208,8 +209,10 @@ class Printer:
     def _declared(self, number: int) -> str:
         """The line that says where a buffer is, and what it holds."""
         buffer = list(self._buffers)[number]
-        kept = buffer.kind != "arena"
-        where = f"pointers[{self.pointers[buffer]}]" if kept else f"pointers[0] + {buffer.offset}"
+        if isinstance(buffer, Room):
+            where = f"pointers[0] + {buffer.offset}"
+        else:
+            where = f"pointers[{self.pointers[buffer]}]"
         # A name of the user's must not end the comment.
         label = re.sub(r"[^\w %.,-]", "", buffer.label, flags=re.ASCII)
         return f"    char *const b{number} = {where}; /* {label}, {buffer.nbytes} bytes */"

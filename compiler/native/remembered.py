@@ -23,8 +23,9 @@ from ...graphs.avals import Aval
 from ...graphs.ir import ASSIGN, CONSTANT, VARIABLE, Graph
 from ...graphs.kernels import shares_memory
 from . import build, cache
+from .buffers import Buffer, Constant, Given, Variable
 from .build import Built
-from .layout import Buffer, Layout, dense
+from .layout import Layout, dense
 from .toolchain import require_compiler
 
 MOST_CONSTANTS = 1 << 20  # bytes of constants that an entry holds
@@ -61,21 +62,19 @@ def recall(name: str, graph: Graph, binding: dict[str, int]) -> Built | None:
         return None
     entry = json.loads(data)
     constants = list(_constants(graph))
-    feeds = [_given("feed", v.aval.substitute(binding)) for v in graph.placeholders.values()]
-    outputs = [_given("output", v.aval.substitute(binding)) for v in graph.outputs]
+    feeds = [_given(v.aval.substitute(binding)) for v in graph.placeholders.values()]
+    outputs = [_given(v.aval.substitute(binding)) for v in graph.outputs]
     pointers: dict[Buffer, int] = {}
     for place, (kind, what) in enumerate(entry.pop("pointers"), 1):
         if kind == "feed":
-            buffer = feeds[what].buffer
+            pointers[feeds[what].buffer] = place
         elif kind == "output":
-            buffer = outputs[what].buffer
+            pointers[outputs[what].buffer] = place
         elif kind == "variable":
-            storage = graph.variables[what][0]
-            buffer = Buffer(kind, storage.array.nbytes, source=storage)
+            pointers[Variable(graph.variables[what][0])] = place
         else:
             array = constants[what] if isinstance(what, int) else _array(what)
-            buffer = Buffer(kind, array.nbytes, source=array)
-        pointers[buffer] = place
+            pointers[Constant(array)] = place
     return Built(**entry, pointers=pointers, feeds=feeds, outputs=outputs)
 
 
@@ -92,13 +91,12 @@ def remember(name: str, graph: Graph, built: Built) -> None:
     for buffer, _ in sorted(built.pointers.items(), key=lambda item: item[1]):
         if buffer in places:
             pointers.append(places[buffer])
-        elif buffer.kind == "variable":
-            pointers.append(("variable", storages[id(buffer.source)]))
-        elif id(buffer.source) in constants:
-            pointers.append(("constant", constants[id(buffer.source)]))
-        else:
-            kept += buffer.nbytes
-            pointers.append(("constant", _text(buffer.source)))
+        elif isinstance(buffer, Variable):
+            pointers.append(("variable", storages[id(buffer.storage)]))
+        elif isinstance(buffer, Constant):
+            known = constants.get(id(buffer.array))
+            kept += buffer.nbytes if known is None else 0
+            pointers.append(("constant", _text(buffer.array) if known is None else known))
     if kept > MOST_CONSTANTS:
         return
     entry = {
@@ -160,9 +158,9 @@ def _constants(graph: Graph) -> Iterator[np.ndarray]:
                 yield from _constants(body)
 
 
-def _given(kind: str, aval: Aval) -> Layout:
+def _given(aval: Aval) -> Layout:
     """Memory that a run hands over."""
-    return dense(Buffer(kind, int(aval.nbytes)), aval)
+    return dense(Given(int(aval.nbytes)), aval)
 
 
 def _text(array: np.ndarray) -> list[Any]:

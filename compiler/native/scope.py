@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.regions import FUSED
+from .buffers import Buffer, Room
 from .calls import CALLS, WITH_GRADIENT, with_gradient
 from .copies import JOINS, SCATTER, copy_kernel, part_of, sliced, zeros_like
 from .kernel import Kernel
-from .layout import Buffer, Layout, dense_strides, order_of, sizes, viewed
+from .layout import Layout, dense_strides, order_of, sizes, viewed
 from .nests import nest
 from .plan import FULL, Plan
 from .product import Product, packing, panel_elements, product_of_body
@@ -99,7 +100,7 @@ class Scope:
     def define(self, value: Value, layout: Layout) -> None:
         """Say where a value lies."""
         self.env[value] = layout
-        kept = value in self._outputs or layout.buffer.kind != "arena"
+        kept = value in self._outputs or not isinstance(layout.buffer, Room)
         more = len(value.uses) + (_FOREVER if kept else 0)
         self._readers[layout.buffer] = self._readers.get(layout.buffer, 0) + more
 
@@ -258,7 +259,7 @@ class Scope:
         """Whether memory with one reader to come is just what a result needs."""
         buffer = layout.buffer
         return (
-            buffer.kind == "arena"
+            isinstance(buffer, Room)
             and self._readers.get(buffer) == 1
             and layout.shape == result.aval.shape
             and layout.dtype == result.dtype

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ...graphs.ir import Node
+from .buffers import Room
 from .kernel import Kernel
-from .layout import Buffer, Layout
+from .layout import Layout
 
 
 @dataclass(eq=False)
@@ -19,14 +20,14 @@ class Call:
     kernel : Kernel
     position : int
         In the order of all statements, in which memory is planned.
-    scratch : Buffer or None
+    scratch : Room or None
     waits_before : bool
         Whether threads wait for each other first.
     """
 
     kernel: Kernel
     position: int
-    scratch: Buffer | None = None
+    scratch: Room | None = None
     waits_before: bool = False
 
 

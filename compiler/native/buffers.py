@@ -1,0 +1,77 @@
+"""Buffers: the memory that a step reads or writes, by who knows where it lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...graphs.storage import Storage
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Memory that a step reads or writes.
+
+    Attributes
+    ----------
+    nbytes : int
+    label : str
+        What it holds, for people.
+    """
+
+    nbytes: int
+    label: str = ""
+
+
+class Given(Buffer):
+    """A feed or an output, whose memory each run hands over."""
+
+
+@dataclass(eq=False)
+class Room(Buffer):
+    """Part of the arena.
+
+    Attributes
+    ----------
+    offset : int
+        In bytes; known when memory is planned.
+    start, end : int
+        The positions of the first and the last statement that use it.
+    """
+
+    offset: int = 0
+    start: int = 0
+    end: int = 0
+
+
+class Held(Buffer):
+    """Memory of an array that is there before the step."""
+
+    @property
+    def array(self) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Constant(Held):
+    """The memory of a constant."""
+
+    def __init__(self, array: np.ndarray, label: str = "") -> None:
+        super().__init__(array.nbytes, label)
+        self._array = array
+
+    @property
+    def array(self) -> np.ndarray:
+        return self._array
+
+
+class Variable(Held):
+    """The memory that a storage has now."""
+
+    def __init__(self, storage: Storage, label: str = "") -> None:
+        super().__init__(storage.array.nbytes, label)
+        self.storage = storage
+
+    @property
+    def array(self) -> np.ndarray:
+        return self.storage.array
