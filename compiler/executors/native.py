@@ -7,37 +7,27 @@ their kernels, between native parts. Where there is no compiler, or it fails, th
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import threading
 import warnings
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ...graphs.errors import DiptychError
 from ...graphs.interpreter import MOST_SIZES
 from ...graphs.ir import VARIABLE, Graph
 from ...graphs.kernels import owner, recorder, shares_memory
-from ...graphs.regions import kernel_of
 from ...graphs.storage import moves
 from ...graphs.threads import get_num_threads
-from ..arena import aligned_bytes
-from ..native.buffers import Held, Room
 from ..native.build import Built, build
-from ..native.layout import Layout
-from ..native.library import library, load
+from ..native.library import load
 from ..native.remembered import name_of, recall, remember
-from ..native.statements import Python
 from ..native.toolchain import CompileError, NoCompilerError
 from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
+from .instance import INTERRUPTED, Instance
 from .memory import Counts
 from .planned import Planned, owns
 from .reference import Reference
-
-LARGE = 1 << 20  # bytes of a result from which on its memory is given again
+from .results import Results
 
 
 class Native:
@@ -134,8 +124,8 @@ class _Plan:
         changed = [storage.array for storage in self._written]
         self._owners = {id(owner(array)) for array in changed}
         self._foreign = not all(owns(array) for array in changed)
-        self._results = _Results([(x.shape, x.dtype) for x in built.outputs])
-        self._free: list[_Instance] = [_Instance(built, self._code, binding)]
+        self._results = Results([(x.shape, x.dtype) for x in built.outputs])
+        self._free: list[Instance] = [Instance(built, self._code, binding)]
 
     def is_current(self) -> bool:
         """Whether every variable still has the memory that the plan was made for."""
@@ -147,7 +137,7 @@ class _Plan:
         try:
             instance = self._free.pop()
         except IndexError:
-            instance = _Instance(self._built, self._code, self._binding)
+            instance = Instance(self._built, self._code, self._binding)
         for i, feed in enumerate(feeds):
             if not feed.flags.carray:
                 feeds[i] = feed = np.array(feed, order="C")
@@ -160,7 +150,7 @@ class _Plan:
         refused = 0
         try:
             refused = instance.run((*feeds, *results))
-            if refused == _INTERRUPTED:
+            if refused == INTERRUPTED:
                 raise KeyboardInterrupt
         except BaseException:
             self._note_writes()
@@ -212,172 +202,6 @@ def _recalled_or_built(graph: Graph, binding: dict[str, int], passes: Any) -> Bu
         if name is not None:
             remember(name, graph, built)
     return built
-
-
-class _Results:
-    """Memory for what is returned.
-
-    It is fresh, or that of an earlier result that nobody holds any more: the pages of a large
-    array cost more to get from the system than to fill.
-    """
-
-    def __init__(self, specs: list[tuple[Any, Any]]) -> None:
-        self._specs = specs
-        self._large = [
-            i for i, (shape, dtype) in enumerate(specs) if _nbytes(shape, dtype) >= LARGE
-        ]
-        self._given: dict[int, list[np.ndarray]] = {i: [] for i in self._large}
-        self._lock = threading.Lock()
-
-    def room(self) -> list[np.ndarray]:
-        """An array for each result."""
-        if not self._large:
-            return [np.empty(shape, dtype) for shape, dtype in self._specs]
-        with self._lock:
-            return [self._array(i, *spec) for i, spec in enumerate(self._specs)]
-
-    def _array(self, i: int, shape: Any, dtype: Any) -> np.ndarray:
-        given = self._given.get(i)
-        if given is None:
-            return np.empty(shape, dtype)
-        for number in range(len(given)):
-            if _references(given, number) == _ALONE and _is_as_made(given[number], shape, dtype):
-                return given[number]
-        array = np.empty(shape, dtype)
-        given[:] = [*given[-1:], array]
-        return array
-
-
-def _is_as_made(array: np.ndarray, shape: Any, dtype: Any) -> bool:
-    """Whether nobody has turned an array into another, in place."""
-    return array.shape == shape and array.dtype == dtype and bool(array.flags.carray)
-
-
-def _references(arrays: list[np.ndarray], i: int) -> int:
-    return sys.getrefcount(arrays[i])
-
-
-_ALONE = _references([np.empty(1)], 0)  # of an array that only a list holds
-
-
-def _nbytes(shape: Any, dtype: Any) -> int:
-    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-
-
-class _Launch(ctypes.Structure):
-    """`dt_launch` in C."""
-
-    _fields_ = [
-        ("step", ctypes.c_void_p),
-        ("pointers", ctypes.c_void_p),
-        ("places", ctypes.c_void_p),
-        ("count", ctypes.c_int64),
-        ("items", ctypes.c_int64),
-        ("data", ctypes.c_int64),
-        ("threads", ctypes.c_int),
-    ]
-
-
-class _Instance:
-    """The code with an arena of its own."""
-
-    def __init__(self, built: Built, code: Any, binding: dict[str, int]) -> None:
-        self._arena = aligned_bytes(built.arena_bytes)
-        self._table = (ctypes.c_void_p * (len(built.pointers) + 1))()
-        self._table[0] = self._arena.ctypes.data
-        given = [*built.feeds, *built.outputs]
-        self._given = {layout.buffer: i for i, layout in enumerate(given)}
-        for buffer, place in built.pointers.items():
-            if isinstance(buffer, Held):
-                self._table[place] = buffer.array.ctypes.data
-        # Arrays that no step uses are left out.
-        count = len(given)
-        places = [built.pointers.get(layout.buffer, -1) for layout in given]
-        used = [i for i, place in enumerate(places) if place >= 0]
-        self._order = None if used == list(range(count)) else used
-        self._places = (ctypes.c_int64 * max(len(used), 1))(*(places[i] for i in used))
-        self._steps: list[Callable[[tuple[Any, ...]], int]] = []
-        enter = _enter()
-        self._launches = []
-        for step in built.steps:
-            if isinstance(step, Python):
-                self._steps.append(self._python(step, binding))
-                continue
-            launch = _Launch(
-                ctypes.cast(getattr(code, step), ctypes.c_void_p).value,
-                ctypes.addressof(self._table),
-                ctypes.addressof(self._places),
-                len(used),
-                tuple.__basicsize__,
-                object.__basicsize__,
-                built.threads,
-            )
-            self._launches.append(launch)
-            self._steps.append(partial(enter, ctypes.addressof(launch)))
-        self._only: Any = self._steps[0] if len(self._steps) == 1 and self._launches else None
-
-    def run(self, arrays: tuple[Any, ...]) -> int:
-        """Run on feeds and results; not 0 where data were refused or the user has stopped it."""
-        chosen = arrays if self._order is None else tuple(arrays[i] for i in self._order)
-        if self._only is not None:
-            return self._only(chosen)
-        for step in self._steps:
-            failed = step(chosen) if isinstance(step, partial) else step(arrays)
-            if failed:
-                return failed
-        return 0
-
-    def _python(self, step: Python, binding: dict[str, int]) -> Callable[[tuple[Any, ...]], int]:
-        """What runs an operator by its kernel."""
-        node = step.node
-        kernel: Callable[..., Any] = node.bound.kernel
-        if node.op.region:
-            kernel = kernel_of(node.bound, {}, lambda body: partial(Planned(body).run, binding={}))
-
-        def run(arrays: tuple[Any, ...]) -> int:
-            operands = [self._array(x, arrays) for x in step.operands]
-            try:
-                found = kernel(*operands)
-            except DiptychError as error:
-                if node.location is not None:
-                    error.add_note(f"in {node.op.name}, made at {node.location}")
-                raise
-            results = found if isinstance(found, tuple | list) else (found,)
-            for layout, result in zip(step.results, results):
-                np.copyto(self._array(layout, arrays), result)
-            return 0
-
-        return run
-
-    def _array(self, layout: Layout, arrays: tuple[Any, ...]) -> np.ndarray:
-        """A layout as an array."""
-        buffer = layout.buffer
-        if isinstance(buffer, Room):
-            address = self._arena.ctypes.data + buffer.offset
-        elif isinstance(buffer, Held):
-            address = buffer.array.ctypes.data
-        else:
-            address = arrays[self._given[buffer]].ctypes.data
-        size = layout.dtype.itemsize
-        low, high = layout.span
-        if not layout.size:
-            return np.empty(layout.shape, layout.dtype)
-        memory = np.ctypeslib.as_array((ctypes.c_ubyte * (high - low)).from_address(address + low))
-        strides = tuple(s * size for s in layout.strides)
-        offset = layout.offset * size - low
-        return np.ndarray(layout.shape, layout.dtype, memory, offset, strides)
-
-
-_INTERRUPTED = 2
-_ASKED = ("PyGILState_Ensure", "PyGILState_Release", "PyErr_CheckSignals", "PyErr_Clear")
-
-
-def _enter() -> Any:
-    addresses = [ctypes.cast(getattr(ctypes.pythonapi, n), ctypes.c_void_p) for n in _ASKED]
-    library().dt_set_python((ctypes.c_void_p * len(_ASKED))(*addresses))
-    enter = library().dt_enter
-    enter.argtypes, enter.restype = [ctypes.c_void_p, ctypes.py_object], ctypes.c_int
-    return enter
 
 
 def _no_code(graph: Graph) -> str:

@@ -1,0 +1,143 @@
+"""Instances: loaded code with an arena and a table of pointers of its own, ready to run."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...graphs.errors import DiptychError
+from ...graphs.regions import kernel_of
+from ..arena import aligned_bytes
+from ..native.buffers import Held, Room
+from ..native.build import Built
+from ..native.layout import Layout
+from ..native.library import library
+from ..native.statements import Python
+from .planned import Planned
+
+INTERRUPTED = 2  # what a run gives that the user has stopped
+_ASKED = ("PyGILState_Ensure", "PyGILState_Release", "PyErr_CheckSignals", "PyErr_Clear")
+
+
+class Instance:
+    """The code of one binding with an arena of its own: one run at a time.
+
+    Parameters
+    ----------
+    built : Built
+    code : ctypes.CDLL or None
+        The loaded text of `built`; None if no step is native.
+    binding : dict
+    """
+
+    def __init__(self, built: Built, code: Any, binding: dict[str, int]) -> None:
+        self._arena = aligned_bytes(built.arena_bytes)
+        self._table = (ctypes.c_void_p * (len(built.pointers) + 1))()
+        self._table[0] = self._arena.ctypes.data
+        given = [*built.feeds, *built.outputs]
+        self._given = {layout.buffer: i for i, layout in enumerate(given)}
+        for buffer, place in built.pointers.items():
+            if isinstance(buffer, Held):
+                self._table[place] = buffer.array.ctypes.data
+        # Arrays that no step uses are left out.
+        places = [built.pointers.get(layout.buffer, -1) for layout in given]
+        used = [i for i, place in enumerate(places) if place >= 0]
+        self._order = None if used == list(range(len(given))) else used
+        self._places = (ctypes.c_int64 * max(len(used), 1))(*(places[i] for i in used))
+        self._steps: list[Callable[[tuple[Any, ...]], int]] = []
+        enter = _enter()
+        self._launches = []
+        for step in built.steps:
+            if isinstance(step, Python):
+                self._steps.append(self._python(step, binding))
+                continue
+            launch = _Launch(
+                ctypes.cast(getattr(code, step), ctypes.c_void_p).value,
+                ctypes.addressof(self._table),
+                ctypes.addressof(self._places),
+                len(used),
+                tuple.__basicsize__,
+                object.__basicsize__,
+                built.threads,
+            )
+            self._launches.append(launch)
+            self._steps.append(partial(enter, ctypes.addressof(launch)))
+        self._only: Any = self._steps[0] if len(self._steps) == 1 and self._launches else None
+
+    def run(self, arrays: tuple[Any, ...]) -> int:
+        """Run on feeds and results; not 0 where data were refused or the user has stopped it."""
+        chosen = arrays if self._order is None else tuple(arrays[i] for i in self._order)
+        if self._only is not None:
+            return self._only(chosen)
+        for step in self._steps:
+            failed = step(chosen) if isinstance(step, partial) else step(arrays)
+            if failed:
+                return failed
+        return 0
+
+    def _python(self, step: Python, binding: dict[str, int]) -> Callable[[tuple[Any, ...]], int]:
+        """What runs an operator by its kernel."""
+        node = step.node
+        kernel: Callable[..., Any] = node.bound.kernel
+        if node.op.region:
+            kernel = kernel_of(node.bound, {}, lambda body: partial(Planned(body).run, binding={}))
+
+        def run(arrays: tuple[Any, ...]) -> int:
+            operands = [self._array(x, arrays) for x in step.operands]
+            try:
+                found = kernel(*operands)
+            except DiptychError as error:
+                if node.location is not None:
+                    error.add_note(f"in {node.op.name}, made at {node.location}")
+                raise
+            results = found if isinstance(found, tuple | list) else (found,)
+            for layout, result in zip(step.results, results):
+                np.copyto(self._array(layout, arrays), result)
+            return 0
+
+        return run
+
+    def _array(self, layout: Layout, arrays: tuple[Any, ...]) -> np.ndarray:
+        """A layout as an array."""
+        buffer = layout.buffer
+        if isinstance(buffer, Room):
+            address = self._arena.ctypes.data + buffer.offset
+        elif isinstance(buffer, Held):
+            address = buffer.array.ctypes.data
+        else:
+            address = arrays[self._given[buffer]].ctypes.data
+        size = layout.dtype.itemsize
+        low, high = layout.span
+        if not layout.size:
+            return np.empty(layout.shape, layout.dtype)
+        memory = np.ctypeslib.as_array((ctypes.c_ubyte * (high - low)).from_address(address + low))
+        strides = tuple(s * size for s in layout.strides)
+        offset = layout.offset * size - low
+        return np.ndarray(layout.shape, layout.dtype, memory, offset, strides)
+
+
+class _Launch(ctypes.Structure):
+    """`dt_launch` in C."""
+
+    _fields_ = [
+        ("step", ctypes.c_void_p),
+        ("pointers", ctypes.c_void_p),
+        ("places", ctypes.c_void_p),
+        ("count", ctypes.c_int64),
+        ("items", ctypes.c_int64),
+        ("data", ctypes.c_int64),
+        ("threads", ctypes.c_int),
+    ]
+
+
+def _enter() -> Any:
+    """`dt_enter`, which may ask Python whether the user wants to stop."""
+    addresses = [ctypes.cast(getattr(ctypes.pythonapi, n), ctypes.c_void_p) for n in _ASKED]
+    library().dt_set_python((ctypes.c_void_p * len(_ASKED))(*addresses))
+    enter = library().dt_enter
+    enter.argtypes, enter.restype = [ctypes.c_void_p, ctypes.py_object], ctypes.c_int
+    return enter
