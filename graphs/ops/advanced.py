@@ -43,6 +43,12 @@ def reads_first(ins: Any, outs: Any, attrs: Any) -> Size:
     return ins[0].size
 
 
+def axis_of_shape(g: Aval, indices: Aval, axis: Any, shape: Any) -> dict[str, Any]:
+    """The attributes of an operator that adds to an axis of zeros of a shape."""
+    shape = as_shape(shape)
+    return {"axis": normal_axis(axis, len(shape)), "shape": shape}
+
+
 # -- along one axis ----------------------------------------------------------------------------
 
 
@@ -135,10 +141,7 @@ scatter_add: Operator = defop(
     "scatter_add",
     "g, indices -> x",
     attrs={"axis": REQUIRED, "shape": REQUIRED},
-    normalise=lambda g, indices, axis, shape: {
-        "axis": normal_axis(axis, len(as_shape(shape))),
-        "shape": as_shape(shape),
-    },
+    normalise=axis_of_shape,
     infer=_scattered,
     kernel=kernels.scatter_add,
     may_raise=True,

@@ -30,7 +30,7 @@ from .functions import log
 from .logic import isfinite, where
 from .manipulation import placed
 from .plain import as_plain
-from .pointwise import REALS, binary, flat, flat_second, real, real_numbers, unary
+from .pointwise import REALS, binary, binary_real, flat, flat_second, real, real_numbers, unary
 from .rules import broadcast, numeric, unbroadcast
 
 add: Operator = defop(
@@ -355,17 +355,14 @@ sign: Operator = defop(
     )
 )
 copysign: Operator = defop(
-    **binary(
+    **binary_real(
         "copysign",
-        infer=real,
-        promote=promotion.common_float,
         vjp=(
             lambda c, g: unbroadcast(g * (sign(c.x) * copysign(1.0, c.y)), c.ins[0]),
             flat_second,
         ),
         saves=("x y", ""),
         expr="copysign({x}, {y})",
-        dtypes="real numbers; integers and bools become float32",
         says="Element-wise magnitude of `x` with the sign of `y`; its gradient at x = 0 is 0.",
         example="dt.copysign(dt.tensor([1.0, 2.0]), -0.0) -> tensor([-1., -2.])",
     )

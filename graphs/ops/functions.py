@@ -10,7 +10,7 @@ from ..kernels import special
 from . import promotion
 from .core import Operator, defop, functions_of
 from .logic import isinf, where
-from .pointwise import COMPLEX, REALS, binary, real, real_numbers, unary
+from .pointwise import COMPLEX, REALS, binary_real, real_numbers, unary
 from .rules import same, unbroadcast
 
 
@@ -109,10 +109,8 @@ def _lead(x: Any, y: Any) -> Any:
 
 
 logaddexp: Operator = defop(
-    **binary(
+    **binary_real(
         "logaddexp",
-        infer=real,
-        promote=promotion.common_float,
         vjp=(
             lambda c, g: unbroadcast(g * sigmoid(_lead(c.x, c.y)), c.ins[0]),
             lambda c, g: unbroadcast(g * sigmoid(_lead(c.y, c.x)), c.ins[1]),
@@ -120,7 +118,6 @@ logaddexp: Operator = defop(
         saves=("x y", "x y"),
         expr="{x} == {y} ? {x} + log(2) : {x} > {y} ? {x} + log1p(exp({y} - {x})) : "
         "{x} < {y} ? {y} + log1p(exp({x} - {y})) : {x} + {y}",
-        dtypes="real numbers; integers and bools become float32",
         says="Element-wise ``log(exp(x) + exp(y))``, without overflow.",
         example="dt.logaddexp(dt.tensor([0.0]), 0.0) -> tensor([0.6931472])",
     )
@@ -189,34 +186,28 @@ def _over_square(x: Any, y: Any) -> Any:
 
 
 atan2: Operator = defop(
-    **binary(
+    **binary_real(
         "atan2",
         kernel="arctan2",
-        infer=real,
-        promote=promotion.common_float,
         vjp=(
             lambda c, g: unbroadcast(g * _over_square(c.y, c.x), c.ins[0]),
             lambda c, g: unbroadcast(-g * _over_square(c.x, c.y), c.ins[1]),
         ),
         saves=("x y", "x y"),
         expr="atan2({x}, {y})",
-        dtypes="real numbers; integers and bools become float32",
         says="Element-wise angle of the point ``(y, x)``, in radians from -pi to pi.",
         example="dt.atan2(dt.tensor([0.0]), 1.0) -> tensor([0.])",
     )
 )
 hypot: Operator = defop(
-    **binary(
+    **binary_real(
         "hypot",
-        infer=real,
-        promote=promotion.common_float,
         vjp=(
             lambda c, g: unbroadcast(g * _over_length(c.x, c.z), c.ins[0]),
             lambda c, g: unbroadcast(g * _over_length(c.y, c.z), c.ins[1]),
         ),
         saves=("x z", "y z"),
         expr="hypot({x}, {y})",
-        dtypes="real numbers; integers and bools become float32",
         says="Element-wise ``sqrt(x * x + y * y)``, without overflow; its gradient at 0 is 0.",
         example="dt.hypot(dt.tensor([3.0]), 4.0) -> tensor([5.])",
     )

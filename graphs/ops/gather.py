@@ -11,14 +11,14 @@ from ..dtypes import INT64, as_dtype
 from ..errors import ShapeError
 from ..kernels import indexing as kernels
 from . import promotion
-from .advanced import reads_first, require_integers
+from .advanced import axis_of_shape, reads_first, require_integers
 from .batching import apply, leading, spread
 from .core import REQUIRED, Operator, defop, functions_of
 from .creation import arange, zeros
 from .indexing import value_as_first
 from .logic import where
 from .manipulation import broadcast_to, expand_dims, reshape
-from .rules import broadcast_shapes, no_flop, normal_axis, one_axis, one_device, unbroadcast
+from .rules import broadcast_shapes, no_flop, one_axis, one_device, unbroadcast
 
 
 def _along(shape: Shape, indices: Aval, axis: int) -> Shape:
@@ -119,10 +119,7 @@ add_along_axis: Operator = defop(
     "add_along_axis",
     "g, indices -> x",
     attrs={"axis": REQUIRED, "shape": REQUIRED},
-    normalise=lambda g, indices, axis, shape: {
-        "axis": normal_axis(axis, len(as_shape(shape))),
-        "shape": as_shape(shape),
-    },
+    normalise=axis_of_shape,
     infer=_add_along,
     kernel=kernels.add_along_axis,
     may_raise=True,

@@ -12,7 +12,7 @@ from ..kernels import elementwise as kernels
 from . import promotion
 from .batching import elementwise
 from .core import Operator, defop, functions_of
-from .pointwise import binary, real_predicate, unary
+from .pointwise import FLOATS, binary, real_predicate, unary
 from .rules import broadcast, numeric, one_device, predicate, unbroadcast
 
 
@@ -186,34 +186,32 @@ bitwise_right_shift: Operator = defop(
 # -- predicates ------------------------------------------------------------------------------
 
 
-def _predicate(name: str, *, expr: str, says: str, example: str, **rules: Any) -> Any:
-    return defop(**unary(
-        name, vjp=None, expr=expr, says=says, example=example, result=", bool",
-        **{"infer": predicate, "promote": promotion.as_given, "dtypes": "numbers", **rules},
-    ))  # fmt: skip
-
-
-def _numeric_predicate(x: Aval) -> Aval:
+def _of_numbers(x: Aval) -> Aval:
     return predicate(numeric(x))
+
+
+def _predicate(name: str, infer: Any = _of_numbers, promote: Any = promotion.as_given,
+               dtypes: str = "numbers", **rest: Any) -> Any:  # fmt: skip
+    parts = unary(
+        name, infer=infer, promote=promote, vjp=None, dtypes=dtypes, result=", bool", **rest
+    )
+    return defop(**parts)
 
 
 isfinite: Operator = _predicate(
     "isfinite",
-    infer=_numeric_predicate,
     expr="isfinite({x})",
     says="Element-wise whether a number is neither infinite nor NaN.",
     example='dt.isfinite(dt.tensor([1.0, float("inf")])) -> tensor([ True, False])',
 )
 isinf: Operator = _predicate(
     "isinf",
-    infer=_numeric_predicate,
     expr="isinf({x})",
     says="Element-wise whether a number is infinite, of either sign.",
     example='dt.isinf(dt.tensor([1.0, float("inf")])) -> tensor([False,  True])',
 )
 isnan: Operator = _predicate(
     "isnan",
-    infer=_numeric_predicate,
     expr="{x} != {x}",
     says="Element-wise whether a number is NaN.",
     example='dt.isnan(dt.tensor([1.0, float("nan")])) -> tensor([False,  True])',
@@ -222,7 +220,7 @@ signbit: Operator = _predicate(
     "signbit",
     infer=real_predicate,
     promote=promotion.common_float,
-    dtypes="floats; integers and bools become float32",
+    dtypes=FLOATS,
     expr="signbit({x})",
     says="Element-wise whether the sign's bit is set: of negative numbers and -0.0.",
     example="dt.signbit(dt.tensor([1.0, -0.0])) -> tensor([False,  True])",

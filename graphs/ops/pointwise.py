@@ -109,6 +109,11 @@ def binary(name: str, *, says: str, example: str, infer: Any = numeric,
     }
 
 
+def binary_real(name: str, **rest: Any) -> dict[str, Any]:
+    """What `defop` takes for an operator of two real floats; see `unary`."""
+    return binary(name, infer=real, promote=promotion.common_float, dtypes=FLOATS, **rest)
+
+
 def _doc(template: str, says: str, example: str, **parts: str) -> str:
     code, _, value = example.partition(" -> ")
     return says + "\n" + template.format(code=code, value=value, **parts)

@@ -91,7 +91,7 @@ def _normalised_row_grads(call: Bound, operands: Any, batched: Any) -> Results:
     return gx, sum_(g * rms_norm(x, 1.0, shape, eps), rows)
 
 
-_ROWS = """
+_DOC = """
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ _ROWS = """
     {operands}
     shape : int or tuple of int
         Of the last axes, which are normalised together.
-    eps : float{default}
+    eps : float{optional}
         Added to the {what}.
 
     Returns
@@ -115,54 +115,63 @@ _ROWS = """
 
     Examples
     --------
-    >>> dt.{code}
+    >>> {code}
     {value}
     """
 
-layer_norm: Operator = defop(
+
+def _over_rows(name: str, signature: str, eps: float | None, *, says: str, operands: str,
+               results: str, example: str, flops: int, **rest: Any) -> Operator:  # fmt: skip
+    """An operator that normalises rows, or the gradient of one; an `eps` of None is
+    the dtype's rounding unit."""
+    code, _, value = example.partition(" -> ")
+    optional, what = "", "variance"
+    if eps is None:
+        optional, what = ", optional", "mean square; by default the dtype's rounding unit"
+    doc = _DOC.format(
+        operands=operands, optional=optional, what=what, results=results, code=code, value=value
+    )
+    return defop(
+        name,
+        signature,
+        attrs={"shape": REQUIRED, "eps": eps},
+        normalise=_row,
+        promote=promotion.common_float,
+        cost=flop(flops),
+        doc=says + doc,
+        **rest,
+    )
+
+
+layer_norm: Operator = _over_rows(
     "layer_norm",
     "x, weight, bias -> y",
-    attrs={"shape": REQUIRED, "eps": 1e-5},
-    normalise=_row,
+    1e-5,
     infer=_layer_norm,
     kernel=kernels.layer_norm,
-    promote=promotion.common_float,
     vjp=each(_layer_norm_grads, 3),
     saves=("x weight",) * 3,
     batch=_normalised_rows,
-    cost=flop(7),
-    doc="Rows of the last axes scaled to mean 0 and variance 1, then scaled and shifted."
-    + _ROWS.format(
-        operands="weight, bias : array of `shape`, or number",
-        default="",
-        what="variance",
-        results="array of the shape of `x`",
-        code="layer_norm(dt.tensor([[1.0, 3.0]]), 1.0, 0.0, 2, eps=0.0)",
-        value="tensor([[-1.,  1.]])",
-    ),
+    flops=7,
+    says="Rows of the last axes scaled to mean 0 and variance 1, then scaled and shifted.",
+    operands="weight, bias : array of `shape`, or number",
+    results="array of the shape of `x`",
+    example="dt.layer_norm(dt.tensor([[1.0, 3.0]]), 1.0, 0.0, 2, eps=0.0) -> tensor([[-1.,  1.]])",
 )
-
-rms_norm: Operator = defop(
+rms_norm: Operator = _over_rows(
     "rms_norm",
     "x, weight -> y",
-    attrs={"shape": REQUIRED, "eps": None},
-    normalise=_row,
+    None,
     infer=_rms_norm,
     kernel=kernels.rms_norm,
-    promote=promotion.common_float,
     vjp=each(_rms_norm_grads, 2),
     saves=("x weight",) * 2,
     batch=_normalised_rows,
-    cost=flop(4),
-    doc="Rows of the last axes scaled to a mean square of 1, then by weights."
-    + _ROWS.format(
-        operands="weight : array of `shape`, or number",
-        default=", optional",
-        what="mean square; by default the dtype's rounding unit",
-        results="array of the shape of `x`",
-        code="rms_norm(dt.tensor([[3.0, 4.0]]), 5.0, 2, eps=12.5)",
-        value="tensor([[3., 4.]])",
-    ),
+    flops=4,
+    says="Rows of the last axes scaled to a mean square of 1, then by weights.",
+    operands="weight : array of `shape`, or number",
+    results="array of the shape of `x`",
+    example="dt.rms_norm(dt.tensor([[3.0, 4.0]]), 5.0, 2, eps=12.5) -> tensor([[3., 4.]])",
 )
 
 
@@ -223,50 +232,39 @@ def _rms_norm_second(c: Any, h: Any, h_weight: Any) -> tuple[Any, ...]:
     return _row_second(c, h, h_weight, False, pull)
 
 
-layer_norm_grad: Operator = defop(
+_GRADS_OPERANDS = "weight : array of `shape`, or number\n    g : array of the shape of `x`"
+
+layer_norm_grad: Operator = _over_rows(
     "layer_norm_grad",
     "x, weight, g -> gx, gweight, gbias",
-    attrs={"shape": REQUIRED, "eps": 1e-5},
-    normalise=_row,
+    1e-5,
     infer=_layer_norm_grad,
     kernel=kernels.layer_norm_grad,
-    promote=promotion.common_float,
     vjp=each(_layer_norm_second, 3),
     saves=("x weight g",) * 3,
     batch=_normalised_row_grads,
-    cost=flop(14),
-    doc="The gradients of `layer_norm`, for the cotangent `g` of its result."
-    + _ROWS.format(
-        operands="weight : array of `shape`, or number\n    g : array of the shape of `x`",
-        default="",
-        what="variance",
-        results="gx : array of the shape of `x`\n    gweight, gbias : array of `shape`",
-        code="layer_norm_grad(dt.tensor([[1.0, 3.0]]), 1.0, dt.ones((1, 2)), 2, eps=0.0)[1]",
-        value="tensor([-1.,  1.])",
-    ),
+    flops=14,
+    says="The gradients of `layer_norm`, for the cotangent `g` of its result.",
+    operands=_GRADS_OPERANDS,
+    results="gx : array of the shape of `x`\n    gweight, gbias : array of `shape`",
+    example="dt.layer_norm_grad(dt.tensor([[1.0, 3.0]]), 1.0, dt.ones((1, 2)), 2, eps=0.0)[1]"
+    " -> tensor([-1.,  1.])",
 )
-
-rms_norm_grad: Operator = defop(
+rms_norm_grad: Operator = _over_rows(
     "rms_norm_grad",
     "x, weight, g -> gx, gweight",
-    attrs={"shape": REQUIRED, "eps": None},
-    normalise=_row,
+    None,
     infer=_rms_norm_grad,
     kernel=kernels.rms_norm_grad,
-    promote=promotion.common_float,
     vjp=each(_rms_norm_second, 3),
     saves=("x weight g",) * 3,
     batch=_normalised_row_grads,
-    cost=flop(10),
-    doc="The gradients of `rms_norm`, for the cotangent `g` of its result."
-    + _ROWS.format(
-        operands="weight : array of `shape`, or number\n    g : array of the shape of `x`",
-        default=", optional",
-        what="mean square; by default the dtype's rounding unit",
-        results="gx : array of the shape of `x`\n    gweight : array of `shape`",
-        code="rms_norm_grad(dt.tensor([[3.0, 4.0]]), 1.0, dt.ones((1, 2)), 2, eps=12.5)[1]",
-        value="tensor([0.6, 0.8])",
-    ),
+    flops=10,
+    says="The gradients of `rms_norm`, for the cotangent `g` of its result.",
+    operands=_GRADS_OPERANDS,
+    results="gx : array of the shape of `x`\n    gweight : array of `shape`",
+    example="dt.rms_norm_grad(dt.tensor([[3.0, 4.0]]), 1.0, dt.ones((1, 2)), 2, eps=12.5)[1]"
+    " -> tensor([0.6, 0.8])",
 )
 
 __all__ = functions_of(__name__)

@@ -73,6 +73,29 @@ class _Recurrent(Module):
     def step(self, x: Any, state: State, weight: Any, bias: Any) -> State:
         raise NotImplementedError
 
+    def forward(self, x: Any, hx: Any = None) -> tuple[Any, Any]:
+        """Outputs of the last layer, and the last hidden state of every layer.
+
+        Parameters
+        ----------
+        x : array, shape (time, batch, input_size) or (time, input_size), or PackedSequence
+            (batch, time, input_size) if `batch_first`. The batch may be a symbolic dimension.
+        hx : array, shape (directions * num_layers, batch, hidden_size), optional
+            Zeros by default. Without batch if `x` is.
+
+        Returns
+        -------
+        y : like `x`, with directions * hidden_size features
+        h : like `hx`
+
+        Raises
+        ------
+        ShapeError, DTypeError
+            When `x` or `hx` does not fit, or is empty.
+        """
+        y, (h,) = self._run(x, None if hx is None else (hx,))
+        return y, h
+
     def _run(self, x: Any, state: State | None) -> tuple[Any, State]:
         """Output in the form of the input, and the last state of every layer and direction."""
         if isinstance(x, PackedSequence):
@@ -286,29 +309,6 @@ class RNN(_Recurrent):
     def step(self, x: Any, state: State, weight: Any, bias: Any) -> State:
         return self._step(x, state, weight, bias)
 
-    def forward(self, x: Any, hx: Any = None) -> tuple[Any, Any]:
-        """Outputs of the last layer, and the last hidden state of every layer.
-
-        Parameters
-        ----------
-        x : array, shape (time, batch, input_size) or (time, input_size), or PackedSequence
-            (batch, time, input_size) if `batch_first`. The batch may be a symbolic dimension.
-        hx : array, shape (directions * num_layers, batch, hidden_size), optional
-            Zeros by default. Without batch if `x` is.
-
-        Returns
-        -------
-        y : like `x`, with directions * hidden_size features
-        h : like `hx`
-
-        Raises
-        ------
-        ShapeError, DTypeError
-            When `x` or `hx` does not fit, or is empty.
-        """
-        y, (h,) = self._run(x, None if hx is None else (hx,))
-        return y, h
-
 
 class LSTM(_Recurrent):
     """Long short-term memory along time; gates in the order input, forget, candidate, output.
@@ -412,26 +412,3 @@ class GRU(_Recurrent):
     gates = 3
     bias_within = True
     step = staticmethod(gru_step)
-
-    def forward(self, x: Any, hx: Any = None) -> tuple[Any, Any]:
-        """Outputs of the last layer, and the last hidden state of every layer.
-
-        Parameters
-        ----------
-        x : array, shape (time, batch, input_size) or (time, input_size), or PackedSequence
-            (batch, time, input_size) if `batch_first`. The batch may be a symbolic dimension.
-        hx : array, shape (directions * num_layers, batch, hidden_size), optional
-            Zeros by default. Without batch if `x` is.
-
-        Returns
-        -------
-        y : like `x`, with directions * hidden_size features
-        h : like `hx`
-
-        Raises
-        ------
-        ShapeError, DTypeError
-            When `x` or `hx` does not fit, or is empty.
-        """
-        y, (h,) = self._run(x, None if hx is None else (hx,))
-        return y, h
