@@ -7,16 +7,13 @@ their kernels, between native parts. Where there is no compiler, or it fails, th
 
 from __future__ import annotations
 
-import threading
 import warnings
 from typing import Any
 
 import numpy as np
 
-from ...graphs.interpreter import MOST_SIZES
 from ...graphs.ir import VARIABLE, Graph
-from ...graphs.kernels import owner, recorder, shares_memory
-from ...graphs.storage import moves
+from ...graphs.kernels import recorder
 from ...graphs.threads import get_num_threads
 from ..native.build import Built, build
 from ..native.library import load
@@ -25,12 +22,13 @@ from ..native.toolchain import CompileError, NoCompilerError
 from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
 from .instance import INTERRUPTED, Instance
 from .memory import Counts
-from .planned import Planned, owns
+from .planned import Planned
+from .plans import Plan, Planning
 from .reference import Reference
 from .results import Results
 
 
-class Native:
+class Native(Planning):
     """Executes a graph by generated C over a memory plan. Concurrent runs have an arena each.
 
     Parameters
@@ -43,31 +41,13 @@ class Native:
     name = "native"
 
     def __init__(self, graph: Graph, passes: Any = None) -> None:
-        self._graph = graph
         known = {**PASSES, **NATIVE_PASSES}
         chosen = known if passes is None else passes
         self._passes = [(name, known[name]) for name in NATIVE_ORDER if name in chosen]
-        self._plans: dict[tuple[Any, ...], _Plan | _Fallback] = {}
-        self._lock = threading.Lock()
         self._fallen = ""
-        if not graph.symbols:
-            self._plan({})
+        super().__init__(graph)
 
-    def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
-        plan = self._plans.get(tuple(sorted(binding.items())) if binding else ())
-        if plan is None or (plan.moves != moves() and not plan.is_current()):
-            plan = self._plan(binding)
-        return plan.run(feeds)
-
-    def _plan(self, binding: dict[str, int]) -> _Plan | _Fallback:
-        with self._lock:
-            plan = self._made(binding)
-            if len(self._plans) >= MOST_SIZES:
-                self._plans.pop(next(iter(self._plans)))
-            self._plans[tuple(sorted(binding.items()))] = plan
-            return plan
-
-    def _made(self, binding: dict[str, int]) -> _Plan | _Fallback:
+    def _made(self, binding: dict[str, int]) -> Plan:
         reason = _no_code(self._graph)
         if not reason:
             try:
@@ -78,60 +58,46 @@ class Native:
         self._fallen = reason
         return _Fallback(self._graph, binding)
 
-    @property
-    def source(self) -> str:
-        return "\n\n".join(plan.source for plan in self._plans.values())
-
     def explain(self) -> list[str]:
-        lines = [f"native: runs by planned, for {self._fallen}"] if self._fallen else []
-        for key, plan in self._plans.items():
-            sizes = ", ".join(f"{name}={size}" for name, size in key)
-            lines += [f"[{sizes}] {line}" if sizes else line for line in plan.lines]
-        return lines
+        fallen = [f"native: runs by planned, for {self._fallen}"] if self._fallen else []
+        return [*fallen, *super().explain()]
 
 
-class _Fallback:
+class _Fallback(Plan):
     """A binding that runs by `planned`."""
 
+    source = ""
+
     def __init__(self, graph: Graph, binding: dict[str, int]) -> None:
-        self._planned, self._binding, self.moves = Planned(graph), binding, moves()
-        self.source = ""
+        super().__init__(graph)
+        self._planned, self._binding = Planned(graph), binding
 
     @property
     def lines(self) -> list[str]:
         return self._planned.explain()
 
     def is_current(self) -> bool:
-        return True
+        return True  # `planned` looks for itself
 
     def run(self, feeds: list[Any]) -> list[Any]:
         return self._planned.run(feeds, self._binding)
 
 
-class _Plan:
+class _Plan(Plan):
     """One binding: its code, and the instances that are free to run."""
 
     def __init__(self, graph: Graph, binding: dict[str, int], passes: Any) -> None:
-        self._graph, self._binding, self.moves = graph, binding, moves()
+        super().__init__(graph)
+        self._graph, self._binding = graph, binding
         built = self._built = _recalled_or_built(graph, binding, passes)
-        self.source, self.lines = built.source, built.lines
+        self.source = built.source
         self._code = load(built.units) if any(isinstance(s, str) for s in built.steps) else None
-        self._storages = [storage for storage, _ in graph.variables]
-        self._arrays = [storage.array for storage in self._storages]
-        self._written = list(
-            {id(e.attrs["storage"]): e.attrs["storage"] for e in graph.effects}.values()
-        )
-        changed = [storage.array for storage in self._written]
-        self._owners = {id(owner(array)) for array in changed}
-        self._foreign = not all(owns(array) for array in changed)
         self._results = Results([(x.shape, x.dtype) for x in built.outputs])
         self._free: list[Instance] = [Instance(built, self._code, binding)]
 
-    def is_current(self) -> bool:
-        """Whether every variable still has the memory that the plan was made for."""
-        found = all(s.array is a for s, a in zip(self._storages, self._arrays))
-        self.moves = moves() if found else self.moves
-        return found
+    @property
+    def lines(self) -> list[str]:
+        return self._built.lines
 
     def run(self, feeds: list[Any]) -> list[Any]:
         try:
@@ -142,7 +108,7 @@ class _Plan:
             if not feed.flags.carray:
                 feeds[i] = feed = np.array(feed, order="C")
             # A feed over a variable's memory must keep its numbers.
-            if self._written and (
+            if self.written and (
                 feed.base is not None or self._foreign or id(feed) in self._owners
             ):
                 feeds[i] = feed.copy() if self._overlaps(feed) else feed
@@ -168,17 +134,6 @@ class _Plan:
     def _refused(self, feeds: list[Any]) -> list[Any]:
         """Let the kernels say what is wrong with the data; nothing is written by now."""
         return Reference(self._graph).run(feeds, self._binding)
-
-    def _note_writes(self) -> None:
-        for storage in self._written:
-            storage.version += 1
-
-    def _overlaps(self, feed: Any) -> bool:
-        """Whether a feed may lie in the memory of a variable that the run writes."""
-        if id(owner(feed)) in self._owners:
-            return True
-        foreign = self._foreign or not owns(feed)
-        return foreign and any(shares_memory(feed, s.array) for s in self._written)
 
     @property
     def _counts(self) -> Counts:

@@ -6,7 +6,6 @@ run neither walks a graph nor allocates for what it does not return.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import partial
 from types import CodeType
@@ -15,17 +14,18 @@ from typing import Any
 import numpy as np
 
 from ...graphs.errors import DiptychError
-from ...graphs.interpreter import MOST_SIZES, owns_memory
+from ...graphs.interpreter import owns_memory
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
-from ...graphs.kernels import owner, recorder, shares_memory
+from ...graphs.kernels import recorder
 from ...graphs.regions import kernel_of
 from ..arena import aligned_bytes
 from .memory import MemoryPlan, plan_memory
+from .plans import Plan, Planning, titled
 
 _FILE = "<diptych planned>"
 
 
-class Planned:
+class Planned(Planning):
     """Executes a graph by generated straight-line code over a memory plan.
 
     Each binding of the symbolic dimensions is planned once. Concurrent runs have an arena each.
@@ -33,59 +33,24 @@ class Planned:
 
     name = "planned"
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._plans: dict[tuple[Any, ...], _Plan] = {}
-        self._lock = threading.Lock()
-        if not graph.symbols:
-            self._plan({})
-
-    def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
-        plan = self._plans.get(tuple(sorted(binding.items())) if binding else ())
-        if plan is None or not plan.is_current():
-            plan = self._plan(binding)
-        return plan.run(feeds)
-
-    def plan(self, binding: dict[str, int]) -> MemoryPlan:
-        """The memory plan for a binding, made if need be."""
-        key = tuple(sorted(binding.items()))
-        return (self._plans.get(key) or self._plan(binding)).memory
-
-    def _plan(self, binding: dict[str, int]) -> _Plan:
-        with self._lock:
-            plan = _Plan(self._graph, binding)
-            if len(self._plans) >= MOST_SIZES:
-                self._plans.pop(next(iter(self._plans)))
-            self._plans[tuple(sorted(binding.items()))] = plan
-            return plan
-
-    @property
-    def source(self) -> str:
-        return "\n\n".join(_titled(k, p.source) for k, p in self._plans.items())
-
-    def explain(self) -> list[str]:
-        return [_titled(key, str(plan.memory)) for key, plan in self._plans.items()]
+    def _made(self, binding: dict[str, int]) -> _Plan:
+        return _Plan(self._graph, binding)
 
 
-class _Plan:
+class _Plan(Plan):
     """One binding: the plan, its code, and the instances that are free to run."""
 
     def __init__(self, graph: Graph, binding: dict[str, int]) -> None:
+        super().__init__(graph)
         self.memory = plan_memory(graph, binding)
         self._writer = _Writer(graph, self.memory, binding)
-        self.source = self._writer.text
-        self._code: CodeType = compile(self.source, _FILE, "exec")
-        self._storages = [storage for storage, _ in graph.variables]
-        self._arrays = [storage.array for storage in self._storages]
-        self._written = {id(e.attrs["storage"]): e.attrs["storage"] for e in graph.effects}.values()
-        changed = [storage.array for storage in self._written]
-        self._owners = {id(owner(array)) for array in changed}
-        self._foreign = not all(owns(array) for array in changed)
+        self.source = titled(binding, self._writer.text)
+        self._code: CodeType = compile(self._writer.text, _FILE, "exec")
         self._free: list[Callable[..., list[Any]]] = [self._instance()]
 
-    def is_current(self) -> bool:
-        """Whether every variable still has the memory that the plan was made for."""
-        return all(s.array is a for s, a in zip(self._storages, self._arrays))
+    @property
+    def lines(self) -> list[str]:
+        return [str(self.memory)]
 
     def run(self, feeds: list[Any]) -> list[Any]:
         try:
@@ -93,7 +58,7 @@ class _Plan:
         except IndexError:
             step = self._instance()
         # A feed over a variable's memory must keep its numbers while the variable changes.
-        if self._written:
+        if self.written:
             feeds = [f.copy() if self._overlaps(f) else f for f in feeds]
         try:
             results = step(*feeds)
@@ -110,18 +75,6 @@ class _Plan:
         if observer is not None:
             observer.note_program(self.memory.counts, results)
         return results
-
-    def _note_writes(self) -> None:
-        for storage in self._written:
-            storage.version += 1
-
-    def _overlaps(self, feed: Any) -> bool:
-        """Whether a feed may lie in the memory of a variable that the run writes."""
-        if id(owner(feed)) in self._owners:
-            return True
-        # Memory that no array owns, such as a buffer's, may be shown by many.
-        foreign = self._foreign or not owns(feed)
-        return foreign and any(shares_memory(feed, s.array) for s in self._written)
 
     def _instance(self) -> Callable[..., list[Any]]:
         """The code with an arena of its own."""
@@ -250,13 +203,3 @@ class _Writer:
     def _add(self, node: Node, line: str) -> None:
         self.lines.append(line)
         self._nodes.append(node)
-
-
-def owns(array: Any) -> bool:
-    """Whether the memory of an array is an array's own."""
-    return not isinstance(array, np.ndarray) or bool(owner(array).flags.owndata)
-
-
-def _titled(key: tuple[Any, ...], text: str) -> str:
-    sizes = ", ".join(f"{name}={size}" for name, size in key)
-    return f"[{sizes}] {text}" if sizes else text

@@ -1,0 +1,116 @@
+"""Plans: what executors make for each binding of a graph's symbolic dimensions, and keep."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from ...graphs.interpreter import MOST_SIZES
+from ...graphs.ir import Graph
+from ...graphs.kernels import owner, shares_memory
+from ...graphs.storage import moves
+
+
+class Plan:
+    """What runs one binding of a graph, over the memory that its variables have now.
+
+    Attributes
+    ----------
+    source : str
+        The code that was generated.
+    moves : int
+        Of storages, by the time when the plan was last found to be current.
+    written : list of Storage
+        The variables that a run changes.
+    """
+
+    source: str
+
+    def __init__(self, graph: Graph) -> None:
+        self.moves = moves()
+        self._storages = [storage for storage, _ in graph.variables]
+        self._arrays = [storage.array for storage in self._storages]
+        found = {id(e.attrs["storage"]): e.attrs["storage"] for e in graph.effects}
+        self.written = list(found.values())
+        changed = [storage.array for storage in self.written]
+        self._owners = {id(owner(array)) for array in changed}
+        # Memory that no array owns, such as a buffer's, may be shown by many.
+        self._foreign = not all(map(_is_owned, changed))
+
+    @property
+    def lines(self) -> list[str]:
+        """What was planned, for people."""
+        raise NotImplementedError
+
+    def run(self, feeds: list[Any]) -> list[Any]:
+        raise NotImplementedError
+
+    def is_current(self) -> bool:
+        """Whether every variable still has the memory that the plan was made for."""
+        found = all(s.array is a for s, a in zip(self._storages, self._arrays))
+        self.moves = moves() if found else self.moves
+        return found
+
+    def _note_writes(self) -> None:
+        for storage in self.written:
+            storage.version += 1
+
+    def _overlaps(self, feed: Any) -> bool:
+        """Whether a feed may lie in the memory of a variable that the run writes."""
+        if id(owner(feed)) in self._owners:
+            return True
+        foreign = self._foreign or not _is_owned(feed)
+        return foreign and any(shares_memory(feed, s.array) for s in self.written)
+
+
+class Planning:
+    """An executor that makes a plan for each binding."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._lock = threading.Lock()
+        if not graph.symbols:
+            self._plan({})
+
+    def _made(self, binding: dict[str, int]) -> Plan:
+        """A new plan."""
+        raise NotImplementedError
+
+    def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
+        plan = self._plans.get(_key(binding) if binding else ())
+        if plan is None or (plan.moves != moves() and not plan.is_current()):
+            plan = self._plan(binding)
+        return plan.run(feeds)
+
+    def _plan(self, binding: dict[str, int]) -> Plan:
+        with self._lock:
+            plan = self._made(binding)
+            if len(self._plans) >= MOST_SIZES:
+                self._plans.pop(next(iter(self._plans)))
+            self._plans[_key(binding)] = plan
+            return plan
+
+    @property
+    def source(self) -> str:
+        return "\n\n".join(plan.source for plan in self._plans.values())
+
+    def explain(self) -> list[str]:
+        return [titled(dict(key), line) for key, plan in self._plans.items() for line in plan.lines]
+
+
+def titled(binding: dict[str, int], text: str) -> str:
+    """A text with the sizes that it holds for."""
+    sizes = ", ".join(f"{name}={size}" for name, size in sorted(binding.items()))
+    return f"[{sizes}] {text}" if sizes else text
+
+
+def _key(binding: dict[str, int]) -> tuple[Any, ...]:
+    return tuple(sorted(binding.items()))
+
+
+def _is_owned(array: Any) -> bool:
+    """Whether the memory of an array is an array's own."""
+    return not isinstance(array, np.ndarray) or bool(owner(array).flags.owndata)
