@@ -11,7 +11,7 @@ from ..graphs.trees import flatten
 from .executors import EXECUTORS
 from .passes import NATIVE_PASSES, PASSES
 from .program import Program
-from .report import reported
+from .report import run_passes
 
 
 def compile_graph(
@@ -54,14 +54,10 @@ def compile_graph(
         if name not in known:
             raise unknown("pass", name, known)
     leaves, structure = flatten(fetches)
-    selected = _select(graph, leaves)
-    reports = []
     order = [name for name in PASSES if name in chosen]
     if "prune" in order[:-1]:
         order.append("prune")  # what the other passes left without a reader
-    for name in order:
-        selected, report = reported(name, PASSES[name], selected)
-        reports.append(report)
+    selected, reports = run_passes(_select(graph, leaves), [(name, PASSES[name]) for name in order])
     run_by = EXECUTORS[executor]
     return Program(
         graph=selected,
@@ -97,7 +93,7 @@ def _select(graph: Graph, leaves: list[Any]) -> Graph:
             if node.op.effect:
                 effects.add(node)
     kept = [node for node in graph.nodes if not node.op.effect or node in effects]
-    copy = graph.rebuild(Graph.copy_node, kept, outputs)
+    copy = graph.rebuild(nodes=kept, outputs=outputs)
     fetched = {node.id for leaf in leaves if isinstance(leaf, Update) for node in leaf.nodes}
     for old, new in zip(kept, copy.nodes, strict=True):
         if old.id in fetched:

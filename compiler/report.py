@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..graphs.ir import Graph
+from ..graphs.ops.core import Bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +41,36 @@ class PassReport:
         )
 
 
-def reported(name: str, change: Callable[[Graph], Graph], graph: Graph) -> tuple[Graph, PassReport]:
-    """Apply a pass to a graph, and tell what it did."""
-    start = time.perf_counter()
-    new = change(graph).verify()
-    seconds = time.perf_counter() - start
-    nodes = len(graph.nodes), len(new.nodes)
-    return new, PassReport(name, *nodes, _bytes(graph), _bytes(new), seconds)
+def run_passes(
+    graph: Graph, passes: Iterable[tuple[str, Callable[[Graph], Graph]]]
+) -> tuple[Graph, list[PassReport]]:
+    """Apply passes in turn, and tell what each did.
+
+    One that comes again is left out where the graph is the very one that it gave.
+    """
+    reports: list[PassReport] = []
+    gave: dict[str, Graph] = {}
+    nbytes = _bytes(graph)
+    for name, change in passes:
+        if gave.get(name) is graph:
+            continue
+        start = time.perf_counter()
+        new = gave[name] = change(graph)
+        seconds = time.perf_counter() - start
+        before, nbytes = nbytes, nbytes if new is graph else _bytes(new)
+        counts = len(graph.nodes), len(new.nodes)
+        reports.append(PassReport(name, *counts, before, nbytes, seconds))
+        graph = new
+    return graph, reports
 
 
 def _bytes(graph: Graph) -> int:
     """Of the results of operators that are no views, those of one round of a loop once."""
-    total = 0
-    for node in graph.nodes:
-        if node.is_source or node.op.view or node.op.effect:
-            continue
-        total += sum(int(a.nbytes) for a in node.bound.outs if not a.is_symbolic)
-    return total
+    of = {id(bound): _bytes_of(bound) for bound in graph.bounds}
+    return sum(of[id(node.bound)] for node in graph.nodes)
+
+
+def _bytes_of(bound: Bound) -> int:
+    if bound.op.is_source or bound.op.view or bound.op.effect:
+        return 0
+    return sum(int(a.nbytes) for a in bound.outs if not a.is_symbolic)

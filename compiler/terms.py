@@ -11,8 +11,9 @@ def readers(graph: Graph) -> Counter[Value]:
     """How often each value is read by what an output or an effect needs; outputs count as read."""
     count = Counter(graph.outputs)
     for node in reversed(graph.nodes):
-        if node.op.effect or any(v in count for v in node.outputs):
-            count.update(node.inputs)
+        if node.op.effect or not count.keys().isdisjoint(node.outputs):
+            for value in node.inputs:
+                count[value] = count.get(value, 0) + 1  # `Counter.update` is slow for so few
     return count
 
 

@@ -36,6 +36,9 @@ from .ops.plain import array_of, as_plain, materialise, spec_of
 from .parameter import Parameter
 from .storage import Storage
 
+# See `Graph.rebuild`.
+Visit = Callable[["Graph", Node, tuple[Value, ...]], "Sequence[Value | None] | None"]
+
 __all__ = [
     "ASSIGN", "CONSTANT", "PLACEHOLDER", "SIZE", "VARIABLE", "Graph", "Location", "Node", "Update",
     "Value",
@@ -307,48 +310,72 @@ class Graph:
     def symbols(self) -> frozenset[str]:
         """Names of the symbolic dimensions that its nodes depend on."""
         found: frozenset[str] = frozenset()
-        for node in self.nodes:
-            shapes = tuple(aval.shape for aval in node.bound.outs)
-            found |= symbols((*shapes, *node.attrs.values()))
+        for bound in self.bounds:
+            shapes = tuple(aval.shape for aval in bound.outs)
+            found |= symbols((*shapes, *bound.attrs.values()))
         return found
+
+    @property
+    def bounds(self) -> Iterable[Bound]:
+        """What its nodes apply, each once: fewer by far than the nodes of an unrolled loop."""
+        return {id(node.bound): node.bound for node in self.nodes}.values()
+
+    @property
+    def regions(self) -> list[Node]:
+        """The nodes that hold graphs of their own."""
+        return [node for node in self.nodes if node.op.region]
 
     def rebuild(
         self,
-        visit: Callable[[Graph, Node, tuple[Value, ...]], Sequence[Value | None]],
+        visit: Visit | None = None,
         nodes: Iterable[Node] | None = None,
         outputs: Iterable[Value] | None = None,
+        bodies: Callable[[Graph], Graph] | None = None,
     ) -> Graph:
         """A new graph from this one, node by node.
 
         Parameters
         ----------
-        visit : callable
+        visit : callable, optional
             ``visit(new, node, inputs)`` gives the values that stand for the node's outputs, from
-            operands of the new graph. It may copy the node (`Graph.copy_node`) or replace it, and
-            give None for an output that nothing reads. Effects are copied without asking it.
+            operands of the new graph, with None for an output that nothing reads. Where it gives
+            None for all of them, the node is copied, as effects are without asking.
         nodes : iterable of Node, optional
             Which nodes to visit, in order. All by default.
         outputs : iterable of Value, optional
             Of this graph: what the new one gives back. The same by default.
+        bodies : callable, optional
+            What becomes of the bodies of regions that are copied.
         """
         new = Graph()
         env: dict[Value, Any] = {}
         with new.building():
             for node in self.nodes if nodes is None else nodes:
                 inputs: Any = tuple(map(env.get, node.inputs))
-                new._location = node.location  # what replaces a node stands for the same line
                 if node.op.effect:
                     when = None if node.when is None else env[node.when]
                     new.append(node.bound, inputs, when, node.location)
-                else:
-                    env.update(zip(node.outputs, visit(new, node, inputs), strict=True))
+                    continue
+                found: Sequence[Value | None] | None = None
+                if visit is not None:
+                    new._location = node.location  # what replaces a node stands for the same line
+                    found = visit(new, node, inputs)
+                if found is None:
+                    bound = node.bound
+                    if bodies is not None and node.op.region:
+                        bound = bound.changed(bodies=tuple(map(bodies, node.attrs["bodies"])))
+                    found = new.copy_node(node, inputs, bound)
+                env.update(zip(node.outputs, found, strict=True))
         new._location = None
         new.outputs = tuple(env[v] for v in (self.outputs if outputs is None else outputs))
         return new
 
-    def copy_node(self, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
-        """Append a copy of another graph's node to this one."""
-        copy = self.append(node.bound, inputs, None, node.location)
+    def copy_node(
+        self, node: Node, inputs: tuple[Value, ...], bound: Bound | None = None
+    ) -> tuple[Value, ...]:
+        """Append a copy of another graph's node to this one, with other attributes in `bound`."""
+        copy = Node(self, bound or node.bound, inputs, node.location)
+        self.nodes.append(copy)
         copy.recorded = node.recorded
         if node.op is PLACEHOLDER:
             self._placeholders[node.attrs["name"]] = copy.outputs[0]
@@ -372,27 +399,28 @@ class Graph:
             When a node reads a value that is not made before it in this graph, avals do not
             match, uses are wrong, or an output is foreign.
         """
-        made: set[Value] = set()
         uses: dict[Value, list[Node]] = {}
         for position, node in enumerate(self.nodes):
             if node.id != position or node.graph is not self:
                 raise GraphError(f"verify: nodes must be numbered in order, got {node!r}")
             for value, aval in zip(node.inputs, node.bound.ins, strict=True):
-                if value not in made:
+                readers = uses.get(value)
+                if readers is None:
                     raise GraphError(f"verify: operands must be made before use, got {node!r}")
-                if value.aval != aval:
+                if value.aval is not aval and value.aval != aval:
                     raise GraphError(
                         f"verify: operands must have the bound aval {aval}, got {node!r}"
                     )
-                uses.setdefault(value, []).append(node)
-            made.update(node.outputs)
+                readers.append(node)
+            for value in node.outputs:
+                uses[value] = []
             for body in node.attrs["bodies"] if node.op.region else ():
                 body.verify()
-        for value in made:
-            if value.uses != uses.get(value, []):
+        for value, readers in uses.items():
+            if value.uses != readers:
                 raise GraphError(f"verify: uses must list every reader, got {value!r}")
         for value in self.outputs:
-            if value not in made:
+            if value not in uses:
                 raise GraphError(f"verify: outputs must be values of the graph, got {value!r}")
         return self
 

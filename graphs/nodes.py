@@ -209,6 +209,7 @@ class Node:
     graph : Graph
     id : int
         Its place in the graph, which is the order of creation.
+    op : Op
     bound : Bound
         The operator with its attributes and avals.
     inputs, outputs : tuple of Value
@@ -219,7 +220,9 @@ class Node:
         Whether gradients flow through it: it was not made within `no_grad`.
     """
 
-    __slots__ = ("bound", "graph", "id", "inputs", "location", "outputs", "recorded", "when")
+    __slots__ = (
+        "bound", "graph", "id", "inputs", "location", "op", "outputs", "recorded", "when",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -229,17 +232,13 @@ class Node:
         location: Location | None,
         when: Value | None = None,
     ) -> None:
-        self.graph, self.bound, self.inputs = graph, bound, inputs
+        self.graph, self.op, self.bound, self.inputs = graph, bound.op, bound, inputs
         self.id = len(graph.nodes)
         self.location, self.when = location, when
         self.recorded = mode.enabled
-        self.outputs = tuple(Value(self, i, aval) for i, aval in enumerate(bound.outs))
+        self.outputs = tuple([Value(self, i, aval) for i, aval in enumerate(bound.outs)])
         for value in inputs:
             value.uses.append(self)
-
-    @property
-    def op(self) -> Op:
-        return self.bound.op
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -248,7 +247,7 @@ class Node:
     @property
     def is_source(self) -> bool:
         """Whether the node brings a value in rather than computing one."""
-        return self.op.kernel is None and not self.op.operands
+        return self.op.is_source
 
     def __repr__(self) -> str:
         from .text import node_text

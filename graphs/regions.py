@@ -164,27 +164,6 @@ def stacked(aval: Aval, length: Any) -> Aval:
     return replace(aval, shape=(length, *aval.shape))
 
 
-def with_bodies(bound: Bound, change: Callable[[Graph], Graph]) -> Bound:
-    """A region with each of its bodies changed; the placeholders and outputs must stay."""
-    bodies = tuple(change(body) for body in bound.attrs["bodies"])
-    return Bound(bound.op, {**bound.attrs, "bodies": bodies}, bound.ins, bound.outs)
-
-
-def into_bodies(
-    change: Callable[[Graph], Graph], visit: Callable[..., Sequence[Value]]
-) -> Callable[..., Sequence[Value]]:
-    """A visitor for `Graph.rebuild` that hands regions a pass for their bodies."""
-
-    def visit_any(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]:
-        if not node.op.region:
-            return visit(new, node, inputs)
-        copy = new.append(with_bodies(node.bound, change), inputs, None, node.location)
-        copy.recorded = node.recorded
-        return copy.outputs
-
-    return visit_any
-
-
 def grow(node: Node, bodies: tuple[Graph, ...], outs: Sequence[Aval]) -> tuple[Value, ...]:
     """Give a region more outputs, at the end of those that its bodies have; the new values.
 
@@ -319,6 +298,6 @@ _RUN = {
 }
 
 __all__ = [
-    "CHECKPOINT", "COND", "FUSED", "SCAN", "WHILE", "Body", "append_region", "grow", "into_bodies",
-    "kernel_of", "stacked", "trips", "with_bodies",
+    "CHECKPOINT", "COND", "FUSED", "SCAN", "WHILE", "Body", "append_region", "grow", "kernel_of",
+    "stacked", "trips",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Iterator
+from functools import wraps
 from typing import Any
 
 import hypothesis
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import diptych as dt
+from diptych.compiler.passes import NATIVE_PASSES, PASSES, Pass
 
 _PLAIN = hypothesis.settings(deadline=None, derandomize=True, max_examples=100, database=None)
 hypothesis.settings.register_profile("plain", _PLAIN)
@@ -41,6 +43,18 @@ def _seeded() -> None:
     random.seed(0)
     np.random.seed(0)
     dt.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _passes_are_verified() -> None:
+    """What any pass leaves, of any graph that a test compiles, keeps the rules of graphs."""
+    for table in (PASSES, NATIVE_PASSES):
+        for name, change in table.items():
+            table[name] = _verified(change)
+
+
+def _verified(change: Pass) -> Pass:
+    return wraps(change)(lambda graph: change(graph).verify())
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import diptych as dt
 from diptych.compiler import PASSES
 from diptych.compiler.executors.memory import plan_memory
+from diptych.compiler.report import run_passes
 
 
 def after(name, build, *, effects=False):
@@ -149,6 +150,30 @@ def test_every_pass_can_be_switched_off_by_name_and_is_explained():
     lines = program.explain().splitlines()
     assert lines[0].startswith("prune: 7 nodes -> 7") and lines[1].startswith("cse: 7 nodes -> 6")
     assert lines[3].startswith("plan memory: arena")
+
+
+@pytest.mark.parametrize("name", ["prune", "cse"])
+def test_a_pass_that_finds_nothing_gives_the_graph_itself(name):
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (2,))
+        y = dt.exp(x)
+        g.outputs = (y,)
+        assert PASSES[name](g) is g
+        dt.tanh(x), dt.exp(x)
+    assert len(PASSES[name](g).nodes) < len(g.nodes)
+
+
+def test_a_pass_that_comes_again_runs_only_where_something_has_changed():
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (2,))
+        g.outputs = (dt.exp(x) * dt.exp(x),)
+    once = [("cse", PASSES["cse"]), ("prune", PASSES["prune"])]
+    graph, reports = run_passes(g, [*once, *once])
+    assert [report.name for report in reports] == ["cse", "prune"]
+    assert len(graph.nodes) == 3
+    grow = ("grow", lambda graph: graph.rebuild())
+    _, reports = run_passes(g, [*once, grow, *once])
+    assert [report.name for report in reports] == ["cse", "prune", "grow", "cse", "prune"]
 
 
 # -- the memory plan -------------------------------------------------------------------------

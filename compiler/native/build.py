@@ -10,7 +10,7 @@ from typing import Any
 from ...graphs.ir import Graph, Node
 from ...graphs.threads import cores as threads_at_hand
 from ..arena import lay_out
-from ..report import reported
+from ..report import run_passes
 from .barriers import place_barriers
 from .buffers import Buffer
 from .concrete import concrete
@@ -80,10 +80,8 @@ def build(
         What to do with the graph first, by name.
     """
     graph = concrete(graph, binding)
-    lines = []
-    for name, change in passes:
-        graph, report = reported(name, change, graph)
-        lines.append(str(report))
+    graph, reports = run_passes(graph, passes)
+    lines = list(map(str, reports))
     start = time.perf_counter()
     threads = threads if _seconds(graph.nodes) > WORTH_THREADS else 1
     order, direct = schedule(graph)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from ...graphs.avals import aval_of
 from ...graphs.dims import substitute
 from ...graphs.interpreter import resolve, source_array
-from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
-from ...graphs.nodes import CONSTANT, SIZE
-from ...graphs.ops.core import Bound
+from ...graphs.ir import SIZE, Graph, Node, Value
 
 
 def concrete(graph: Graph, binding: dict[str, int]) -> Graph:
@@ -29,18 +26,12 @@ def concrete(graph: Graph, binding: dict[str, int]) -> Graph:
 
     def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
         if node.op is SIZE:
-            array = source_array(node, binding)
-            return new.append(
-                Bound(CONSTANT, {"aval": aval_of(array), "array": array}, (), (aval_of(array),)), ()
-            ).outputs
+            return (new.add_constant(source_array(node, binding)),)
         bound = resolve(node, binding)
         if node.op.region:
             attrs = {name: substitute(value, binding) for name, value in node.attrs.items()}
             attrs["bodies"] = tuple(concrete(body, binding) for body in node.attrs["bodies"])
-            bound = Bound(node.op, attrs, bound.ins, bound.outs)
-        copy = new.append(bound, inputs, None, node.location)
-        if node.op is PLACEHOLDER:
-            new._placeholders[node.attrs["name"]] = copy.outputs[0]
-        return copy.outputs
+            bound = bound.changed(**attrs)
+        return new.copy_node(node, inputs, bound)
 
     return graph.rebuild(visit)

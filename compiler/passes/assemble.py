@@ -11,7 +11,6 @@ from ...graphs.dims import Size
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops import accumulate, concat, expand_dims, reshape, stack
 from ...graphs.ops.indexing import WHOLE, getitem
-from ...graphs.regions import into_bodies
 from ..terms import readers, whole_sums
 
 
@@ -26,7 +25,7 @@ def assemble(graph: Graph) -> Graph:
     sums = whole_sums(graph, reads)
     env: dict[Value, Value] = {}
 
-    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value] | None:
         env.update(zip(node.inputs, inputs))
         found: Value | None = None
         if node in sums:
@@ -37,9 +36,9 @@ def assemble(graph: Graph) -> Graph:
             found = rejoined(inputs, node.attrs["axis"], stacked=node.op.name == "stack")
         elif node.op.name == "getitem" and inputs[0].node.op.name in ("concat", "stack"):
             found = _part(inputs[0].node, slot_of(node.attrs["index"]))
-        return new.copy_node(node, inputs) if found is None else (found,)
+        return None if found is None else (found,)
 
-    return graph.rebuild(into_bodies(assemble, visit))
+    return graph.rebuild(visit, bodies=assemble)
 
 
 @dataclass(frozen=True, slots=True)

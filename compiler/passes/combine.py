@@ -9,7 +9,6 @@ from typing import Any
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops import REGISTRY, accumulate, matmul, sum_to
 from ...graphs.ops.indexing import getitem
-from ...graphs.regions import into_bodies
 from ..terms import readers, whole_sums
 from .assemble import joined, slot_of, slots_of
 from .contract import is_mergeable, is_transposed, merged, reshaped, transposed
@@ -28,7 +27,7 @@ def combine(graph: Graph) -> Graph:
 
     Results agree to rounding: sums are taken in another order.
     """
-    return graph.rebuild(into_bodies(combine, _Combining(graph).visit))
+    return graph.rebuild(_Combining(graph).visit, bodies=combine)
 
 
 class _Combining:
@@ -50,7 +49,7 @@ class _Combining:
         self.slices = _of_all_slices(graph, self.reads)
         self.whole: dict[tuple[Value, Value], Value] = {}
 
-    def visit(self, new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+    def visit(self, new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value] | None:
         self.env.update(zip(node.inputs, inputs))
         found: Value | None = None
         if node in self.sums:
@@ -59,7 +58,7 @@ class _Combining:
             found = self._slice_of_product(node)
         elif node.op.name in ("concat", "stack") and node.attrs["axis"] == 0:
             found = self._joined_products(node)
-        return new.copy_node(node, inputs) if found is None else (found,)
+        return None if found is None else (found,)
 
     def _is_small(self, value: Value) -> bool:
         """Whether a value is a product of matrices, few rows of which are added up or joined."""

@@ -9,7 +9,6 @@ from typing import Any
 from ...graphs.dims import Shape, Size, product
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops import REGISTRY, matmul, permute_dims, reshape
-from ...graphs.regions import into_bodies
 from ..terms import readers
 
 # From a node, its operands in the new graph, and whether it alone reads the first of them.
@@ -27,12 +26,12 @@ def contract(graph: Graph) -> Graph:
     """
     reads = readers(graph)
 
-    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value] | None:
         rule = RULES.get(node.op.name)
         found = rule(node, inputs, reads[node.inputs[0]] == 1) if rule is not None else None
-        return new.copy_node(node, inputs) if found is None else (found,)
+        return None if found is None else (found,)
 
-    return graph.rebuild(into_bodies(contract, visit))
+    return graph.rebuild(visit, bodies=contract)
 
 
 # -- views -----------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ...graphs.dtypes import FLOAT32, FLOAT64
 from ...graphs.ir import Graph, Node, Value
-from ...graphs.regions import into_bodies
 from ..decompositions import DECOMPOSITIONS
 
 
@@ -14,18 +13,18 @@ def decompose(graph: Graph) -> Graph:
     rounding. Of 16-bit floats the kernels compute in float32 and round once, so they stay."""
     begun: dict[Node, Value] = {}
 
-    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
         rule = DECOMPOSITIONS.get(node.op.name)
         if rule is None or any(aval.dtype not in (FLOAT32, FLOAT64) for aval in node.bound.ins):
-            return new.copy_node(node, inputs)
+            return None
         first = len(new.nodes)
         found = rule(*inputs, **node.attrs)
         if found is None:
-            return new.copy_node(node, inputs)
+            return None
         begun[node] = new.nodes[first].outputs[0]
         return found if isinstance(found, tuple) else (found,)
 
-    new = graph.rebuild(into_bodies(decompose, visit))
+    new = graph.rebuild(visit, bodies=decompose)
     # An effect that hangs on one of several results takes place for the sake of any of them: it
     # now hangs on what all of them are made from.
     for old, effect in zip(graph.effects, new.effects, strict=True):

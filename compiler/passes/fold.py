@@ -21,18 +21,16 @@ def fold(graph: Graph) -> Graph:
     return graph.rebuild(_visit)
 
 
-def _visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+def _visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
     if node.op.region:
-        copy = new.append(_absorbed(node, inputs), inputs, None, node.location)
-        copy.recorded = node.recorded
-        return copy.outputs
+        return new.copy_node(node, inputs, _absorbed(node, inputs))
     if (
-        node.is_source
+        not all(v.node.op is CONSTANT for v in inputs)
+        or node.is_source
         or node.bound.may_raise
         or not _is_known(node)
-        or not all(v.node.op is CONSTANT for v in inputs)
     ):
-        return new.copy_node(node, inputs)
+        return None
     results = launch(node.bound, [v.node.attrs["array"] for v in inputs])
     return tuple(new.add_constant(array) for array in results)
 
@@ -51,9 +49,7 @@ def _absorbed(node: Node, inputs: tuple[Value, ...]) -> Bound:
         by_name = dict(zip(body.placeholders, feed))
         bodies.append(fold(body.rebuild(partial(_bring_in, known, by_name))))
         feeds.append(tuple(i for i in feed if i not in known))
-    bound = node.bound
-    attrs = {**attrs, "bodies": tuple(bodies), "feeds": tuple(feeds)}
-    return Bound(bound.op, attrs, bound.ins, bound.outs)
+    return node.bound.changed(bodies=tuple(bodies), feeds=tuple(feeds))
 
 
 def _bring_in(
@@ -62,10 +58,10 @@ def _bring_in(
     new: Graph,
     node: Node,
     inputs: tuple[Value, ...],
-) -> tuple[Value, ...]:
+) -> tuple[Value] | None:
     if node.op is PLACEHOLDER and by_name[node.attrs["name"]] in known:
         return (new.add_constant(known[by_name[node.attrs["name"]]]),)
-    return new.copy_node(node, inputs)
+    return None
 
 
 def _is_known(node: Node) -> bool:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ...graphs.ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
-from ...graphs.regions import FUSED, append_region, into_bodies
+from ...graphs.regions import FUSED, append_region
 from .groups import SHOWING, Group, Grouping, root
 
 
 def fuse(graph: Graph) -> Graph:
     """Before: any graph. After: what loops can compute stands in `fused` nodes, whose bodies hold
     the operators. Values that nothing outside a group reads are no longer in memory."""
-    graph = graph.rebuild(Graph.copy_node, _live(graph))
-    groups = Grouping(graph)
-    new = _Rebuilding(graph, groups).new
-    return new.rebuild(Graph.copy_node, _live(new))
+    graph = _live(graph)
+    return _live(_Rebuilding(graph, Grouping(graph)).new)
 
 
 class _Rebuilding:
@@ -42,8 +40,10 @@ class _Rebuilding:
             when = None if node.when is None else self.env[node.when]
             self.new.append(node.bound, inputs, when, node.location)
             return
-        visit = into_bodies(fuse, Graph.copy_node)
-        self.env.update(zip(node.outputs, visit(self.new, node, inputs)))
+        bound = node.bound
+        if node.op.region:
+            bound = bound.changed(bodies=tuple(map(fuse, node.attrs["bodies"])))
+        self.env.update(zip(node.outputs, self.new.copy_node(node, inputs, bound)))
 
     def _append_group(self, group: Group) -> None:
         body = Graph()
@@ -144,8 +144,8 @@ def _order(graph: Graph, groups: Grouping) -> list[Node | Group]:
     return result
 
 
-def _live(graph: Graph) -> list[Node]:
-    """The nodes that outputs and effects need, without what groups compute for themselves."""
+def _live(graph: Graph) -> Graph:
+    """The graph without nodes that neither outputs nor effects need; placeholders stay."""
     needed = {v.node for v in graph.outputs}
     for node in reversed(graph.nodes):
         if node.op.effect or node in needed or node.op is PLACEHOLDER:
@@ -153,4 +153,6 @@ def _live(graph: Graph) -> list[Node]:
             needed.update(v.node for v in node.inputs)
             if node.when is not None:
                 needed.add(node.when.node)
-    return [node for node in graph.nodes if node in needed]
+    if len(needed) == len(graph.nodes):
+        return graph
+    return graph.rebuild(nodes=[node for node in graph.nodes if node in needed])

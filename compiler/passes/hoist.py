@@ -13,8 +13,8 @@ from ...graphs.ops.batching import elementwise
 from ...graphs.ops.core import Bound
 from ...graphs.ops.rules import broadcast_shapes
 from ...graphs.partition import cut, feeding
-from ...graphs.regions import SCAN, WHILE, into_bodies
-from .rounds import Rounds, addends, at_most, is_product, is_sum, nbytes, settled
+from ...graphs.regions import SCAN, WHILE
+from .rounds import Rounds, addends, at_most, is_product, is_settled, is_sum, nbytes, settled
 
 
 def hoist(graph: Graph) -> Graph:
@@ -24,14 +24,15 @@ def hoist(graph: Graph) -> Graph:
     that what needs no carry is added before the loop. An element-wise operator on such products is
     moved with them where the loop then reads no more than before, and whatever leads from slices to
     results alone leaves the loop. Sums are rounded differently, but those of integers."""
-    inner = into_bodies(hoist, Graph.copy_node)
+    if is_settled(graph) and not graph.regions:
+        return graph
 
-    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]:
+    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
         if node.op is SCAN:
             return _hoist_scan(new, node, inputs)
-        return _hoist_while(new, node, inputs) if node.op is WHILE else inner(new, node, inputs)
+        return _hoist_while(new, node, inputs) if node.op is WHILE else None
 
-    return settled(graph.rebuild(visit))
+    return settled(graph.rebuild(visit, bodies=hoist))
 
 
 def _hoist_while(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]:
@@ -44,9 +45,7 @@ def _hoist_while(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[
     bodies, feeds = zip(*pairs)
     attrs = {**node.attrs, "bodies": bodies, "feeds": feeds}
     bound = Bound(WHILE, attrs, tuple(v.aval for v in operands), node.bound.outs)
-    copy = new.append(bound, tuple(operands), None, node.location)
-    copy.recorded = node.recorded
-    return copy.outputs
+    return new.copy_node(node, tuple(operands), bound)
 
 
 def _hoist_body(rounds: Rounds, operands: list[Value]) -> tuple[Graph, tuple[int, ...]]:

@@ -26,10 +26,10 @@ def prune(graph: Graph) -> Graph:
         before = len(needed) + len(kept)
         for node in reversed(graph.nodes):
             if node.op.effect:
-                if node.when is not None and not any(v in needed for v in node.when.node.outputs):
+                if node.when is not None and needed.isdisjoint(node.when.node.outputs):
                     continue
                 needed.update(node.inputs)
-            elif not any(v in needed for v in node.outputs):
+            elif needed.isdisjoint(node.outputs):
                 continue
             elif node.op.region:
                 narrowed[node] = found = _narrow(node, needed)
@@ -40,17 +40,16 @@ def prune(graph: Graph) -> Graph:
         # A condition stays with its effect, though it may be a result that nothing else reads.
         needed.update(n.when for n in kept if n.when is not None)
 
-    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value | None, ...]:
+    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value | None, ...] | None:
         found = narrowed.get(node)
         if found is None:
-            return new.copy_node(node, inputs)
-        copy = new.append(
-            found.bound, tuple(inputs[i] for i in found.operands), None, node.location
-        )  # fmt: skip
-        copy.recorded = node.recorded
-        values = dict(zip(found.results, copy.outputs))
+            return None
+        results = new.copy_node(node, tuple(inputs[i] for i in found.operands), found.bound)
+        values = dict(zip(found.results, results))
         return tuple(values.get(i) for i in range(len(node.outputs)))
 
+    if len(kept) == len(graph.nodes) and not narrowed:
+        return graph
     return graph.rebuild(visit, [node for node in graph.nodes if node in kept])
 
 

@@ -9,7 +9,7 @@ from ...graphs.dims import Dim, Size
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
 from ...graphs.ops.core import Bound
 from ...graphs.partition import cut, feeding
-from ...graphs.regions import SCAN, stacked, with_bodies
+from ...graphs.regions import SCAN, stacked
 
 
 class Rounds:
@@ -114,10 +114,8 @@ class Rounds:
 
     def append_copy(self) -> tuple[Value, ...]:
         """Append the scan with this body, whose placeholders and outputs are those of the old."""
-        bound = with_bodies(self.node.bound, lambda _: self.body)
-        copy = self.new.append(bound, self.inputs, None, self.node.location)
-        copy.recorded = self.node.recorded
-        return copy.outputs
+        bound = self.node.bound.changed(bodies=(self.body,))
+        return self.new.copy_node(self.node, self.inputs, bound)
 
     def append_scan(
         self, carries: Sequence[int], outputs: Sequence[Value], known: Collection[Value] = ()
@@ -160,9 +158,7 @@ class Rounds:
         outs = [v.aval for v in starts]
         outs += [stacked(v.aval, self.length) for v in outputs[len(starts) :]]
         bound = Bound(SCAN, attrs, tuple(v.aval for v in operands), tuple(outs))
-        copy = self.new.append(bound, tuple(operands), None, self.node.location)
-        copy.recorded = self.node.recorded
-        return copy.outputs
+        return self.new.copy_node(self.node, tuple(operands), bound)
 
 
 def unchanged_carries(node: Node) -> frozenset[int]:
@@ -232,6 +228,11 @@ def at_most(a: Size, b: Size) -> bool:
     """Whether ``a <= b`` whatever the symbols in them stand for."""
     rest = b - a
     return rest >= 0 if isinstance(rest, int) else all(c >= 0 for c in rest.terms.values())
+
+
+def is_settled(graph: Graph) -> bool:
+    """Whether no effect hangs on a value."""
+    return all(node.when is None for node in graph.effects)
 
 
 def settled(graph: Graph) -> Graph:

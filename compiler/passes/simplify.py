@@ -9,7 +9,6 @@ import numpy as np
 from ...graphs import ops
 from ...graphs.dtypes import is_complex
 from ...graphs.ir import CONSTANT, Graph, Node, Value
-from ...graphs.regions import into_bodies
 
 Rule = Callable[[Node, tuple[Value, ...]], "Value | None"]
 
@@ -18,12 +17,12 @@ def simplify(graph: Graph) -> Graph:
     """Before: any graph. After: no node matches a rule below. Each rule is exact for NaN,
     infinities and signed zeros; ``x + 0.0`` is no rule, for it turns -0.0 into 0.0."""
 
-    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value] | None:
         rule = RULES.get(node.op.name)
-        replaced = rule(node, inputs) if rule else None
-        return new.copy_node(node, inputs) if replaced is None else (replaced,)
+        found = rule(node, inputs) if rule else None
+        return None if found is None else (found,)
 
-    return graph.rebuild(into_bodies(simplify, visit))
+    return graph.rebuild(visit, bodies=simplify)
 
 
 def _without(neutral: float, node: Node, x: Value, y: Value) -> Value | None:

@@ -10,8 +10,18 @@ from ...graphs.dims import Size, product
 from ...graphs.dtypes import BOOL
 from ...graphs.ir import CONSTANT, Graph, Node, Value
 from ...graphs.ops.batching import apply
-from ...graphs.regions import SCAN, into_bodies
-from .rounds import Rounds, addends, at_most, can_batch, is_product, is_sum, nbytes, settled
+from ...graphs.regions import SCAN
+from .rounds import (
+    Rounds,
+    addends,
+    at_most,
+    can_batch,
+    is_product,
+    is_settled,
+    is_sum,
+    nbytes,
+    settled,
+)  # fmt: skip
 
 # A sum of at most so many bytes, a line of the cache, costs nothing to stack.
 _TINY = 64
@@ -35,6 +45,8 @@ def sink(graph: Graph) -> Graph:
     operation after the loop sums over the rounds, too. Nor does it multiply by a matrix that is the
     same in every round what only leads to stacked results. Both where the loop then moves less
     memory. Sums are rounded differently, but those of integers."""
+    if is_settled(graph) and not graph.regions:
+        return graph
     # Stacks for the one serve the other.
     for change in (_sink_products, _sink_sums, _sink_products):
         graph = _after(graph, change)
@@ -47,17 +59,16 @@ Change = Callable[[Rounds], Sequence[Value] | None]
 
 def _after(graph: Graph, change: Change) -> Graph:
     """The graph with a change to each of its scans, and before that to those in bodies."""
-    inner = into_bodies(lambda body: _after(body, change), Graph.copy_node)
 
-    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value]:
+    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> Sequence[Value] | None:
         if node.op is not SCAN:
-            return inner(new, node, inputs)
+            return None
         [body], [feed] = node.attrs["bodies"], node.attrs["feeds"]
         rounds = Rounds(new, node, inputs, _after(body, change), feed)
         results = change(rounds) if rounds.is_counted else None
         return rounds.append_copy() if results is None else results
 
-    return graph.rebuild(visit)
+    return graph.rebuild(visit, bodies=lambda body: _after(body, change))
 
 
 class _Stacks:

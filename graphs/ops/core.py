@@ -83,6 +83,11 @@ class Op:
             self.bounds[key] = bound
         return bound
 
+    @property
+    def is_source(self) -> bool:
+        """Whether it brings a value into a graph rather than computing one."""
+        return self.kernel is None and not self.operands
+
     def rule(self, position: int) -> Callable[..., Any]:
         """The gradient rule of the operand at `position`."""
         if self.vjp is None:
@@ -160,6 +165,10 @@ class Bound:
             self.kernel = partial(op.kernel, device.xp, **attrs)
         if not op.view and any(aval.dtype == BFLOAT16 for aval in ins):
             self.kernel = partial(_in_float32, device.xp, self.kernel, outs)
+
+    def changed(self, **attrs: Any) -> Bound:
+        """The same with some attributes changed."""
+        return Bound(self.op, {**self.attrs, **attrs}, self.ins, self.outs, self.casts)
 
     @property
     def may_raise(self) -> bool:
