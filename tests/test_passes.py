@@ -149,7 +149,7 @@ def test_every_pass_can_be_switched_off_by_name_and_is_explained():
     assert [r.name for r in program.reports] == ["prune", "cse", "prune"]
     lines = program.explain().splitlines()
     assert lines[0].startswith("prune: 7 nodes -> 7") and lines[1].startswith("cse: 7 nodes -> 6")
-    assert lines[3].startswith("plan memory: arena")
+    assert lines[3].startswith("plan memory: peak")
 
 
 @pytest.mark.parametrize("name", ["prune", "cse"])

@@ -102,9 +102,10 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         return (
-            f"plan memory: arena {self.arena_bytes} bytes in {len(self.arena)} buffers "
-            f"(liveness bound {self.bound_bytes}), {self.in_place} results in place, "
-            f"{self.direct} straight into variables, {self.returned_bytes} bytes returned a run"
+            f"plan memory: peak {self.arena_bytes + self.returned_bytes} bytes: arena "
+            f"{self.arena_bytes} bytes in {len(self.arena)} buffers (liveness bound "
+            f"{self.bound_bytes}), {self.in_place} results in place, {self.direct} straight into "
+            f"variables, {self.returned_bytes} bytes returned a run"
         )
 
 

@@ -107,8 +107,8 @@ def build(
     )
     returned = sum(x.buffer.nbytes for x in lowering.outputs)
     lines.append(
-        f"plan memory: arena {arena_bytes} bytes in {len(used)} buffers (liveness bound "
-        f"{bound_bytes}), {returned} bytes returned a run"
+        f"plan memory: peak {arena_bytes + returned} bytes: arena {arena_bytes} bytes in "
+        f"{len(used)} buffers (liveness bound {bound_bytes}), {returned} bytes returned a run"
     )
     profile = [
         returned + sum(b.nbytes for b in used if b.start <= c.position <= b.end) for c in calls

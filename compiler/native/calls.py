@@ -30,11 +30,15 @@ class LibraryCall:
         kernel; None where it cannot read an operand as it lies.
     order : callable
         The axes of a result from slow to fast, as the kernel likes them; None for any.
+    refuses : callable
+        From a node to what is said of the data that its kernel refuses: nodes of which the same is
+        said refuse the same data.
     """
 
     takes: Callable[[Node], bool]
     kernel: Callable[[Node, Layouts, Layouts, int], Kernel | None]
     order: Callable[[Value], tuple[int, ...] | None] = lambda value: None
+    refuses: Callable[[Node], Any] = lambda node: node
 
 
 def _call(
@@ -199,6 +203,19 @@ def _takes_labels(node: Node) -> bool:
     return _floats(*floats) and known and len(indices) == 1 and sizes
 
 
+def _labels_from(node: Node) -> Any:
+    """The labels, from which number on they are refused, and which of them never is."""
+    attrs = node.attrs
+    classes = attrs["classes"] if "classes" in attrs else node.inputs[0].aval.shape[-1]
+    return _indices(node), classes, attrs["ignore_index"]
+
+
+def _indices(node: Node) -> Value:
+    """The operand that holds no floats."""
+    [indices] = (v for v in node.inputs if v.dtype.kind != "f")
+    return indices
+
+
 def _loss(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
     attrs = node.attrs
     options = {
@@ -248,6 +265,13 @@ def with_gradient(node: Node, operands: Layouts, results: Layouts, threads: int)
 # -- tables ----------------------------------------------------------------------------------
 
 
+def _indices_from(node: Node) -> Any:
+    """The indices, and from which number on they are refused."""
+    attrs = node.attrs
+    count = attrs["count"] if "count" in attrs else node.inputs[1].aval.shape[0]
+    return _indices(node), count, None
+
+
 def _embedding(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
     indices, weight = operands
     shape = labels.table(indices, weight, results[0], padding_idx=node.attrs["padding_idx"])
@@ -295,12 +319,12 @@ CALLS: dict[str, LibraryCall] = {
     "conv_weight_grad": LibraryCall(_takes_images, _conv_weight),
     "scaled_dot_product_attention": LibraryCall(_takes_attention, _attention),
     "attention_grad": LibraryCall(_takes_attention, _attention),
-    "cross_entropy": LibraryCall(_takes_labels, _loss),
-    "cross_entropy_grad": LibraryCall(_takes_labels, _loss),
-    "nll_loss": LibraryCall(_takes_labels, _loss),
-    "nll_loss_grad": LibraryCall(_takes_labels, _loss),
-    "embedding": LibraryCall(_takes_labels, _embedding),
-    "embedding_grad": LibraryCall(_takes_labels, _embedding_grad),
+    "cross_entropy": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
+    "cross_entropy_grad": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
+    "nll_loss": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
+    "nll_loss_grad": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
+    "embedding": LibraryCall(_takes_labels, _embedding, refuses=_indices_from),
+    "embedding_grad": LibraryCall(_takes_labels, _embedding_grad, refuses=_indices_from),
     "random_uniform": LibraryCall(_takes_draw, _draw),
     "random_normal": LibraryCall(_takes_draw, _draw),
 }

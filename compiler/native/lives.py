@@ -66,9 +66,9 @@ class Lives:
 
     def leave(self) -> None:
         """End the innermost loop."""
-        self.position += 1
         for life in self._loops.pop().held:
             life.end = max(life.end, self.position)
+        self.position += 1
 
     def in_arena(self) -> list[Room]:
         """The buffers that need room in the arena, with `start` and `end` filled in."""

@@ -1,15 +1,17 @@
-"""The order of nodes, in which updates may be computed straight into their variables."""
+"""What must run before what, such that updates are computed straight into their variables."""
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
+from typing import Any
 
 from ...graphs.ir import VARIABLE, Graph, Node, Value
 from ...graphs.kernels import shares_memory
 from ...graphs.regions import FUSED
+from .calls import CALLS
+from .order import order
 from .plan import ROW
-from .support import is_placeable
+from .support import is_call, is_placeable, joined
 
 
 def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
@@ -29,7 +31,7 @@ def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
         for value in node.inputs:
             after[value.node].add(node)
     direct: dict[Value, Value] = {}
-    refusing = [node for node in nodes if may_refuse(node)]
+    refusing = _first_to_refuse(nodes)
     for effect in graph.effects:
         variable, value = effect.inputs
         readers = _readers(variable)
@@ -42,7 +44,21 @@ def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
         direct[value] = variable
         for node in first:
             after[node].add(writer)
-    return _sorted(nodes, after), direct
+    elsewhere = {*graph.outputs, *direct}
+    parts = {v: node.outputs[0] for v, (node, _) in joined(graph, elsewhere).items()}
+    return order(nodes, after, elsewhere, parts), direct
+
+
+def _first_to_refuse(nodes: list[Node]) -> list[Node]:
+    """The nodes that may refuse data which no other one refuses.
+
+    The gradient of a look-up refuses what the look-up has refused; that it comes much later keeps
+    no variable from being written before.
+    """
+    found: dict[Any, Node] = {}
+    for node in filter(may_refuse, nodes):
+        found.setdefault(CALLS[node.op.name].refuses(node) if is_call(node) else node, node)
+    return list(found.values())
 
 
 def may_refuse(node: Node) -> bool:
@@ -129,24 +145,3 @@ def _reaches(start: Node, targets: set[Node], after: dict[Node, set[Node]]) -> b
                 seen.add(node)
                 pending.append(node)
     return False
-
-
-def _sorted(nodes: list[Node], after: dict[Node, set[Node]]) -> list[Node]:
-    """Topological order; of those that are ready the one that was created first."""
-    waiting = dict.fromkeys(nodes, 0)
-    for node in nodes:
-        for later in after[node]:
-            if later in waiting:
-                waiting[later] += 1
-    ready = [(node.id, node) for node in nodes if not waiting[node]]
-    heapq.heapify(ready)
-    order = []
-    while ready:
-        _, node = heapq.heappop(ready)
-        order.append(node)
-        for later in after[node]:
-            if later in waiting:
-                waiting[later] -= 1
-                if not waiting[later]:
-                    heapq.heappush(ready, (later.id, later))
-    return order

@@ -18,7 +18,7 @@ from .plan import FULL, Plan
 from .product import Product, packing, panel_elements, product_of_body
 from .regions import lower_region, lowers_region
 from .statements import Call, Python, Statement
-from .support import is_call, is_placeable
+from .support import is_call, is_placeable, joined
 
 if TYPE_CHECKING:
     from .lower import Lowering
@@ -65,20 +65,7 @@ class Scope:
         self._done: set[Node] = set()  # computed together with an earlier node
         self._panels: dict[Value, Layout] = {}
         self._rights = Counter(map(_right_operand, filter(_has_product, graph.nodes)))
-        self._joined = self._find_joined(graph)
-
-    def _find_joined(self, graph: Graph) -> dict[Value, tuple[Node, int]]:
-        """Values that can be computed straight into their part of a joined one."""
-        found: dict[Value, tuple[Node, int]] = {}
-        for node in graph.nodes:
-            if node.op.name not in JOINS:
-                continue
-            for position, value in enumerate(node.inputs):
-                once = sum(v is value for v in node.inputs) == 1
-                free = value not in self.places and value not in found
-                if once and free and is_placeable(value.node):
-                    found[value] = (node, position)
-        return found
+        self._joined = joined(graph, places)
 
     # -- where values lie --------------------------------------------------------------------
 

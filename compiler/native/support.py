@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ...graphs.ir import CONSTANT, PLACEHOLDER, Node
+from collections.abc import Collection
+
+from ...graphs.ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
 from ...graphs.regions import FUSED
 from .calls import CALLS
 from .copies import JOINS, SCATTER
@@ -16,6 +18,24 @@ def is_call(node: Node) -> bool:
 def is_placeable(node: Node) -> bool:
     """Whether a node's results can be computed into any given memory."""
     return node.op is FUSED or is_call(node)
+
+
+def joined(graph: Graph, placed: Collection[Value]) -> dict[Value, tuple[Node, int]]:
+    """Values that can be computed straight into their part of a joined one: from each to the node
+    that joins it and its position there.
+
+    Those that are placed elsewhere are left out.
+    """
+    found: dict[Value, tuple[Node, int]] = {}
+    for node in graph.nodes:
+        if node.op.name not in JOINS:
+            continue
+        for position, value in enumerate(node.inputs):
+            once = sum(v is value for v in node.inputs) == 1
+            free = value not in placed and value not in found
+            if once and free and is_placeable(value.node):
+                found[value] = (node, position)
+    return found
 
 
 def is_native(region: Node) -> bool:

@@ -1,0 +1,141 @@
+"""Memory of native steps: what is in use at once, and that no more is allocated than planned."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+import diptych as dt
+from diptych.compiler.arena import ALIGNMENT
+from diptych.compiler.native.order import order
+from diptych.compiler.native.schedule import schedule
+from diptych.compiler.native.toolchain import find_compiler
+from diptych.compiler.passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
+from diptych.graphs.ir import Graph, Node
+from diptych.graphs.storage import Storage
+
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
+
+
+def standard(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def planned(program: Any) -> dict[str, int]:
+    """What `explain()` says of memory, in bytes."""
+    found = re.search(
+        r"peak (?P<peak>\d+) bytes: arena (?P<arena>\d+) bytes in \d+ buffers "
+        r"\(liveness bound (?P<bound>\d+)\).* (?P<returned>\d+) bytes returned",
+        str(program.explain()),
+    )
+    assert found is not None
+    return {name: int(n) for name, n in found.groupdict().items()}
+
+
+def arrays_in_use() -> int:
+    """Bytes that NumPy has allocated since `tracemalloc` was started, but for single numbers, as
+    constants are here."""
+    only = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
+    traces = tracemalloc.take_snapshot().filter_traces([only])
+    return sum(trace.size for trace in traces.traces if trace.size > 8)
+
+
+# -- what is allocated -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", ["planned", pytest.param("native", marks=needs_compiler)])
+@pytest.mark.parametrize("train", [False, True])
+def test_no_more_is_allocated_than_planned(executor: str, train: bool) -> None:
+    weights = [Storage(standard(96, 96, seed=i) / 10) for i in range(4)]
+    rows = 256  # so that every value on the way is larger than what Python needs for a run
+    with dt.static.Graph() as g:
+        x = y = g.placeholder("x", (rows, 96))
+        for w in weights:
+            y = dt.tanh(y @ g.variable(w))
+        fetches = [y]
+        if train:
+            slopes = g.grad(dt.sum(y), weights)
+            fetches += [g.assign(w, g.variable(w) - s) for w, s in zip(weights, slopes)]
+    feed = {"x": standard(rows, 96)}
+    tracemalloc.start()
+    try:
+        program = g.compile(fetches, executor=executor)
+        program.run(feed)
+        first = arrays_in_use()
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        held = program.run(feed)
+        _, peak = tracemalloc.get_traced_memory()
+        second = arrays_in_use()
+    finally:
+        tracemalloc.stop()
+    plan = planned(program)
+    assert plan["peak"] == plan["arena"] + plan["returned"]
+    assert plan["bound"] <= plan["arena"]
+    assert first == plan["arena"] + ALIGNMENT  # between runs it is all that is held
+    assert second == first + plan["returned"] == plan["peak"] + ALIGNMENT
+    assert sum(r.nbytes for r in held if r is not None) == plan["returned"]
+    assert peak - before < plan["returned"] + x.aval.nbytes  # nor is there more during a run
+
+
+# -- in which order ----------------------------------------------------------------------------
+
+
+def lowered(g: Any) -> Graph:
+    """The graph as it is before it is scheduled."""
+    graph = g
+    for name in NATIVE_ORDER:
+        graph = {**PASSES, **NATIVE_PASSES}[name](graph)
+    return graph
+
+
+def follows_of(graph: Graph) -> dict[Node, set[Node]]:
+    return {node: {u for v in node.outputs for u in v.uses} for node in graph.nodes}
+
+
+def test_what_frees_memory_goes_first() -> None:
+    """Large values that are read at once need not wait for each other."""
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (64, 64))
+        large = [dt.sort(x * i) for i in range(1, 6)]
+        g.outputs = tuple(dt.sum(y) for y in large)
+    found = order(g.nodes, follows_of(g), set(g.outputs), {})
+    names = [node.op.name for node in found if node.op.name in ("multiply", "sort", "sum")]
+    assert names == ["multiply", "sort", "sum"] * 5
+    assert sorted(found, key=lambda n: n.id) == g.nodes
+
+
+def test_an_order_stays_where_none_needs_less() -> None:
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (8, 8))
+        a, b = dt.sort(x), dt.cumulative_sum(x, axis=0)
+        g.outputs = (dt.sum(a @ b), dt.sum(x @ x))
+    assert order(g.nodes, follows_of(g), set(g.outputs), {}) == g.nodes
+
+
+def test_weights_are_updated_before_the_next_gradient_and_after_every_check() -> None:
+    """The gradient of a table checks again what the table has checked."""
+    table, *weights = variables = [Storage(standard(40, 16, seed=1))] + [
+        Storage(standard(16, 16, seed=i)) for i in range(3)
+    ]
+    with dt.static.Graph() as g:
+        i, t = g.placeholder("i", (128,), "int64"), g.placeholder("t", (128,), "int64")
+        y = dt.embedding(i, g.variable(table))
+        for w in weights:
+            y = dt.tanh(y @ g.variable(w))
+        slopes = g.grad(dt.cross_entropy(y, t), variables)
+        for storage, slope in zip(variables, slopes):
+            g.assign(storage, g.variable(storage) - 0.1 * slope)
+    graph = lowered(g)
+    nodes, direct = schedule(graph)
+    at = {node: position for position, node in enumerate(nodes)}
+    [first, second] = [n for n in nodes if n.op.name in ("embedding", "cross_entropy_grad")]
+    [last] = [n for n in nodes if n.op.name == "embedding_grad"]
+    graph_table = first.inputs[1]
+    written = [at[value.node] for value, v in direct.items() if v is not graph_table]
+    assert len(written) == 3
+    assert at[first] < at[second] < min(written) and max(written) < at[last]
