@@ -7,13 +7,15 @@ none. In a loop the end of one round is followed by the beginning of the next.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .buffers import Held, Room
 from .kernel import Access, Span
 from .layout import Layout, Moving
 from .statements import Branch, Call, Loop, Python, Statement, While
+
+_EVERYTHING: Span = (-(1 << 62), 1 << 62)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class _Touch:
         Bytes of an element.
     reach : Span
         How far the loops' variables move it, in bytes.
+    hull : Span
+        From the first byte of any thread to the last one's end; of what moves, everything.
     """
 
     where: Any
@@ -41,6 +45,12 @@ class _Touch:
     moving: tuple[Moving, ...] = ()
     width: int = 1
     reach: Span = (0, 0)
+    hull: Span = field(init=False)
+
+    def __post_init__(self) -> None:
+        lows, highs = zip(*self.spans)
+        hull = _EVERYTHING if self.moving else (min(lows), max(highs))
+        object.__setattr__(self, "hull", hull)
 
 
 def place_barriers(statements: list[Statement], threads: int) -> int:
@@ -163,11 +173,18 @@ class _Placing:
         return _Touch(where, spans, access.writes, layout.moving, width, (low, high))
 
     def _conflicts(self, touches: list[_Touch]) -> bool:
-        return any(
-            (a.writes or b.writes) and a.where == b.where and self._meet(a, b)
-            for a in self.pending
-            for b in touches
-        )
+        for b in touches:
+            low, high = b.hull
+            for a in self.pending:
+                if (
+                    a.hull[0] < high
+                    and low < a.hull[1]
+                    and (a.writes or b.writes)
+                    and a.where == b.where
+                    and self._meet(a, b)
+                ):
+                    return True
+        return False
 
     def _meet(self, a: _Touch, b: _Touch) -> bool:
         """Whether different threads touch the same bytes."""
@@ -230,4 +247,4 @@ def _modulo(span: Span, touch: _Touch) -> Span:
     [step] = map(abs, steps)
     low = span[0] % step if step else span[0]
     high = low + span[1] - span[0]
-    return (low, high) if high <= step else (-(1 << 62), 1 << 62)
+    return (low, high) if high <= step else _EVERYTHING

@@ -70,7 +70,7 @@ def _call(
 
 
 def _kind(layout: Layout) -> str:
-    return C_TYPES[layout.dtype.name]
+    return C_TYPES[layout.dtype]
 
 
 def _floats(*values: Value) -> bool:

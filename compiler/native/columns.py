@@ -101,7 +101,7 @@ class ColumnNest(Nest):
         """Give each thread an array of its own for a number of each column."""
         [value] = node.outputs
         nbytes = aligned(self.columns * 8)
-        self.arrays.append((C_TYPES[value.dtype.name], array, nbytes))
+        self.arrays.append((C_TYPES[value.dtype], array, nbytes))
         self.sections.kept[value] = (array, self.column)
 
     def _columns_after(self, number: int) -> list[Element]:
@@ -135,7 +135,7 @@ class ColumnNest(Nest):
         shared = 0
         for one in self.passes:
             for _, node in one.reduces:
-                kind, room = C_TYPES[node.outputs[0].dtype.name], self.sum_bytes(node)
+                kind, room = C_TYPES[node.outputs[0].dtype], self.sum_bytes(node)
                 own, all_ = f"scratch + {shared} + thread * {room}", f"scratch + {shared}"
                 lines.append(f"{kind} *own{node.id} = ({kind} *)({own});")
                 lines.append(f"const {kind} *all{node.id} = ({kind} *)({all_});")

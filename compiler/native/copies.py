@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,7 @@ from ...graphs.ir import Graph, Node
 from ...graphs.ops.core import REGISTRY, Bound
 from ...graphs.regions import FUSED
 from .buffers import Constant
-from .kernel import Kernel
 from .layout import Layout, sizes, sliced_strides
-from .nests import nest
 from .plan import FULL
 from .scalars import C_TYPES
 
@@ -22,16 +21,10 @@ SCATTER = "scatter_slice"
 _STOP_GRADIENT = REGISTRY["stop_gradient"]
 
 
-def copy_kernel(source: Layout, target: Layout, threads: int) -> Kernel:
-    """The kernel that copies elements from one layout to another of the same shape."""
-    source, target = as_words(source), as_words(target)
-    bound = _copy_of(Aval(source.shape, source.dtype))
-    return nest(bound, [source], [target], threads)
-
-
-def _copy_of(aval: Aval) -> Bound:
+@functools.lru_cache(256)
+def copy_of(shape: tuple[int, ...], dtype: np.dtype) -> Bound:
     """The fused operator that copies."""
-    body = Graph()
+    body, aval = Graph(), Aval(shape, dtype)
     value = body.add_placeholder("x", aval)
     bound = _STOP_GRADIENT.bind(((aval.shape, aval.dtype),), ())
     body.outputs = body.append(bound, (value,)).outputs
@@ -44,7 +37,7 @@ def _copy_of(aval: Aval) -> Bound:
 
 def as_words(layout: Layout) -> Layout:
     """The same bytes as numbers that C has, to be copied."""
-    if layout.dtype.name in C_TYPES:
+    if layout.dtype in C_TYPES:
         return layout
     size = layout.dtype.itemsize
     if size < 16:

@@ -96,8 +96,8 @@ def described(
 def parameters(operands: Iterable[Layout], results: Iterable[Layout]) -> list[str]:
     """The pointers that a kernel takes."""
     return [
-        *(f"const {C_TYPES[x.dtype.name]} *p{i}" for i, x in enumerate(operands)),
-        *(f"{C_TYPES[x.dtype.name]} *q{i}" for i, x in enumerate(results)),
+        *(f"const {C_TYPES[x.dtype]} *p{i}" for i, x in enumerate(operands)),
+        *(f"{C_TYPES[x.dtype]} *q{i}" for i, x in enumerate(results)),
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ...graphs.avals import Aval
 from ...graphs.ir import VARIABLE, Graph, Node, Value
 from .buffers import Constant, Given, Held, Room, Variable
+from .kernels import Kernels
 from .layout import Layout, dense
 from .lives import Lives
 from .scope import Scope
@@ -30,6 +31,7 @@ class Lowering:
 
     Attributes
     ----------
+    kernels : Kernels
     statements : list of Statement
     lives : Lives
         Of all buffers.
@@ -40,6 +42,7 @@ class Lowering:
         self, graph: Graph, order: Sequence[Node], direct: dict[Value, Value], threads: int
     ) -> None:
         self.threads = threads
+        self.kernels = Kernels(threads)
         self.statements: list[Statement] = []
         self.lives = Lives()
         self.feeds: list[Layout] = []

@@ -110,7 +110,7 @@ class Nest:
     def sum_of_threads(self, node: Node, parts: str) -> list[str]:
         """Lines that give ``total``: column ``c`` of what all threads have added up at `parts`."""
         dtype = node.outputs[0].dtype
-        kind, step = C_TYPES[dtype.name], self.sum_bytes(node) // dtype.itemsize
+        kind, step = C_TYPES[dtype], self.sum_bytes(node) // dtype.itemsize
         return [
             f"{kind} total = {parts}[c];",
             f"for (int t = 1; t < {self.threads}; ++t) {{",
@@ -143,7 +143,7 @@ def vector_sums(reduces: Iterable[tuple[Reduce, np.dtype]]) -> VectorSums:
     clauses: dict[str, list[str]] = {}
     for reduce, dtype in reduces:
         target = reduce.target
-        before.append(f"{C_TYPES[dtype.name]} {target} = {start_of(reduce.how, dtype)};")
+        before.append(f"{C_TYPES[dtype]} {target} = {start_of(reduce.how, dtype)};")
         clauses.setdefault(reduce.clause, []).append(target)
         if reduce.is_extreme:
             before.append(f"int {target}_nan = 0;")

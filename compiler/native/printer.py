@@ -196,7 +196,7 @@ class Printer:
         offset = layout.offset * width
         text = self._base(buffer) + (f" + {offset}" if offset else "")
         text += "".join(f" + {name} * {step * width}" for name, step in layout.moving)
-        return f"({C_TYPES[layout.dtype.name]} *)({text})"
+        return f"({C_TYPES[layout.dtype]} *)({text})"
 
     def _base(self, buffer: Buffer) -> str:
         """The name of a buffer's first byte."""

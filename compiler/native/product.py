@@ -52,8 +52,8 @@ class _Side:
 class Product:
     """Writes a fused node that holds a product; see `RowNest` for the parameters.
 
-    `in_loop` says that the node runs in a loop whose other nodes go by rows, `packed` where the
-    second operand lies in panels, if it does.
+    `in_loop` says that the node runs in a loop whose other nodes go by rows, `is_packed` that the
+    second operand lies in panels.
     """
 
     def __init__(
@@ -63,22 +63,20 @@ class Product:
         results: Sequence[Layout],
         threads: int,
         in_loop: bool = False,
-        packed: Layout | None = None,
+        is_packed: bool = False,
     ) -> None:
         self.body: Graph = bound.attrs["bodies"][0]
-        self.operands, self.results, self.threads = list(operands), results, threads
+        self.operands, self.results, self.threads = operands, results, threads
         self.node: Node = next(n for n in self.body.nodes if n.op.name == "matmul")
         places = {v: i for i, v in enumerate(self.body.placeholders.values())}
         self.a, self.b = (places[v] for v in self.node.inputs)
-        self.is_packed = packed is not None
-        if packed is not None:
-            self.operands = [packed if i == self.b else x for i, x in enumerate(operands)]
+        self.is_packed = is_packed
         self.shape = sizes(self.node.outputs[0].aval)
         *batch, self.rows, self.columns = self.shape
         self.depth = sizes(self.node.bound.ins[0])[-1]
         self.batch = product_of(batch)
         self.dtype = self.node.outputs[0].dtype
-        self.type = C_TYPES[self.dtype.name]
+        self.type = C_TYPES[self.dtype]
         self.width = WIDTH // self.dtype.itemsize
         self.by_rows = self._goes_by_rows(in_loop)
         self._emit()
@@ -421,7 +419,7 @@ def packing(b: Layout, panels: Layout, threads: int) -> Kernel:
     threads : int
     """
     depth, columns = b.shape
-    kind, itemsize = C_TYPES[b.dtype.name], b.dtype.itemsize
+    kind, itemsize = C_TYPES[b.dtype], b.dtype.itemsize
     width = WIDTH // itemsize
     count = -(-columns // width)
     lines = [

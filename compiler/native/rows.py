@@ -115,7 +115,7 @@ class RowNest(Nest):
             array = s.fresh("row")
             s.element.append(Store(array, self.column, name))
             s.kept[value] = (array, self.column)
-            arrays.append((C_TYPES[value.dtype.name], array))
+            arrays.append((C_TYPES[value.dtype], array))
         return arrays
 
     # -- how it is written -------------------------------------------------------------------
@@ -172,7 +172,7 @@ class RowNest(Nest):
         offset = 0
         for node, array in self.ends:
             dtype, room = node.outputs[0].dtype, self.sum_bytes(node)
-            kind, start = C_TYPES[dtype.name], start_of(node.op.name, dtype)
+            kind, start = C_TYPES[dtype], start_of(node.op.name, dtype)
             lines += [
                 f"{kind} *{array} = ({kind} *)(scratch + {offset} + thread * {room});",
                 f"for (dt_int c = 0; c < {self.columns}; ++c) {array}[c] = {start};",
@@ -209,7 +209,7 @@ class RowNest(Nest):
         offset = 0
         for node, _ in self.ends:
             [value] = node.outputs
-            kind = C_TYPES[value.dtype.name]
+            kind = C_TYPES[value.dtype]
             lines += [
                 "for (dt_int c = begin; c < end; ++c) {",
                 f"    const {kind} *part = (const {kind} *)(scratch + {offset});",

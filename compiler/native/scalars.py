@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from ...graphs.dtypes import BOOL, DTYPES, FLOAT32, FLOAT64
 from ...graphs.ir import Node
 from ...graphs.ops.core import Bound
 
 C_TYPES = {
-    "bool": "_Bool", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t",
-    "int64": "int64_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t",
-    "uint64": "uint64_t", "float32": "float", "float64": "double",
+    DTYPES[name]: c_type
+    for name, c_type in {
+        "bool": "_Bool", "int8": "int8_t", "int16": "int16_t", "int32": "int32_t",
+        "int64": "int64_t", "uint8": "uint8_t", "uint16": "uint16_t", "uint32": "uint32_t",
+        "uint64": "uint64_t", "float32": "float", "float64": "double",
+    }.items()
 }  # fmt: skip
 
 _CALL = re.compile(r"\b([a-z][a-z0-9]*)\(")
@@ -35,30 +39,28 @@ _DEAR = {"exp", "expm1", "log", "log1p", "tanh", "pow", "erf", "erfc", "sin", "c
 
 def is_float(dtype: np.dtype) -> bool:
     """Whether C computes in a dtype as NumPy does: float32 and float64."""
-    return dtype.name in ("float32", "float64")
+    return dtype in (FLOAT32, FLOAT64)
 
 
-def has_scalar_code(node: Node) -> bool:
-    """Whether one element of a node's result can be written as a C expression."""
-    bound = node.bound
-    if node.op.name == "accumulate" and bound.ins[0].dtype.name == "bool":
+def has_scalar_code(bound: Bound) -> bool:
+    """Whether one element of a result can be written as a C expression."""
+    name = bound.op.name
+    if name == "accumulate" and bound.ins[0].dtype == BOOL:
         return False
-    if node.op.expr is None and node.op.name not in ("accumulate", "stop_gradient"):
+    if bound.op.expr is None and name not in ("accumulate", "stop_gradient"):
         return False
     avals = (*bound.ins, *bound.outs)
-    if not all(aval.dtype.name in C_TYPES and aval.device.kind == "cpu" for aval in avals):
+    if not all(aval.dtype in C_TYPES and aval.device.kind == "cpu" for aval in avals):
         return False
     if bound.may_raise:
         return False
-    if node.op.name == "astype":
+    if name == "astype":
         source, target = bound.ins[0].dtype, bound.outs[0].dtype
-        return is_float(target) or target.name == "bool" or not is_float(source)
-    if all(
-        is_float(a.dtype) or (a.dtype.name == "bool" and node.op.name == "where") for a in avals
-    ):
+        return is_float(target) or target == BOOL or not is_float(source)
+    if all(is_float(a.dtype) or (a.dtype == BOOL and name == "where") for a in avals):
         return True
     floats = all(is_float(aval.dtype) for aval in bound.ins)
-    return node.op.name in _FOR_INTEGERS or (floats and bound.outs[0].dtype.name == "bool")
+    return name in _FOR_INTEGERS or (floats and bound.outs[0].dtype == BOOL)
 
 
 @cache
@@ -99,20 +101,20 @@ def scalar_code(bound: Bound, operands: list[str]) -> str:
 
 
 def _attribute(value: Any, dtype: np.dtype) -> str:
-    return C_TYPES[value.name] if isinstance(value, np.dtype) else literal(value, dtype)
+    return C_TYPES[value] if isinstance(value, np.dtype) else literal(value, dtype)
 
 
 def _typed(expr: str, dtype: np.dtype) -> str:
     """An expression with the functions and literals of a dtype."""
-    if dtype.name == "float32":
+    if dtype == FLOAT32:
         expr = _DECIMAL.sub(r"\1f", expr)
-    kind = C_TYPES[dtype.name] if is_float(dtype) else "double"
+    kind = C_TYPES[dtype] if is_float(dtype) else "double"
     return _CALL.sub(lambda m: f"dt_{m[1]}_{kind}(", expr)
 
 
 def literal(value: Any, dtype: np.dtype) -> str:
     """A number as C writes it."""
-    if dtype.name == "bool":
+    if dtype == BOOL:
         return "1" if value else "0"
     if not is_float(dtype):
         whole = int(value)
@@ -125,6 +127,6 @@ def literal(value: Any, dtype: np.dtype) -> str:
     if np.isinf(number):
         return "-__builtin_inf()" if number < 0 else "__builtin_inf()"
     # The digits of the shortest text that gives this very number back.
-    text = repr(number) if dtype.name == "float64" else str(np.float32(number))
+    text = repr(number) if dtype == FLOAT64 else str(np.float32(number))
     text = text if any(c in text for c in ".en") else text + ".0"
-    return f"({text}f)" if dtype.name == "float32" else f"({text})"
+    return f"({text}f)" if dtype == FLOAT32 else f"({text})"

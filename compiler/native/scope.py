@@ -10,12 +10,11 @@ from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.regions import FUSED
 from .buffers import Buffer, Room
 from .calls import CALLS, WITH_GRADIENT, with_gradient
-from .copies import JOINS, SCATTER, copy_kernel, part_of, sliced, zeros_like
+from .copies import JOINS, SCATTER, part_of, sliced, zeros_like
 from .kernel import Kernel
 from .layout import Layout, dense_strides, order_of, sizes, viewed
-from .nests import nest
 from .plan import FULL, Plan
-from .product import Product, packing, panel_elements, product_of_body
+from .product import packing, panel_elements, product_of_body
 from .regions import lower_region, lowers_region
 from .statements import Call, Python, Statement
 from .support import is_call, is_placeable, joined
@@ -134,7 +133,7 @@ class Scope:
         if source == target or not target.size:
             self.top.lives.touch(target.buffer)
         else:
-            self.call(copy_kernel(source, target, self.top.threads), statements)
+            self.call(self.top.kernels.copy(source, target), statements)
 
     def lower(self, node: Node) -> None:
         """Append what computes a node."""
@@ -208,17 +207,17 @@ class Scope:
     # -- fused nodes -------------------------------------------------------------------------
 
     def _lower_fused(self, node: Node) -> None:
-        [body], threads = node.attrs["bodies"], self.top.threads
+        [body] = node.attrs["bodies"]
         product = product_of_body(body)
         self._reuse(node, body, product)
         operands = [self.env[v] for v in node.inputs]
         results = [self.layout_of(v) for v in node.outputs]
-        if product is None:
-            self.call(nest(node.bound, operands, results, threads))
-        else:
-            packed = self._packed(node, product)
-            made = Product(node.bound, operands, results, threads, self.in_loop, packed)
-            self.call(made.kernel)
+        panels = None if product is None else self._packed(node, product)
+        if panels is not None:
+            right = _right_operand(node)
+            operands = [panels if v is right else x for v, x in zip(node.inputs, operands)]
+        is_packed = panels is not None
+        self.call(self.top.kernels.fused(node.bound, operands, results, self.in_loop, is_packed))
 
     def _reuse(self, node: Node, body: Graph, product: Value | None) -> None:
         """Compute results over operands that nothing reads later, element by element."""

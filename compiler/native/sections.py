@@ -83,7 +83,7 @@ class Sections:
         return self._known[key]
 
     def _defined(self, value: Value, index: Index) -> tuple[str, int]:
-        node, kind = value.node, C_TYPES[value.dtype.name]
+        node, kind = value.node, C_TYPES[value.dtype]
         if value in self.kept:
             # The passes before put it there, whatever its index depends on.
             return self._loaded(kind, *self.kept[value], PER_ELEMENT)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...graphs.ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
-from ...graphs.regions import FUSED, append_region
+from ...graphs.ops.core import Bound
+from ...graphs.regions import FUSED
 from .groups import SHOWING, Group, Grouping, root
 
 
@@ -17,11 +18,12 @@ def fuse(graph: Graph) -> Graph:
 
 
 class _Rebuilding:
-    """The graph with each group as one node."""
+    """The graph with each group as one node. Groups that compute the same share one `Bound`."""
 
     def __init__(self, graph: Graph, groups: Grouping) -> None:
         self.groups, self.outputs = groups, set(graph.outputs)
         self.new = Graph()
+        self._bounds: dict[Any, Bound] = {}
         self.env: dict[Value, Value] = {}
         with self.new.building():
             for item in _order(graph, groups):
@@ -78,20 +80,18 @@ class _Rebuilding:
             if v in self.outputs or any(self._is_outside(user, group) for user in v.uses)
         ]
         body.outputs = tuple(inner[v] for v in shown)
-        self.new._location = members[-1].location
-        results = append_region(
-            self.new,
-            FUSED,
-            operands,
-            [v.aval for v in shown],
-            bodies=(body,),
-            feeds=(tuple(range(len(operands))),),
-            domain=group.domain,
-            reduced=group.reduced,
-            kinds=tuple(kinds.get(node, "") for node in body.nodes),
-        )
-        self.new._location = None
-        self.env.update(zip(shown, results))
+        attrs = {
+            **FUSED.attrs, "bodies": (body,), "feeds": (tuple(range(len(operands))),),
+            "domain": group.domain, "reduced": group.reduced,
+            "kinds": tuple([kinds.get(node, "") for node in body.nodes]),
+        }  # fmt: skip
+        key = (group.domain, group.reduced, attrs["kinds"], _form(body))
+        bound = self._bounds.get(key)
+        if bound is None:
+            ins, outs = (tuple([v.aval for v in values]) for values in (operands, shown))
+            bound = self._bounds[key] = Bound(FUSED, attrs, ins, outs)
+        node = self.new.append(bound, tuple(operands), None, members[-1].location)
+        self.env.update(zip(shown, node.outputs))
 
     def _leads(self, node: Node, group: Group) -> bool:
         """Whether a node is a view of what the group computes."""
@@ -111,6 +111,25 @@ class _Rebuilding:
             [value] = user.outputs
             return value in self.outputs or any(self._is_outside(u, group) for u in value.uses)
         return True
+
+
+def _form(body: Graph) -> Any:
+    """What is equal for bodies that compute the same, node by node."""
+    return (
+        tuple([(_what(node.bound), *map(_place, node.inputs)) for node in body.nodes]),
+        tuple(map(_place, body.outputs)),
+    )
+
+
+def _what(bound: Bound) -> Any:
+    if bound.op is CONSTANT:
+        array = bound.attrs["array"]
+        return (array.dtype, array.tobytes())
+    return bound.outs if bound.op is PLACEHOLDER else bound
+
+
+def _place(value: Value) -> tuple[int, int]:
+    return value.node.id, value.index
 
 
 def _order(graph: Graph, groups: Grouping) -> list[Node | Group]:

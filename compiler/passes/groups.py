@@ -13,6 +13,7 @@ from typing import Any
 
 from ...graphs.dims import Dim
 from ...graphs.ir import Graph, Node, Value
+from ...graphs.ops.core import Bound
 from ..native.plan import END, FULL, REDUCTIONS, ROW
 from ..native.scalars import has_scalar_code, is_dear, is_float
 
@@ -20,6 +21,7 @@ from ..native.scalars import has_scalar_code, is_dear, is_float
 MOST_MEMBERS = 64
 MOST_OPERANDS = 24
 
+PRODUCT, REDUCTION, SCALAR = "product", "reduction", "scalar"
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 # Views of all elements of their operand.
 SHOWING = frozenset(["reshape", "expand_dims", "squeeze", "stop_gradient", "broadcast_to"])
@@ -39,12 +41,25 @@ class Group:
         Axes of the domain that the reductions go over.
     product : Node or None
         The product of matrices.
+    read, shown : set of Value
+        What members read of others, and what others read of them.
+    first, last : int
+        The least and the largest number of a member.
     """
 
     domain: tuple[Any, ...]
-    members: dict[Node, str] = field(default_factory=dict)
+    members: dict[Node, str]
     reduced: tuple[int, ...] | None = None
     product: Node | None = None
+    read: set[Value] = field(init=False)
+    shown: set[Value] = field(init=False)
+    first: int = field(init=False)
+    last: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        [node] = self.members
+        self.read, self.shown = set(node.inputs), set(node.outputs)
+        self.first = self.last = node.id
 
     @property
     def rows(self) -> tuple[Any, ...]:
@@ -67,6 +82,7 @@ class Grouping:
         self.of: dict[Node, Group] = {}
         self.inlined: set[Node] = set()
         self._exact = _compared_with_extremes(graph)
+        self._part = {id(bound): _part(bound) for bound in graph.bounds}
         for node in graph.nodes:
             self._add(node)
         self._leave_to_readers()
@@ -76,15 +92,19 @@ class Grouping:
                 self.of[node] = Group(_shape(value), {node: FULL})
 
     def _add(self, node: Node) -> None:
-        if _is_product(node):
+        part = self._part[id(node.bound)]
+        if part == PRODUCT:
             self.of[node] = Group(_shape(node.outputs[0]), {node: FULL}, None, node)
-        elif _is_reduction(node):
+        elif part == REDUCTION:
             self._add_reduction(node)
-        elif has_scalar_code(node) and not _is_symbolic(node):
+        elif part == SCALAR:
             if not node.outputs[0].shape and self._is_cheap(node) and node not in self._exact:
                 self.inlined.add(node)  # a number: computed again wherever it is read
             else:
                 self._add_scalar_code(node)
+
+    def _is_product(self, node: Node) -> bool:
+        return self._part[id(node.bound)] == PRODUCT
 
     def _needs_memory(self, user: Node) -> bool:
         """Whether a reader takes its operands from memory."""
@@ -93,7 +113,7 @@ class Grouping:
     def _leave_to_readers(self) -> None:
         """Let readers compute what is quick to compute from what is in memory anyway."""
         for node, group in reversed(list(self.of.items())):
-            if group.members[node] != FULL or len(group.members) == 1 or _is_product(node):
+            if group.members[node] != FULL or len(group.members) == 1 or self._is_product(node):
                 continue
             wide = {v for v in node.inputs if v.shape}
             kept = [v for v in wide if not self._is_kept(v, group, node)]
@@ -106,7 +126,7 @@ class Grouping:
                 and node not in self._exact
                 and value not in self._outputs
                 and all(r is not None and r is not group for r in readers)
-                and not any(_is_product(user) for user in value.uses)
+                and not any(map(self._is_product, value.uses))
                 and all(
                     v.node in self.inlined or v.node.is_source or v in wide for v in node.inputs
                 )
@@ -125,7 +145,7 @@ class Grouping:
         return all(v.node.is_source or v.node in self.inlined for v in node.inputs)
 
     def _add_reduction(self, node: Node) -> None:
-        shape, axes = _shape(node.inputs[0]), _reduced_axes(node)
+        shape, axes = _shape(node.inputs[0]), _reduced_axes(node.bound)
         source = self._source(node.inputs[0])
         group = None if source is None else self.of[source]
         if (
@@ -135,16 +155,14 @@ class Grouping:
             and group.members[source] == FULL
             and group.domain == shape
             and group.is_even
-            and self._may_join(group, node)
+            and len(group.members) < MOST_MEMBERS
+            and not self._is_between(group, Group(shape, {node: ROW}))
         ):
             others = tuple(i for i in range(len(shape)) if i not in axes)
             if group.reduced is None:
                 group.reduced = axes
-            if group.reduced == axes:
-                self._join(group, node, ROW)
-                return
-            if group.reduced == others:
-                self._join(group, node, END)
+            if group.reduced in (axes, others):
+                self._join(group, Group(shape, {node: ROW if group.reduced == axes else END}))
                 return
         self.of[node] = Group(shape, {node: ROW}, axes)
 
@@ -189,12 +207,14 @@ class Grouping:
             return False
         if len(group.members) + len(mine.members) > MOST_MEMBERS:
             return False
-        if self._operands(group, mine) > MOST_OPERANDS:
+        if sum(map(len, self._crossing(group, mine))) > MOST_OPERANDS:
             return False
         return not self._is_between(group, mine)
 
     def _compares_exactly(self, *groups: Group) -> bool:
         """Whether a member compares what another one gives, and what must be in memory for it."""
+        if not self._exact:
+            return False
         members = {n for group in groups for n in group.members}
         return any(
             root(v) in members and root(v) in self._exact
@@ -224,9 +244,9 @@ class Grouping:
         rows = mine.domain != group.domain and not _aligned(
             mine.domain, group.domain, group.reduced or mine.reduced
         )
-        for node, kind in mine.members.items():
-            group.members[node] = ROW if rows else kind
-            self.of[node] = group
+        if rows:
+            mine.members = dict.fromkeys(mine.members, ROW)
+        self._join(group, mine)
         if not rows:
             if group.product is None and len(mine.domain) > len(group.domain):
                 group.domain = mine.domain
@@ -234,51 +254,49 @@ class Grouping:
         group.product = group.product or mine.product
         return group
 
-    def _may_join(self, group: Group, node: Node) -> bool:
-        return len(group.members) < MOST_MEMBERS and not self._is_between(group, node)
+    def _join(self, group: Group, mine: Group) -> None:
+        group.read, group.shown = self._crossing(group, mine)
+        group.first, group.last = min(group.first, mine.first), max(group.last, mine.last)
+        group.members.update(mine.members)
+        self.of.update(dict.fromkeys(mine.members, group))
 
-    def _join(self, group: Group, node: Node, kind: str) -> None:
-        group.members[node] = kind
-        self.of[node] = group
-
-    def _operands(self, *groups: Group) -> int:
-        members = {n for g in groups for n in g.members}
-        outside = {v for n in members for v in n.inputs if v.node not in members}
+    def _crossing(self, group: Group, mine: Group) -> tuple[set[Value], set[Value]]:
+        """What both together would read of others, and show to others."""
+        a, b = group.members, mine.members
+        read = {v for v in group.read | mine.read if v.node not in a and v.node not in b}
         shown = {
-            v for n in members for v in n.outputs
-            if v in self._outputs or any(u not in members for u in v.uses)
+            v for v in group.shown | mine.shown
+            if v in self._outputs or any(u not in a and u not in b for u in v.uses)
         }  # fmt: skip
-        return len(outside) + len(shown)
+        return read, shown
 
-    def _is_between(self, group: Group, mine: Group | Node) -> bool:
+    def _is_between(self, group: Group, mine: Group) -> bool:
         """Whether a node outside of both reads one of them and is read by the other."""
-        second = mine.members if isinstance(mine, Group) else {mine: FULL}
-        members = group.members.keys() | second.keys()
-        first = min(node.id for node in members)
+        a, b = group.members, mine.members
+        first = min(group.first, mine.first)
         # Views of what a member computes are read within the group.
-        read = {root(v) for n in members for v in n.inputs}
-        pending = [node for node in read if node not in members]
-        seen: set[Node] = set()
+        pending = [
+            node for v in (*group.read, *mine.read) if (node := root(v)) not in a and node not in b
+        ]
+        seen: set[Node | Group] = set()
         while pending:
             node = pending.pop()
-            if node in seen or node.id < first:
-                # A group that began earlier may have members that come later.
-                held = self.of.get(node)
-                if node in seen or held is None or max(n.id for n in held.members) < first:
-                    continue
-            seen.add(node)
             held = self.of.get(node)
-            for member in held.members if held is not None else (node,):
-                seen.add(member)
-                for value in member.inputs:
-                    if value.node in members:
-                        return True
-                    pending.append(value.node)
+            item, last = (node, node.id) if held is None else (held, held.last)
+            if last < first or item in seen:
+                continue
+            seen.add(item)
+            for value in node.inputs if held is None else held.read:
+                if value.node in a or value.node in b:
+                    return True
+                pending.append(value.node)
         return False
 
 
 def _reads_well(held: Group, reading: Group) -> bool:
     """Whether members of a group read another's rows as what they are, and no columns."""
+    if held.reduced is None:
+        return True
     for node, kind in reading.members.items():
         for value in node.inputs:
             covers = held.members.get(root(value))
@@ -307,11 +325,21 @@ def root(value: Value) -> Node:
     return node
 
 
-def _is_product(node: Node) -> bool:
-    """Whether a node is a product of two matrices, or of stacks of them, that C can compute."""
-    if node.op.name != "matmul":
+def _part(bound: Bound) -> str:
+    """What part an operator can have in a group; empty for none."""
+    if _is_product(bound):
+        return PRODUCT
+    if _is_reduction(bound):
+        return REDUCTION
+    symbolic = any(aval.is_symbolic for aval in (*bound.ins, *bound.outs))
+    return SCALAR if has_scalar_code(bound) and not symbolic else ""
+
+
+def _is_product(bound: Bound) -> bool:
+    """Whether it is a product of two matrices, or of stacks of them, that C can compute."""
+    if bound.op.name != "matmul":
         return False
-    a, b = node.bound.ins
+    a, b = bound.ins
     return (
         is_float(a.dtype)
         and a.dtype == b.dtype
@@ -321,31 +349,27 @@ def _is_product(node: Node) -> bool:
     )
 
 
-def _is_reduction(node: Node) -> bool:
-    """Whether a node reduces axes of its operand in a way that loops can."""
-    if node.op.name not in REDUCTIONS or not node.inputs:
+def _is_reduction(bound: Bound) -> bool:
+    """Whether it reduces axes of its operand in a way that loops can."""
+    if bound.op.name not in REDUCTIONS or not bound.ins:
         return False
-    x, y = node.bound.ins[0], node.bound.outs[0]
+    x, y = bound.ins[0], bound.outs[0]
     same = x.dtype == y.dtype and x.dtype.name in ("float32", "float64", "int32", "int64")
     if not same or x.device.kind != "cpu" or x.is_symbolic:
         return False
-    axes = _reduced_axes(node)
+    axes = _reduced_axes(bound)
     return bool(axes) and all(x.shape[a] for a in axes)
 
 
-def _reduced_axes(node: Node) -> tuple[int, ...]:
+def _reduced_axes(bound: Bound) -> tuple[int, ...]:
     """The axes of the operand that a reduction goes over."""
-    shape = node.bound.ins[0].shape
-    if node.op.name == "sum_to":
-        target = node.bound.outs[0].shape
+    shape = bound.ins[0].shape
+    if bound.op.name == "sum_to":
+        target = bound.outs[0].shape
         extra = len(shape) - len(target)
         repeated = (extra + i for i, n in enumerate(target) if n != shape[extra + i])
         return (*range(extra), *repeated)
-    return tuple(node.attrs["axis"])
-
-
-def _is_symbolic(node: Node) -> bool:
-    return any(aval.is_symbolic for aval in (*node.bound.ins, *node.bound.outs))
+    return tuple(bound.attrs["axis"])
 
 
 def _shape(value: Value) -> tuple[Any, ...]:
