@@ -8,6 +8,7 @@ and Python walks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from . import torch_models as models
 from .peer import Builders, Step
 from .starting import Weights
-from .torch_peer import TorchPeer, leaf, training
+from .torch_peer import TorchPeer, gradients, leaf, training
 
 Tensors = dict[str, torch.Tensor]
 Update = Callable[[Tensors, Tensors], None]
@@ -132,16 +133,8 @@ def _transformer(weights: Weights) -> Step:
 
 def _tree(weights: Weights) -> Step:
     parameters = {name: leaf(array) for name, array in weights.items()}
-    node = torch.compile(models.node)
-
-    def step(*tree: Any) -> list[Any]:
-        for parameter in parameters.values():
-            parameter.grad = None
-        loss = models.tree_loss(parameters, *tree, node=node)
-        loss.backward()
-        return [loss.detach(), *(p.grad for p in parameters.values())]
-
-    return step
+    loss = partial(models.tree_loss, node=torch.compile(models.node))
+    return gradients(loss, parameters)
 
 
 def _inference(function: Callable[..., Any]) -> Step:

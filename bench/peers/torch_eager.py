@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from . import torch_models as models
 from .peer import Builders, Step
 from .starting import Weights
-from .torch_peer import TorchPeer, leaf, training
+from .torch_peer import TorchPeer, gradients, leaf, training
 
 
 def _without_gradient(function: Any) -> Step:
@@ -56,15 +56,7 @@ def _transformer(weights: Weights) -> Step:
 
 def _tree(weights: Weights) -> Step:
     parameters = {name: leaf(array) for name, array in weights.items()}
-
-    def step(*tree: Any) -> list[Any]:
-        for parameter in parameters.values():
-            parameter.grad = None
-        loss = models.tree_loss(parameters, *tree)
-        loss.backward()
-        return [loss.detach(), *(p.grad for p in parameters.values())]
-
-    return step
+    return gradients(models.tree_loss, parameters)
 
 
 class TorchEager(TorchPeer):

@@ -46,6 +46,19 @@ def training(loss: Callable[..., Any], optimizer: Any) -> Step:
     return step
 
 
+def gradients(loss: Callable[..., Any], parameters: dict[str, torch.Tensor]) -> Step:
+    """A step that gives a loss of parameters and a batch, and its gradients; none is updated."""
+
+    def step(*batch: Any) -> list[Any]:
+        for parameter in parameters.values():
+            parameter.grad = None
+        value = loss(parameters, *batch)
+        value.backward()
+        return [value.detach(), *(p.grad for p in parameters.values())]
+
+    return step
+
+
 def inference(function: Callable[..., Any]) -> Step:
     """A step that computes a value alone."""
 

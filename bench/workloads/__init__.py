@@ -2,8 +2,7 @@
 
 from ...graphs.errors import unknown
 from .cnn import CNN_WORKLOADS
-from .digits_cnn import DIGITS_CNN
-from .digits_mlp import DIGITS_MLP
+from .digits import DIGITS_WORKLOADS
 from .lstm import LSTM, LSTM_UNROLLED, LSTM_VARLEN
 from .mlp import MLP_WORKLOADS
 from .operators import CHAIN_WORKLOAD, OPERATOR_WORKLOADS
@@ -15,7 +14,7 @@ from .workload import Workload
 WORKLOADS: dict[str, Workload] = {
     w.name: w
     for w in (
-        DIGITS_MLP, DIGITS_CNN, TEXT_LSTM, *OPERATOR_WORKLOADS, CHAIN_WORKLOAD, *MLP_WORKLOADS,
+        *DIGITS_WORKLOADS, TEXT_LSTM, *OPERATOR_WORKLOADS, CHAIN_WORKLOAD, *MLP_WORKLOADS,
         LSTM, LSTM_UNROLLED, LSTM_VARLEN, *CNN_WORKLOADS, *TRANSFORMER_WORKLOADS, TREE,
     )
 }  # fmt: skip
