@@ -18,18 +18,18 @@ from diptych.graphs.kernels import convolution as kernels
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 
-STEPS = """
-#include "convolution.h"
-#define STEP(name, type) \\
-    void step##name##_##type(dt_team *team, int thread, char *const *p) { \\
-        dt_conv2d##name##_##type(team, thread, (const dt_conv *)p[0], (const type *)p[1], \\
-                                 (const type *)p[2], (type *)p[3], p[4]); \\
-    }
-STEP(, float) STEP(, double) STEP(_transpose, float) STEP(_transpose, double)
-STEP(_weight, float) STEP(_weight, double)
-"""
 SUFFIXES: dict[Kind, str] = {"forward": "", "transpose": "_transpose", "weight": "_weight"}
 TYPES = {"float32": "float", "float64": "double"}
+# The names stand in full, for what a program calls is loaded before it.
+STEPS = '#include "convolution.h"\n' + "".join(
+    f"""void step{suffix}_{kind}(dt_team *team, int thread, char *const *p) {{
+    dt_conv2d{suffix}_{kind}(team, thread, (const dt_conv *)p[0], (const {kind} *)p[1],
+                             (const {kind} *)p[2], ({kind} *)p[3], p[4]);
+}}
+"""
+    for suffix in SUFFIXES.values()
+    for kind in TYPES.values()
+)
 ORDERS = {"nchw": (0, 1, 2, 3), "nhwc": (0, 2, 3, 1)}
 GUARD = 4096
 UNUSED = -54321

@@ -1,83 +1,17 @@
-"""Calls: operators that the library of native kernels computes, and how to call it."""
+"""The calls: which operators the library of native kernels computes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ...graphs.ir import CONSTANT, Node, Value
 from . import labels
 from .attentions import described
+from .calling import Layouts, LibraryCall, are_floats, call, kind, pair
 from .convolutions import Convolution, scratch_bytes
-from .kernel import Access, Kernel, everywhere, parameters, times
+from .kernel import Kernel
 from .layout import Layout
-from .scalars import C_TYPES, is_float
-
-Layouts = Sequence[Layout]
-
-
-@dataclass(frozen=True)
-class LibraryCall:
-    """How an operator becomes a call.
-
-    Attributes
-    ----------
-    takes : callable
-        Whether the library computes a node, by its avals and attributes.
-    kernel : callable
-        From the node, the layouts of its operands and results and the number of threads to a
-        kernel; None where it cannot read an operand as it lies.
-    order : callable
-        The axes of a result from slow to fast, as the kernel likes them; None for any.
-    refuses : callable
-        From a node to what is said of the data that its kernel refuses: nodes of which the same is
-        said refuse the same data.
-    """
-
-    takes: Callable[[Node], bool]
-    kernel: Callable[[Node, Layouts, Layouts, int], Kernel | None]
-    order: Callable[[Value], tuple[int, ...] | None] = lambda value: None
-    refuses: Callable[[Node], Any] = lambda node: node
-
-
-def _call(
-    node: Node,
-    function: str,
-    struct: str,
-    shape: str | None,
-    operands: Layouts,
-    results: Layouts,
-    arguments: Sequence[str],
-    scratch: int = 0,
-    waits: bool = False,
-    refuses: bool = False,
-    threads: int = 1,
-) -> Kernel | None:
-    """A kernel that calls one function of the library, with its shape as a constant; None where
-    there is no such shape."""
-    if shape is None:
-        return None
-    reads = [Access(x, False, everywhere(x, threads)) for x in operands]
-    writes = [Access(x, True, everywhere(x, threads)) for x in results]
-    given = ", ".join(["team", "thread", "&shape", *arguments, *(["scratch"] if scratch else [])])
-    body = [f"static const {struct} shape = {shape};", f"{function}({given});"]
-    note = " -> ".join(", ".join(times(x.shape) for x in side) for side in (operands, results))
-    return Kernel(
-        node.op.name, f"{node.op.name}: {note}", parameters(operands, results), body,
-        [*reads, *writes], scratch, waits, refuses,
-    )  # fmt: skip
-
-
-def _kind(layout: Layout) -> str:
-    return C_TYPES[layout.dtype]
-
-
-def _floats(*values: Value) -> bool:
-    """Whether all are float32 or all are float64, on the CPU."""
-    dtypes = {v.dtype for v in values}
-    return len(dtypes) == 1 and is_float(values[0].dtype) and values[0].device.kind == "cpu"
-
+from .pools import POOLS
 
 # -- convolutions ----------------------------------------------------------------------------
 
@@ -85,34 +19,29 @@ def _floats(*values: Value) -> bool:
 def _takes_images(node: Node) -> bool:
     value = node.outputs[0]
     sizes = [n for v in (*node.inputs, value) for n in v.aval.shape]
-    return _floats(*node.inputs, value) and value.aval.ndim in (3, 4) and all(sizes)
-
-
-def _pair(value: Sequence[Any], first: Any) -> tuple[Any, Any]:
-    """Of two axes; of one, with another before it that has length 1."""
-    return (value[0], value[1]) if len(value) == 2 else (first, value[0])
+    return are_floats(*node.inputs, value) and value.aval.ndim in (3, 4) and all(sizes)
 
 
 def _strides(layout: Layout) -> tuple[int, int, int, int]:
     a, b, *rest = layout.strides
-    height, width = _pair(rest, 0)
+    height, width = pair(rest, 0)
     return a, b, height, width
 
 
 def _geometry(node: Node, x: Layout, w: Layout, y: Layout) -> Convolution:
     attrs = node.attrs
-    (top, _), (left, _) = _pair(attrs["padding"], (0, 0))
+    (top, _), (left, _) = pair(attrs["padding"], (0, 0))
     return Convolution(
         images=x.shape[0],
         groups=attrs["groups"],
         channels=x.shape[1],
         filters=y.shape[1],
-        size=_pair(x.shape[2:], 1),
-        windows=_pair(y.shape[2:], 1),
-        kernel=_pair(w.shape[2:], 1),
-        stride=_pair(attrs["stride"], 1),
+        size=pair(x.shape[2:], 1),
+        windows=pair(y.shape[2:], 1),
+        kernel=pair(w.shape[2:], 1),
+        stride=pair(attrs["stride"], 1),
         before=(top, left),
-        dilation=_pair(attrs["dilation"], 1),
+        dilation=pair(attrs["dilation"], 1),
         x=_strides(x),
         w=_strides(w),
         y=_strides(y),
@@ -123,8 +52,8 @@ def _conv(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kern
     x, w = operands
     shape = _geometry(node, x, w, results[0])
     scratch = scratch_bytes("forward", shape, threads, x.dtype.itemsize)
-    return _call(
-        node, f"dt_conv2d_{_kind(x)}", "dt_conv", shape.text(), operands, results,
+    return call(
+        node, f"dt_conv2d_{kind(x)}", "dt_conv", shape.text(), operands, results,
         ("p0", "p1", "q0"), scratch, True, threads=threads,
     )  # fmt: skip
 
@@ -133,8 +62,8 @@ def _conv_transpose(node: Node, operands: Layouts, results: Layouts, threads: in
     y, w = operands
     shape = _geometry(node, results[0], w, y)
     scratch = scratch_bytes("transpose", shape, threads, y.dtype.itemsize)
-    return _call(
-        node, f"dt_conv2d_transpose_{_kind(y)}", "dt_conv", shape.text(), operands, results,
+    return call(
+        node, f"dt_conv2d_transpose_{kind(y)}", "dt_conv", shape.text(), operands, results,
         ("p0", "p1", "q0"), scratch, True, threads=threads,
     )  # fmt: skip
 
@@ -143,13 +72,13 @@ def _conv_weight(node: Node, operands: Layouts, results: Layouts, threads: int) 
     x, y = operands
     shape = _geometry(node, x, results[0], y)
     scratch = scratch_bytes("weight", shape, threads, x.dtype.itemsize)
-    return _call(
-        node, f"dt_conv2d_weight_{_kind(x)}", "dt_conv", shape.text(), operands, results,
+    return call(
+        node, f"dt_conv2d_weight_{kind(x)}", "dt_conv", shape.text(), operands, results,
         ("p0", "p1", "q0"), scratch, True, threads=threads,
     )  # fmt: skip
 
 
-def _channels_last(value: Value) -> tuple[int, ...]:
+def _channels_last(value: Value, first: Layout | None) -> tuple[int, ...]:
     axes = range(value.aval.ndim)
     return (0, *axes[2:], 1)
 
@@ -166,7 +95,7 @@ def _mask_of(node: Node, layout: Layout) -> Layout | None:
 
 def _takes_attention(node: Node) -> bool:
     q, k, v, mask, *g = node.inputs
-    alike = _floats(q, k, v, *g, *node.outputs) and mask.dtype in (bool, q.dtype)
+    alike = are_floats(q, k, v, *g, *node.outputs) and mask.dtype in (bool, q.dtype)
     return alike and all(n for x in node.inputs for n in x.aval.shape) and q.aval.ndim >= 2
 
 
@@ -182,10 +111,10 @@ def _attention(node: Node, operands: Layouts, results: Layouts, threads: int) ->
         return None
     shape, scratch = found
     over = "p3" if mask is not None else "0"
-    name = f"dt_attention_{'grad_' if g else ''}{_kind(q)}"
+    name = f"dt_attention_{'grad_' if g else ''}{kind(q)}"
     arguments = ("p0", "p1", "p2", over, *(("p4", "q0", "q1", "q2") if g else ("q0",)))
     # Only the gradients of keys and values in parts are added up behind a barrier.
-    return _call(
+    return call(
         node, name, "dt_attention", shape.text(), operands, results, arguments, scratch,
         bool(g) and shape.parts > 1, threads=threads,
     )  # fmt: skip
@@ -200,7 +129,7 @@ def _takes_labels(node: Node) -> bool:
     indices = [v for v in node.inputs if v.dtype.kind != "f"]
     known = all(v.dtype.kind in "iu" and v.dtype.name != "uint64" for v in indices)
     sizes = all(n for v in node.inputs for n in v.aval.shape)
-    return _floats(*floats) and known and len(indices) == 1 and sizes
+    return are_floats(*floats) and known and len(indices) == 1 and sizes
 
 
 def _labels_from(node: Node) -> Any:
@@ -237,8 +166,8 @@ def _loss(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kern
         x, targets = operands
         shape = labels.loss(targets, x.shape[-1], x, result, **options)
         arguments = ("p0", "p1", "0", "q0", "0")
-    return _call(
-        node, f"dt_{name}_{_kind(result)}", "dt_loss", shape, operands, results, arguments,
+    return call(
+        node, f"dt_{name}_{kind(result)}", "dt_loss", shape, operands, results, arguments,
         labels.loss_scratch_bytes(threads), True, True, threads,
     )  # fmt: skip
 
@@ -256,8 +185,8 @@ def with_gradient(node: Node, operands: Layouts, results: Layouts, threads: int)
         targets, x.shape[-1], x, loss, gradient, g, ignore_index=attrs["ignore_index"],
         reduction=attrs["reduction"], label_smoothing=attrs["label_smoothing"],
     )  # fmt: skip
-    return _call(
-        node, f"dt_cross_entropy_{_kind(x)}", "dt_loss", shape, operands, results,
+    return call(
+        node, f"dt_cross_entropy_{kind(x)}", "dt_loss", shape, operands, results,
         ("p0", "p1", "p2", "q0", "q1"), labels.loss_scratch_bytes(threads), True, True, threads,
     )  # fmt: skip
 
@@ -275,8 +204,8 @@ def _indices_from(node: Node) -> Any:
 def _embedding(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
     indices, weight = operands
     shape = labels.table(indices, weight, results[0], padding_idx=node.attrs["padding_idx"])
-    return _call(
-        node, f"dt_embedding_{_kind(weight)}", "dt_table", shape, operands, results,
+    return call(
+        node, f"dt_embedding_{kind(weight)}", "dt_table", shape, operands, results,
         ("p0", "p1", "q0"), refuses=True, threads=threads,
     )  # fmt: skip
 
@@ -284,8 +213,8 @@ def _embedding(node: Node, operands: Layouts, results: Layouts, threads: int) ->
 def _embedding_grad(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
     g, indices = operands
     shape = labels.table(indices, results[0], g, padding_idx=node.attrs["padding_idx"])
-    return _call(
-        node, f"dt_embedding_grad_{_kind(g)}", "dt_table", shape, operands, results,
+    return call(
+        node, f"dt_embedding_grad_{kind(g)}", "dt_table", shape, operands, results,
         ("p0", "p1", "q0"), waits=True, refuses=True, threads=threads,
     )  # fmt: skip
 
@@ -297,7 +226,7 @@ def _takes_draw(node: Node) -> bool:
     key, offset = (v.aval for v in node.inputs)
     dense = key.shape == (2,) and offset.shape == ()
     known = key.dtype.name == "uint64" and offset.dtype.name == "int64"
-    return dense and known and _floats(*node.outputs)
+    return dense and known and are_floats(*node.outputs)
 
 
 def _draw(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
@@ -305,8 +234,8 @@ def _draw(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kern
     if not y.is_dense or not key.is_dense:
         return None
     name = node.op.name.removeprefix("random_")
-    return _call(
-        node, f"dt_{name}_{_kind(y)}", "dt_draw", f"{{{y.size}}}", operands, results,
+    return call(
+        node, f"dt_{name}_{kind(y)}", "dt_draw", f"{{{y.size}}}", operands, results,
         ("p0", "p1", "q0"), refuses=True, threads=threads,
     )  # fmt: skip
 
@@ -327,4 +256,5 @@ CALLS: dict[str, LibraryCall] = {
     "embedding_grad": LibraryCall(_takes_labels, _embedding_grad, refuses=_indices_from),
     "random_uniform": LibraryCall(_takes_draw, _draw),
     "random_normal": LibraryCall(_takes_draw, _draw),
+    **POOLS,
 }

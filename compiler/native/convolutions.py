@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from .calling import initialiser
+
 Kind = Literal["forward", "transpose", "weight"]
 
 _BAND_BYTES = 256 << 10
@@ -55,7 +57,7 @@ class Convolution:
 
     def text(self) -> str:
         """The initialiser of the struct in C."""
-        return _text(tuple(getattr(self, field.name) for field in fields(self)))
+        return initialiser(*(getattr(self, field.name) for field in fields(self)))
 
 
 def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -> int:
@@ -126,9 +128,3 @@ def _room(columns: int, itemsize: int) -> int:
 
 def _aligned(nbytes: int) -> int:
     return -(-nbytes // 64) * 64
-
-
-def _text(value: int | tuple) -> str:
-    if isinstance(value, int):
-        return str(value)
-    return "{" + ", ".join(map(_text, value)) + "}"

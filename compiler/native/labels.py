@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .calling import initialiser
 from .folding import folded
 from .layout import Layout
 
@@ -48,7 +49,7 @@ def loss(
     # No label is as large as a number that C cannot hold.
     ignores = ignore_index is not None and abs(ignore_index) < 2**63
     ignored = (1, ignore_index) if ignores else (0, 0)
-    return _text(
+    return initialiser(
         indices, classes, x, to, loss, cotangent, _REDUCTIONS[reduction], *ignored,
         float(label_smoothing),
     )  # fmt: skip
@@ -82,7 +83,7 @@ def table(
         return None
     places, (strides,) = found
     padding = -1 if padding_idx is None else padding_idx
-    return _text(places, *weight.shape, weight.strides[0], strides, padding)
+    return initialiser(places, *weight.shape, weight.strides[0], strides, padding)
 
 
 def _along_rows(
@@ -105,8 +106,3 @@ def _along_rows(
 
 def _has_dense_rows(tensor: Layout | None) -> bool:
     return tensor is None or tensor.size == 0 or 1 in (tensor.shape[-1], tensor.strides[-1])
-
-
-def _text(*values: Any) -> str:
-    parts = [_text(*value) if isinstance(value, tuple) else str(value) for value in values]
-    return "{" + ", ".join(parts) + "}"

@@ -27,6 +27,7 @@ _PARTS = {
     "convolution": ("conv2d", "conv2d_transpose", "conv2d_weight"),
     "attention": ("attention", "attention_grad"),
     "losses": ("cross_entropy", "nll_loss"),
+    "pooling": ("max_pool", "max_pool_grad", "max_pool_tangent", "avg_pool", "avg_pool_grad"),
     "embeddings": ("embedding", "embedding_grad"),
     "random": ("uniform", "normal"),
 }

@@ -17,6 +17,7 @@ _HEAD = """#include "runtime.h"
 #include "vector_math.h"
 #include "operators.h"
 #include "convolution.h"
+#include "pooling.h"
 """
 
 

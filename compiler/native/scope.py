@@ -103,7 +103,8 @@ class Scope:
             return axes
         node = value.node
         if node.op.name in CALLS:
-            return CALLS[node.op.name].order(value)
+            first = self.env.get(node.inputs[0]) if node.inputs else None
+            return CALLS[node.op.name].order(value, first)
         for operand in node.inputs:
             layout = self.env.get(operand)
             if layout is not None and layout.shape == value.aval.shape and layout.size > 1:

@@ -39,7 +39,7 @@ def max_pool_grad(
     share = g / _ties(xp, largest, g.dtype)
     wide_g = xp.zeros(wide.shape, g.dtype)
     for hit, reached in zip(largest, taps(wide_g, *geometry)):
-        reached += hit * share
+        reached += xp.where(hit, share, share.dtype.type(0))
     return _cropped(xp, wide_g, reach, x.shape, out)
 
 
@@ -55,7 +55,7 @@ def max_pool_tangent(
     out = xp.empty(y.shape, t.dtype) if out is None else out
     out[...] = 0
     for hit, moved in zip(largest, taps(wide_t, *geometry)):
-        out += hit * moved
+        out += xp.where(hit, moved, moved.dtype.type(0))
     return xp.divide(out, _ties(xp, largest, t.dtype), out=out)
 
 

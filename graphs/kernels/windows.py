@@ -63,8 +63,11 @@ def padded(xp: Any, x: Any, pads: Pads, fill: float = 0) -> Any:
     taken = list(inside)
     shape = list(x.shape[: len(inside)])
     for length, (before, after) in zip(x.shape[len(inside) :], pads):
-        taken.append(slice(max(-before, 0), length - max(-after, 0)))
-        inside.append(slice(max(before, 0), length + before - max(after, 0) + after))
+        # Of an axis that is cropped by more than its length, nothing is left but padding.
+        first = min(max(-before, 0), length)
+        last = max(length - max(-after, 0), first)
+        taken.append(slice(first, last))
+        inside.append(slice(max(before, 0), max(before, 0) + last - first))
         shape.append(length + before + after)
     if all(before <= 0 and after <= 0 for before, after in pads):
         return x[tuple(taken)]

@@ -100,6 +100,8 @@ _GEOMETRY: Any = {  # shapes of images and weights, and arguments
         ((1, 1, 4), (2, 1, 2), {"padding": [(0, 2)], "stride": 3}),
         ((0, 2, 4), (1, 2, 2), {"padding": "valid"}),
         ((1, 1, 4), (1, 1, 1), {"padding": ((-1, 1),)}),
+        ((1, 1, 3), (1, 1, 2), {"padding": ((-5, 4),)}),
+        ((1, 1, 3), (1, 1, 2), {"padding": ((4, -5),)}),
     ),
     2: (
         ((1, 1, 3, 3), (2, 1, 2, 2), {}),

@@ -9,7 +9,7 @@ import numpy as np
 
 from diptych.graphs.errors import ArgumentError
 
-from .base import FLOATS, LAYOUTS, bad, bad_dtype, bad_shape, draw, entry, good, lay, rough
+from .base import FLOATS, LAYOUTS, SPECIAL, bad, bad_dtype, bad_shape, draw, entry, good, lay, rough
 from .convolution import links, pads, per_axis
 
 # The formatter would give every sample lines of its own.
@@ -59,13 +59,13 @@ def _shares(x: Any, y: Any, kernel_size: Any, stride: Any, padding: Any, dilatio
 def _max_pool_grad(x: Any, y: Any, g: Any, **window: Any) -> np.ndarray:
     gx = np.zeros(x.shape)
     for to, at, share in _shares(x, y, **window):
-        gx[at] += share * g[to]
+        gx[at] += np.where(share > 0, share * g[to], 0)
     return gx
 
 def _max_pool_tangent(x: Any, y: Any, t: Any, **window: Any) -> np.ndarray:
     ty = np.zeros(y.shape)
     for to, at, share in _shares(x, y, **window):
-        ty[to] += share * t[at]
+        ty[to] += np.where(share > 0, share * t[at], 0)
     return ty
 
 def _means(x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
@@ -113,6 +113,7 @@ _COMMON: Any = {
         ((2, 0, 2, 2), {"kernel_size": 2}),
     ),
 }
+_BEYOND: Any = {"kernel_size": 2, "dilation": 3, "stride": 1, "padding": 1}  # both of its numbers
 _WIDE: Any = {1: ((1, 1, 6), {"kernel_size": 2, "dilation": 3, "stride": 1}),
               2: ((1, 1, 4, 3), {"kernel_size": 2, "dilation": (2, 1), "stride": 1, "padding": 1})}
 _BARE: Any = {1: ((1, 1, 5), {"kernel_size": 3, "padding": 1, "count_include_pad": False}),
@@ -153,6 +154,7 @@ for _rank, _images in ((1, "length"), (2, "height, width")):
         *(good(draw(shape), **attrs) for shape, attrs in (*_COMMON[_rank], _WIDE[_rank])),
         *_kinds(_COMMON[_rank][1][0], **_COMMON[_rank][1][1]),
         rough(_specials, kernel_size=2, stride=1), rough(np.zeros_like(_x), kernel_size=2),
+        *(rough(draw((1, 3, *n)), **_BEYOND) for n in ((2,), (3, 2))[_rank - 1 : _rank]),
     ], [*_errors, bad(ArgumentError, "dilation must be a whole number of at least 1, got 0", _x,
                       kernel_size=2, dilation=0)], lacks="scalar")
     entry(f"avg_pool{_rank}d", _avg_pool, [
@@ -171,6 +173,7 @@ def _with_maxima(shape: Any, attrs: Any, tangent: bool, d: str = "float32", layo
     # Moved alone, the operand no longer has these maxima.
     return rough(*given, **{k: v for k, v in attrs.items() if k != "ceil_mode"})
 
+_ACROSS: Any = {"kernel_size": (2, 3), "stride": 1, "padding": (1, 1)}  # of many channels
 _POOLS = [*_COMMON[1], _WIDE[1], *_COMMON[2][:3], _WIDE[2]]
 _x, _y = draw((2, 3, 4)), draw((2, 3, 2))
 for _name, _reference, _tangent in (
@@ -184,6 +187,9 @@ for _name, _reference, _tangent in (
         *(_with_maxima(*_COMMON[1][1], _tangent, d) for d in FLOATS),
         *(_with_maxima(*_COMMON[2][1], _tangent, layout=k) for k in LAYOUTS),
         rough(_ties, _tied, draw((1, 1, 8 if _tangent else 4)), kernel_size=2),
+        rough(_ties, _tied, np.resize(np.array(SPECIAL, "float32"), (1, 1, 8 if _tangent else 4)),
+              kernel_size=2),
+        _with_maxima((1, 3, 2), _BEYOND, _tangent), _with_maxima((1, 20, 5, 3), _ACROSS, _tangent),
     ], [
         bad_dtype("operands must be real, got complex64", _x.astype("complex64"), _y, _t,
                   kernel_size=2),

@@ -1,0 +1,89 @@
+"""How an operator becomes a call of the library of native kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...graphs.ir import Node, Value
+from .kernel import Access, Kernel, everywhere, parameters, times
+from .layout import Layout
+from .scalars import C_TYPES, is_float
+
+Layouts = Sequence[Layout]
+
+
+@dataclass(frozen=True)
+class LibraryCall:
+    """How an operator becomes a call.
+
+    Attributes
+    ----------
+    takes : callable
+        Whether the library computes a node, by its avals and attributes.
+    kernel : callable
+        From the node, the layouts of its operands and results and the number of threads to a
+        kernel; None where it cannot read an operand as it lies.
+    order : callable
+        From a result and the layout of the first operand, where it has one by now, to the axes
+        from slow to fast as the kernel likes them; None for any.
+    refuses : callable
+        From a node to what is said of the data that its kernel refuses: nodes of which the same is
+        said refuse the same data.
+    """
+
+    takes: Callable[[Node], bool]
+    kernel: Callable[[Node, Layouts, Layouts, int], Kernel | None]
+    order: Callable[[Value, Layout | None], tuple[int, ...] | None] = lambda value, first: None
+    refuses: Callable[[Node], Any] = lambda node: node
+
+
+def call(
+    node: Node,
+    function: str,
+    struct: str,
+    shape: str | None,
+    operands: Layouts,
+    results: Layouts,
+    arguments: Sequence[str],
+    scratch: int = 0,
+    waits: bool = False,
+    refuses: bool = False,
+    threads: int = 1,
+) -> Kernel | None:
+    """A kernel that calls one function of the library, with its shape as a constant; None where
+    there is no such shape."""
+    if shape is None:
+        return None
+    reads = [Access(x, False, everywhere(x, threads)) for x in operands]
+    writes = [Access(x, True, everywhere(x, threads)) for x in results]
+    given = ", ".join(["team", "thread", "&shape", *arguments, *(["scratch"] if scratch else [])])
+    body = [f"static const {struct} shape = {shape};", f"{function}({given});"]
+    note = " -> ".join(", ".join(times(x.shape) for x in side) for side in (operands, results))
+    return Kernel(
+        node.op.name, f"{node.op.name}: {note}", parameters(operands, results), body,
+        [*reads, *writes], scratch, waits, refuses,
+    )  # fmt: skip
+
+
+def kind(layout: Layout) -> str:
+    """What C calls the dtype of a layout."""
+    return C_TYPES[layout.dtype]
+
+
+def are_floats(*values: Value) -> bool:
+    """Whether all are float32 or all are float64, on the CPU."""
+    dtypes = {v.dtype for v in values}
+    return len(dtypes) == 1 and is_float(values[0].dtype) and values[0].device.kind == "cpu"
+
+
+def pair(value: Sequence[Any], first: Any) -> tuple[Any, Any]:
+    """Of two axes; of one, with another before it that has length 1."""
+    return (value[0], value[1]) if len(value) == 2 else (first, value[0])
+
+
+def initialiser(*values: Any) -> str:
+    """The initialiser of a struct in C, from its fields in order; arrays and structs are tuples."""
+    parts = [initialiser(*value) if isinstance(value, tuple) else str(value) for value in values]
+    return "{" + ", ".join(parts) + "}"

@@ -1,0 +1,95 @@
+"""Pooling as calls of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...graphs.ir import Node, Value
+from .calling import Layouts, LibraryCall, are_floats, call, initialiser, kind, pair
+from .kernel import Kernel
+from .layout import Layout, order_of
+
+Strides = tuple[int, ...]
+
+
+def _takes(node: Node) -> bool:
+    values = (*node.inputs, *node.outputs)
+    sizes = all(n for v in values for n in v.aval.shape)
+    return are_floats(*values) and sizes
+
+
+def _as_first(value: Value, first: Layout | None) -> tuple[int, ...] | None:
+    """The order of the first operand: windows lie as the images do."""
+    return None if first is None else order_of(first)
+
+
+def _strides(layout: Layout) -> Strides:
+    image, channel, *rest = layout.strides
+    return image, channel, *pair(rest, 0)
+
+
+def _shape(node: Node, images: Layout, windows: Layout, slopes: tuple[Layout, Layout]) -> str:
+    """The initialiser of the struct `dt_pool`.
+
+    `images` and `windows` are of x and y, or lie like them, and `slopes` of their cotangents or
+    tangents.
+    """
+    attrs: Any = node.attrs
+    padding, size = pair(attrs["padding"], (0, 0)), pair(images.shape[2:], 1)
+    beyond = attrs.get("count_include_pad", False)
+    pads = [(before, after) if beyond else (0, 0) for before, after in padding]
+    return initialiser(
+        *images.shape[:2], size, pair(windows.shape[2:], 1), pair(attrs["kernel_size"], 1),
+        pair(attrs["stride"], 1), tuple(before for before, _ in padding),
+        pair(attrs.get("dilation", (1, 1)), 1),
+        tuple(-before for before, _ in pads), tuple(n + after for n, (_, after) in zip(size, pads)),
+        *map(_strides, (images, windows, *slopes)),
+    )  # fmt: skip
+
+
+def _pool(
+    function: str, describe: Callable[[Node, Layouts, Layouts], str]
+) -> Callable[[Node, Layouts, Layouts, int], Kernel | None]:
+    """The kernel of a function that takes all operands and the result in order."""
+
+    def kernel(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
+        arguments = [*(f"p{i}" for i in range(len(operands))), "q0"]
+        return call(
+            node, f"dt_{function}_{kind(results[0])}", "dt_pool",
+            describe(node, operands, results), operands, results, arguments, threads=threads,
+        )  # fmt: skip
+
+    return kernel
+
+
+def _forward(node: Node, operands: Layouts, results: Layouts) -> str:
+    return _shape(node, operands[0], results[0], (operands[0], results[0]))
+
+
+def _gradient(node: Node, operands: Layouts, results: Layouts) -> str:
+    x, y, g = operands
+    return _shape(node, x, y, (results[0], g))
+
+
+def _tangent(node: Node, operands: Layouts, results: Layouts) -> str:
+    x, y, t = operands
+    return _shape(node, x, y, (t, results[0]))
+
+
+def _backward(node: Node, operands: Layouts, results: Layouts) -> str:
+    return _shape(node, results[0], operands[0], (results[0], operands[0]))
+
+
+_MAX = LibraryCall(_takes, _pool("max_pool", _forward), _as_first)
+_AVG = LibraryCall(_takes, _pool("avg_pool", _forward), _as_first)
+
+POOLS: dict[str, LibraryCall] = {
+    "max_pool1d": _MAX,
+    "max_pool2d": _MAX,
+    "max_pool_grad": LibraryCall(_takes, _pool("max_pool_grad", _gradient), _as_first),
+    "max_pool_tangent": LibraryCall(_takes, _pool("max_pool_tangent", _tangent), _as_first),
+    "avg_pool1d": _AVG,
+    "avg_pool2d": _AVG,
+    "avg_pool_grad": LibraryCall(_takes, _pool("avg_pool_grad", _backward), _as_first),
+}
