@@ -251,6 +251,13 @@ def _text(paragraph: str, **figures: Any) -> str:
     return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
 
 
+def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """The lines of a table; a colon behind a column's name sets its cells to the right."""
+    names = [column.removesuffix(":") for column in columns]
+    rules = ["---:" if column.endswith(":") else "---" for column in columns]
+    return [f"| {' | '.join(cells)} |" for cells in (names, rules, *rows)]
+
+
 # -- the page --------------------------------------------------------------------------------
 
 VERDICT = {True: "yes", False: "**no**", None: NONE}
@@ -286,12 +293,13 @@ The workloads, the peers and how they take turns are described in [measuring](me
 def _summary(made: list[Goal]) -> str:
     titles = {"steps": "steady steps", "first": "first calls", "second": "second processes",
               "memory": "memory"}  # fmt: skip
-    lines = ["## In short", "", "| | goals | reached | missed | not measured |",
-             "| --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    rows = []
     for section, title in titles.items():
         verdicts = [goal.met for goal in made if goal.section == section]
         counts = (len(verdicts), *(verdicts.count(v) for v in (True, False, None)))
-        lines.append(f"| {title} | {' | '.join(map(str, counts))} |")
+        rows.append([title, *map(str, counts)])
+    columns = ("", "goals:", "reached:", "missed:", "not measured:")
+    lines = ["## In short", "", *_table(columns, rows)]
     missed = [goal for goal in made if goal.met is False]
     if missed:
         lines += ["", "Missed:", ""]
@@ -300,27 +308,21 @@ def _summary(made: list[Goal]) -> str:
 
 
 def _steps(made: list[Goal], found: Found) -> str:
-    lines = [
-        "## Steady steps",
-        "",
-        _text(STEPS),
-        "",
-        "| workload | goal | ours | peer | peer's | times as fast | reached |",
-        "| --- | --- | ---: | --- | ---: | ---: | --- |",
-    ]
-    lines += [
-        f"| {' | '.join((goal.what, goal.goal, *goal.cells))} | {VERDICT[goal.met]} |"
+    columns = ("workload", "goal", "ours:", "peer", "peer's:", "times as fast:", "reached")
+    rows = [
+        (goal.what, goal.goal, *goal.cells, VERDICT[goal.met])
         for goal in made if goal.section == "steps"
     ]  # fmt: skip
+    lines = ["## Steady steps", "", _text(STEPS), "", *_table(columns, rows)]
     known = {name: standings(runs) for name, runs in found["steady"].items()}
     peers = list(dict.fromkeys(peer for each in known.values() for peer in each))
     if peers:
-        lines += ["", "All steps that were measured:", "",
-                  f"| workload | ours | {' | '.join(peers)} |",
-                  f"| --- | ---: |{' ---: |' * len(peers)}"]  # fmt: skip
-        for name, each in known.items():
-            cells = [_peer_cell(each.get(peer)) for peer in peers]
-            lines.append(f"| {name} | {seconds(our_step(found, name))} | {' | '.join(cells)} |")
+        every = [
+            (name, seconds(our_step(found, name)), *(_peer_cell(each.get(p)) for p in peers))
+            for name, each in known.items()
+        ]
+        columns = ("workload", "ours:", *(f"{peer}:" for peer in peers))
+        lines += ["", "All steps that were measured:", "", *_table(columns, every)]
     if any(not e["agrees"] for each in known.values() for e in each.values()):
         lines += ["", "\\* differs from our numbers by more than 1e-4, so it is no best peer."]
     failures = [
@@ -344,18 +346,15 @@ def _failure(found: Found) -> list[tuple[str, str]]:
 
 def _starts(made: list[Goal], found: Found) -> str:
     library = found["library"].get("seconds")
-    lines = [
-        "## First calls",
-        "",
-        _text(STARTS, rounds=found["rounds"], library=seconds(library)),
-        "",
-        "| workload | build | compile | first step | cold | jax | warm | warm of cold "
-        "| under jax's or 0.3 s | under its limit | warm is quick |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | --- |",
-    ]
+    columns = (
+        "workload", "build:", "compile:", "first step:", "cold:", "jax:", "warm:", "warm of cold:",
+        "under jax's or 0.3 s", "under its limit", "warm is quick",
+    )  # fmt: skip
+    text = _text(STARTS, rounds=found["rounds"], library=seconds(library))
+    rows = []
     for name, calls in found["starts"].items():
         if "failed" in calls:
-            lines.append(f"| {name} | {calls['failed']} |")
+            rows.append([name, calls["failed"]])
             continue
         parts = [
             seconds(median([call[key] for call in calls["cold"]]))
@@ -368,23 +367,19 @@ def _starts(made: list[Goal], found: Found) -> str:
         if own:
             verdicts[1] += f" ({own[1].goal.removeprefix('cold: under ')})"
         cells = [*parts, seconds(cold), seconds(jax), seconds(warm), f"{warm / cold:.2f}"]
-        lines.append(f"| {' | '.join([name, *cells, *verdicts])} |")
-    return "\n".join(lines)
+        rows.append([name, *cells, *verdicts])
+    return "\n".join(["## First calls", "", text, "", *_table(columns, rows)])
 
 
 def _memories(made: list[Goal], found: Found) -> str:
-    lines = [
-        "## Memory",
-        "",
-        _text(MEMORY),
-        "",
-        "| workload | arena | returned | reference's peak | both ÷ peak | liveness bound "
-        "| arena ÷ bound | within the peak | within 1.05 of the bound |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
-    ]
+    columns = (
+        "workload", "arena:", "returned:", "reference's peak:", "both ÷ peak:", "liveness bound:",
+        "arena ÷ bound:", "within the peak", "within 1.05 of the bound",
+    )  # fmt: skip
+    rows = []
     for name, step in found["steps"].items():
         if "failed" in step:
-            lines.append(f"| {name} | {step['failed']} |")
+            rows.append((name, step["failed"]))
             continue
         met = [goal.met for goal in _memory(name, step)]
         needs = step["arena"] + step["returned"]
@@ -392,51 +387,42 @@ def _memories(made: list[Goal], found: Found) -> str:
         cells = (name, size(step["arena"]), size(step["returned"]), size(step["reference_peak"]),
                  f"{needs / max(step['reference_peak'], 1):.2f}", size(step["bound"]), bound,
                  *(VERDICT[m] for m in met))  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return "\n".join(["## Memory", "", _text(MEMORY), "", *_table(columns, rows)])
 
 
 def _roofs(found: Found) -> str:
     rates = {by: g.get("rate") for by, g in found["gemm"].items()}
     shown = ", ".join(f"{by} {r / 1e9:.0f}" for by, r in rates.items() if r) or NONE
-    lines = [
-        "## Share of what the machine can do",
-        "",
-        _text(ROOFS, threads=found["threads"], rates=shown),
-        "",
-        "| workload | step | MFLOP | GFLOP/s | of the product's rate | bytes | of copying "
-        "| share reached |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    columns = (
+        "workload", "step:", "MFLOP:", "GFLOP/s:", "of the product's rate:", "bytes:",
+        "of copying:", "share reached:",
+    )  # fmt: skip
+    text = _text(ROOFS, threads=found["threads"], rates=shown)
+    rows = []
     for name, step in found["steps"].items():
         top, took = roof(step, found), our_step(found, name)
         if top is None or not took:
-            lines.append(f"| {name} | {seconds(took)} |")
+            rows.append((name, seconds(took)))
             continue
         flop = step["flop"]
         cells = (name, seconds(took), f"{flop / 1e6:.3g}", f"{flop / took / 1e9:.3g}",
                  f"{top.by_flop / took:.0%}", size(step["bytes"]), f"{top.by_bytes / took:.0%}",
                  f"{top.bound / took:.0%}")  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return "\n".join(["## Share of what the machine can do", "", text, "", *_table(columns, rows)])
 
 
 def _times(found: Found) -> str:
-    lines = [
-        "## Where the time goes",
-        "",
-        _text(TIMES),
-        "",
-        f"| workload | {' | '.join(COLUMNS)} | without code | longest |",
-        f"| --- |{' ---: |' * (len(COLUMNS) + 1)} --- |",
-    ]
+    columns = ("workload", *(f"{c}:" for c in COLUMNS), "without code:", "longest")
+    rows = []
     for name, step in found["steps"].items():
         if "failed" not in step:
             part = shares(step["kernels"])
             cells = [f"{part[c]:.0%}" if c in part else NONE for c in COLUMNS]
             without = str(step["without_code"] or NONE)
-            lines.append(f"| {' | '.join([name, *cells, without, longest(step['kernels'])])} |")
-    return "\n".join(lines)
+            rows.append([name, *cells, without, longest(step["kernels"])])
+    return "\n".join(["## Where the time goes", "", _text(TIMES), "", *_table(columns, rows)])
 
 
 def _absent(found: Found) -> str:
