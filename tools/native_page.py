@@ -258,6 +258,10 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     return [f"| {' | '.join(cells)} |" for cells in (names, rules, *rows)]
 
 
+def _section(title: str, text: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    return "\n".join([f"## {title}", "", text, "", *_table(columns, rows)])
+
+
 # -- the page --------------------------------------------------------------------------------
 
 VERDICT = {True: "yes", False: "**no**", None: NONE}
@@ -313,7 +317,7 @@ def _steps(made: list[Goal], found: Found) -> str:
         (goal.what, goal.goal, *goal.cells, VERDICT[goal.met])
         for goal in made if goal.section == "steps"
     ]  # fmt: skip
-    lines = ["## Steady steps", "", _text(STEPS), "", *_table(columns, rows)]
+    lines = [_section("Steady steps", _text(STEPS), columns, rows)]
     known = {name: standings(runs) for name, runs in found["steady"].items()}
     peers = list(dict.fromkeys(peer for each in known.values() for peer in each))
     if peers:
@@ -368,7 +372,7 @@ def _starts(made: list[Goal], found: Found) -> str:
             verdicts[1] += f" ({own[1].goal.removeprefix('cold: under ')})"
         cells = [*parts, seconds(cold), seconds(jax), seconds(warm), f"{warm / cold:.2f}"]
         rows.append([name, *cells, *verdicts])
-    return "\n".join(["## First calls", "", text, "", *_table(columns, rows)])
+    return _section("First calls", text, columns, rows)
 
 
 def _memories(made: list[Goal], found: Found) -> str:
@@ -388,7 +392,7 @@ def _memories(made: list[Goal], found: Found) -> str:
                  f"{needs / max(step['reference_peak'], 1):.2f}", size(step["bound"]), bound,
                  *(VERDICT[m] for m in met))  # fmt: skip
         rows.append(cells)
-    return "\n".join(["## Memory", "", _text(MEMORY), "", *_table(columns, rows)])
+    return _section("Memory", _text(MEMORY), columns, rows)
 
 
 def _roofs(found: Found) -> str:
@@ -410,7 +414,7 @@ def _roofs(found: Found) -> str:
                  f"{top.by_flop / took:.0%}", size(step["bytes"]), f"{top.by_bytes / took:.0%}",
                  f"{top.bound / took:.0%}")  # fmt: skip
         rows.append(cells)
-    return "\n".join(["## Share of what the machine can do", "", text, "", *_table(columns, rows)])
+    return _section("Share of what the machine can do", text, columns, rows)
 
 
 def _times(found: Found) -> str:
@@ -422,7 +426,7 @@ def _times(found: Found) -> str:
             cells = [f"{part[c]:.0%}" if c in part else NONE for c in COLUMNS]
             without = str(step["without_code"] or NONE)
             rows.append([name, *cells, without, longest(step["kernels"])])
-    return "\n".join(["## Where the time goes", "", _text(TIMES), "", *_table(columns, rows)])
+    return _section("Where the time goes", _text(TIMES), columns, rows)
 
 
 def _absent(found: Found) -> str:
