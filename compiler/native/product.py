@@ -134,12 +134,12 @@ class Product:
     # -- how it is written -------------------------------------------------------------------
 
     def _kernel(self) -> Kernel:
-        lines = printed(self.sections.statements[ONCE], {}, "")
         a_steps, self.a_row, self.a_depth = self._strides(self.operands[self.a])
         b_steps, self.b_depth, self.b_column = (
             ({}, 1, 1) if self.is_packed else self._strides(self.operands[self.b])
         )
-        lines += self._ranges()
+        lines = self._ranges()
+        lines += printed(self.sections.statements[ONCE], {}, "")
         indent = ""
         if self.batch != 1:
             lines.append("for (dt_int batch = batch_begin; batch < batch_end; ++batch) {")
@@ -172,15 +172,20 @@ class Product:
         if self.batch != 1:
             lines += self._range("batch", self.batch, batch)
         lines += self._range("m", self.rows, rows)
-        if not columns:
-            return lines + self._range("n", self.columns, False)
-        return [
-            *lines,
-            "dt_int n_begin;",
-            f"dt_int n_end = dt_share(team, thread, {panels}, &n_begin) * {self.width};",
-            f"n_begin *= {self.width};",
-            f"if (n_end > {self.columns}) n_end = {self.columns};",
-        ]
+        if columns:
+            lines += [
+                "dt_int n_begin;",
+                f"dt_int n_end = dt_share(team, thread, {panels}, &n_begin) * {self.width};",
+                f"n_begin *= {self.width};",
+                f"if (n_end > {self.columns}) n_end = {self.columns};",
+            ]
+        else:
+            lines += self._range("n", self.columns, False)
+        shared = next(n for n, is_shared in zip(("batch", "m", "n"), self._shared) if is_shared)
+        if any(begin >= end for t in range(self.threads) for begin, end in self._shares(t)):
+            # What this thread would read may still be written.
+            lines.append(f"if ({shared}_begin >= {shared}_end) return;")
+        return lines
 
     @staticmethod
     def _range(name: str, count: int, is_shared: bool) -> list[str]:

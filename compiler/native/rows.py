@@ -121,20 +121,21 @@ class RowNest(Nest):
     # -- how it is written -------------------------------------------------------------------
 
     def _kernel(self) -> Kernel:
-        lines = printed(self.sections.statements[ONCE], {}, "")
         if not self.outer.sizes and not self.reduced:
-            lines += self._one_axis()
             shares = [self._block(t) for t in range(self.threads)]
             walked: tuple[Axes, list[Axes]] = (self.inner, [])
+            lines = self._one_axis(self._once(shares))
         else:
-            lines += self._rows()
             shares = [share(self.outer.size, t, self.threads) for t in range(self.threads)]
             walked = (self.outer, [self.inner])
+            lines = self._rows(self._once(shares))
         lines += self._combine()
         ends = {node.outputs[0] for node, _ in self.ends}
         accesses = []
         for i, layout in enumerate(self.operands):
             spans = [spans_of(layout, o, *walked, shares) for o in self.offsets_of(f"p{i}")]
+            if self.ends and f"p{i}" in self._read_once:
+                spans.append(everywhere(layout, self.threads))
             accesses.append(Access(layout, False, hull(spans, self.threads)))
         for i, (value, layout) in enumerate(zip(self.body.outputs, self.results)):
             if value in ends:
@@ -148,26 +149,41 @@ class RowNest(Nest):
             waits=bool(self.ends),
         )  # fmt: skip
 
+    def _once(self, shares: Sequence[tuple[int, int]]) -> list[str]:
+        """What is read and computed before the loops, by threads that have something to do: what
+        the others would read may still be written. Where all must wait for each other, all do."""
+        lines = printed(self.sections.statements[ONCE], {}, "")
+        if self.ends or all(begin < end for begin, end in shares):
+            return lines
+        if not self.outer.loops and not self.inner.loops:  # a single number
+            return ["if (thread < team->threads - 1) return;", *lines]
+        return ["if (begin >= end) return;", *lines] if self._read_once else lines
+
+    @property
+    def _read_once(self) -> set[str]:
+        """The pointers that are read before the loops."""
+        return {load.pointer for load in self.sections.loads if load.level == ONCE}
+
     def _block(self, thread: int) -> tuple[int, int]:
         """A thread's share of one long axis, in whole vectors."""
         begin, end = share(-(-self.inner.size // VECTOR), thread, self.threads)
         return min(begin * VECTOR, self.inner.size), min(end * VECTOR, self.inner.size)
 
-    def _one_axis(self) -> list[str]:
+    def _one_axis(self, once: list[str]) -> list[str]:
         [one] = self.passes
         size = self.inner.size
-        if not self.inner.loops:  # a single number
-            body = printed([*one.before, *one.element], {}, "    ")
-            return ["if (thread == team->threads - 1) {", *body, "}"]
+        if not self.inner.loops:
+            return [*once, *printed([*one.before, *one.element], {}, "")]
         loop = self.inner.loops[0]
         return [
             f"dt_int begin, end = dt_share(team, thread, {-(-size // VECTOR)}, &begin) * {VECTOR};",
             f"begin *= {VECTOR};",
             f"if (end > {size}) end = {size};",
+            *once,
             *element_loop([*one.before, *one.element], loop, "begin", "end", self.inner.names),
         ]
 
-    def _rows(self) -> list[str]:
+    def _rows(self, once: list[str]) -> list[str]:
         lines = []
         offset = 0
         for node, array in self.ends:
@@ -185,6 +201,7 @@ class RowNest(Nest):
         return [
             *lines,
             f"dt_int begin, end = dt_share(team, thread, {self.outer.size}, &begin);",
+            *once,
             "for (dt_int row = begin; row < end; ++row) {",
             *(f"    {line}" for line in (*split, *inside)),
             "}",
