@@ -6,6 +6,7 @@ its values are stacked anyway, the stack holds it, with a row more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from ...graphs.ir import Node, Value
 from ...graphs.ops.core import Op
 from ...graphs.regions import CHECKPOINT, COND, SCAN, WHILE
 from ..arena import aligned
-from .axes import product_of
 from .layout import Layout, dense, dense_strides, sizes
 from .statements import Branch, Loop, Statement, While
 from .support import is_native, is_placeable
@@ -142,7 +142,7 @@ def _carry_in_stack(
     """A stack with one row more, which the carry goes through."""
     shape = sizes(stack.aval)
     strides = dense_strides(shape)
-    row = product_of(shape[1:])
+    row = math.prod(shape[1:])
     buffer = scope.top.arena((length + 1) * row * stack.dtype.itemsize, f"stack {stack.name}")
     reverse = bool(node.attrs["reverse"])
     # Going up, a round reads row t and writes row t + 1; going down, the other way round.
