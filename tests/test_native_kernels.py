@@ -1,19 +1,23 @@
-"""Kernels of fused nodes are written once for all nodes that compute the same."""
+"""Kernels are written once for all nodes that compute the same, and compile in parts at once."""
 
 from __future__ import annotations
 
+import re
+from typing import Any
 from unittest import mock
 
 import numpy as np
+import pytest
 
 import diptych as dt
-from diptych.compiler.native import kernels
+from diptych.compiler.native import build, kernels
+from diptych.compiler.passes import NATIVE_PASSES
 from diptych.graphs.regions import FUSED
 
 ROUNDS = 20
 
 
-def unrolled(rounds: int) -> tuple[dt.static.Graph, dt.static.Value]:
+def unrolled(rounds: int) -> tuple[Any, Any]:
     with dt.static.Graph() as g:
         x, w = g.placeholder("x", (4, 8)), g.placeholder("w", (8, 8))
         for _ in range(rounds):
@@ -43,6 +47,32 @@ def test_kernels_do_not_grow_with_the_rounds_of_an_unrolled_loop() -> None:
 def test_groups_that_compute_the_same_share_what_they_are_bound_to() -> None:
     g, x = unrolled(ROUNDS)
     g.outputs = (x,)
-    fused = [node for node in dt.compiler.passes.NATIVE_PASSES["fuse"](g).nodes if node.op is FUSED]
+    fused = [node for node in NATIVE_PASSES["fuse"](g).nodes if node.op is FUSED]
     assert len(fused) >= ROUNDS
     assert len({id(node.bound) for node in fused}) < ROUNDS
+
+
+def units(cores: int) -> list[str]:
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (64, 32))
+        for width in (40, 48, 56, 72):
+            w = g.placeholder(f"w{width}", (x.shape[1], width))
+            x = dt.softmax(dt.tanh(x @ w) / dt.exp(x @ w))
+        g.outputs = (x,)
+    passes = [(name, NATIVE_PASSES[name]) for name in ("decompose", "fuse")]
+    with mock.patch.object(build, "threads_at_hand", lambda: cores):
+        return build.build(g, {}, 2, passes).units
+
+
+def defined(unit: str) -> set[str]:
+    """The functions that a text defines."""
+    return set(re.findall(r"void (\w+)\([^;{]*\{$", unit, re.MULTILINE))
+
+
+@pytest.mark.parametrize("cores", [2, 5])
+def test_each_function_is_in_one_of_the_units_that_compile_at_once(cores: int) -> None:
+    [whole] = units(1)
+    steps, *kernels = map(defined, units(cores))
+    assert steps == {"step0"} and len(kernels) == cores
+    assert sum(map(len, kernels)) + 1 == len(defined(whole))
+    assert steps.union(*kernels) == defined(whole)

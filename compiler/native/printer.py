@@ -19,12 +19,19 @@ _HEAD = """#include "runtime.h"
 #include "convolution.h"
 #include "pooling.h"
 """
-
+# A step is nothing but calls: there is little to gain from long thought about their arguments.
+_QUICKLY = """#ifdef __clang__
+#pragma clang optimize off
+#else
+#pragma GCC optimize ("O0")
+#endif
+"""
 
 _BUFFER = re.compile(r"\bb(\d+)\b")
 _WORD = re.compile(r"\w+")
 MOST_COLUMNS = 92  # characters of a line, before it is indented
-WORTH_A_UNIT = 12_000  # characters of kernels for which another compiler process pays
+WORTH_A_UNIT = 4_000  # characters of kernels for which another compiler process pays
+STEPS_ARE_QUICK = 20  # times as many characters of a step compile as long as a kernel
 
 
 @dataclass(frozen=True)
@@ -93,20 +100,25 @@ class Printer:
         return "\n".join([_HEAD, *texts, *self._steps()])
 
     def units(self, most: int) -> list[str]:
-        """The text in parts of about equal length, at most so many, to be compiled at once."""
+        """The text in parts that take about equally long on so many cores, to be compiled at once.
+
+        The first one has the steps, the others, from the longest to the shortest, the kernels.
+        """
         length = sum(len(f.body) for f in self.functions)
         count = min(most, 1 + length // WORTH_A_UNIT)
         if count == 1:
             return [self.source]
         hidden = '__attribute__((noinline, visibility("hidden"))) '
-        units: list[list[str]] = [[] for _ in range(count)]
-        for f in sorted(self.functions, key=lambda f: -len(f.body)):
-            min(units, key=lambda unit: sum(map(len, unit))).append(f.text(hidden))
         known = [f"{hidden}{f.head};" for f in self.functions]
-        return [
-            *("\n".join([_HEAD, *unit]) for unit in units[:-1]),
-            "\n".join([_HEAD, *known, *units[-1], *self._steps()]),
-        ]
+        steps = "\n".join([_HEAD, _QUICKLY, *known, *self._steps()])
+        units: list[list[str]] = [[] for _ in range(count)]
+        lengths = [len(steps) // STEPS_ARE_QUICK, *[0] * (count - 1)]
+        for f in sorted(self.functions, key=lambda f: -len(f.body)):
+            shortest = lengths.index(min(lengths))
+            units[shortest].append(f.text(hidden))
+            lengths[shortest] += len(f.body)
+        texts = ["\n".join([_HEAD, *unit]) for unit in units if unit]
+        return [steps, *sorted(texts, key=len, reverse=True)]
 
     def _steps(self) -> list[str]:
         steps: list[str] = []
