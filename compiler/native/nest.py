@@ -72,9 +72,7 @@ class Nest:
 
     def begin(self, outer: Iterable[str], inner: Iterable[str], columns: Sequence[str]) -> None:
         """Begin to pull code, for loops over these variables."""
-        placeholders = self.body.placeholders.values()
-        pointers = {v: (f"p{i}", x) for i, (v, x) in enumerate(zip(placeholders, self.operands))}
-        self.sections = Sections(pointers, outer, inner)
+        self.sections = Sections(self.body, self.operands, outer, inner)
         self.column = dense_index(columns, self.sizes)
         self.columns = math.prod(self.sizes[v] for v in columns)
         self.stored: dict[str, Affine] = {}

@@ -97,11 +97,9 @@ class Product:
     # -- what follows a tile -----------------------------------------------------------------
 
     def _emit(self) -> None:
-        placeholders = self.body.placeholders.values()
-        pointers = {v: (f"p{i}", x) for i, (v, x) in enumerate(zip(placeholders, self.operands))}
         self.index = tuple(Affine.of(f"v{axis}") for axis in range(len(self.shape)))
         *outer, last = (f"v{axis}" for axis in range(len(self.shape)))
-        self.sections = s = Sections(pointers, outer, {last})
+        self.sections = s = Sections(self.body, self.operands, outer, {last})
         [value] = self.node.outputs
         s.made[value] = ("product", PER_ELEMENT)
         self.stored: dict[str, Affine] = {}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 
-from ...graphs.ir import CONSTANT, PLACEHOLDER, Node, Value
+from ...graphs.ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
 from .affine import ZERO, Affine, in_shape
 from .axes import address
 from .elements import Element, Let, Load
@@ -23,8 +23,9 @@ class Sections:
 
     Parameters
     ----------
-    pointers : mapping
-        From each placeholder of the body to its C name and layout.
+    body : Graph
+    operands : sequence of Layout
+        Of its placeholders, which C knows as ``p0, p1, ...``.
     outer, inner : iterable of str
         Variables of the loops over rows, and of those over a row's elements.
 
@@ -42,7 +43,8 @@ class Sections:
 
     def __init__(
         self,
-        pointers: Mapping[Value, tuple[str, Layout]],
+        body: Graph,
+        operands: Sequence[Layout],
         outer: Iterable[str],
         inner: Iterable[str],
     ) -> None:
@@ -50,7 +52,9 @@ class Sections:
         self.loads: list[Load] = []
         self.made: dict[Value, tuple[str, int]] = {}
         self.kept: dict[Value, tuple[str, Affine]] = {}
-        self._pointers, self._outer, self._inner = pointers, set(outer), set(inner)
+        placeholders = body.placeholders.values()
+        self._pointers = {v: (f"p{i}", x) for i, (v, x) in enumerate(zip(placeholders, operands))}
+        self._outer, self._inner = set(outer), set(inner)
         self._known: dict[tuple[Value, Index], tuple[str, int]] = {}
         self._count = 0
 
@@ -96,7 +100,7 @@ class Sections:
         if node.op.view and node.op.name != "stop_gradient":
             [source] = node.inputs
             return self._pulled(source, _seen_through(node, index))
-        operands = [self._pulled(v, broadcast_index(index, sizes(v.aval))) for v in node.inputs]
+        operands = [self._pulled(v, _broadcast_index(index, sizes(v.aval))) for v in node.inputs]
         level = max((depth for _, depth in operands), default=ONCE)
         name = self.fresh()
         code = scalar_code(node.bound, [operand for operand, _ in operands])
@@ -115,7 +119,7 @@ class Sections:
         return load.name, level
 
 
-def broadcast_index(index: Index, shape: tuple[int, ...]) -> Index:
+def _broadcast_index(index: Index, shape: tuple[int, ...]) -> Index:
     """The index of an operand that is broadcast to where `index` points."""
     extra = len(index) - len(shape)
     return tuple(ZERO if n == 1 else index[extra + i] for i, n in enumerate(shape))
@@ -125,5 +129,5 @@ def _seen_through(node: Node, index: Index) -> Index:
     """The index of a view's operand where the view's is given."""
     shape, target = sizes(node.outputs[0].aval), sizes(node.inputs[0].aval)
     if node.op.name == "broadcast_to":
-        return broadcast_index(index, target)
+        return _broadcast_index(index, target)
     return in_shape(index, shape, target)
