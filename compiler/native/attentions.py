@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-import numpy as np
-
+from ..arena import aligned
+from .calling import initialiser
 from .folding import folded
 from .layout import Layout
-from .scalars import literal
 
 _GROUP_BYTES = 128  # of queries at a time in the widest tiles
 _SLOPE_BYTES = 256 << 10  # of weights and their cotangents: what the second cache has room for
@@ -50,7 +49,7 @@ class Attention:
 
     def text(self) -> str:
         """The initialiser of the struct in C."""
-        return "{" + ", ".join(_text(getattr(self, field.name)) for field in fields(self)) + "}"
+        return initialiser(*(getattr(self, field.name) for field in fields(self)))
 
 
 def described(
@@ -114,7 +113,7 @@ def _room(queries: int, keys: int, width: int, channels: int, itemsize: int) -> 
     """Bytes for each thread, and for each part of a head."""
     group, columns = _GROUP_BYTES // itemsize, _padded(channels, itemsize)
     pieces = (keys * columns, width * group, keys * group, group * columns)
-    return sum(_aligned(piece * itemsize) for piece in pieces), 0
+    return sum(aligned(piece * itemsize) for piece in pieces), 0
 
 
 def _grad_room(
@@ -127,16 +126,12 @@ def _grad_room(
         queries * wide, keys * wide, queries * columns, sums,
         width * group, channels * group, rows * keys, rows * keys, group * wide,
     )  # fmt: skip
-    return sum(_aligned(piece * itemsize) for piece in pieces), sums * itemsize
+    return sum(aligned(piece * itemsize) for piece in pieces), sums * itemsize
 
 
 def _padded(columns: int, itemsize: int) -> int:
     whole = _GROUP_BYTES // itemsize
     return -(-columns // whole) * whole
-
-
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // 64) * 64
 
 
 def _rows(queries: int, keys: int, itemsize: int) -> int:
@@ -170,9 +165,3 @@ def _parts(heads: int, queries: int, threads: int, itemsize: int) -> int:
         if heads * parts % threads == 0 or heads * parts >= _EVEN * threads:
             return parts
     return most
-
-
-def _text(value: int | float | str | tuple[int, ...]) -> str:
-    if isinstance(value, tuple):
-        return "{" + ", ".join(map(str, value)) + "}"
-    return literal(value, np.dtype(np.float64)) if isinstance(value, float) else str(value)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...graphs.dtypes import FLOAT64
 from ...graphs.ir import Node, Value
 from .kernel import Access, Kernel, everywhere, parameters, times
 from .layout import Layout
-from .scalars import C_TYPES, is_float
+from .scalars import C_TYPES, is_float, literal
 
 Layouts = Sequence[Layout]
 
@@ -85,5 +86,10 @@ def pair(value: Sequence[Any], first: Any) -> tuple[Any, Any]:
 
 def initialiser(*values: Any) -> str:
     """The initialiser of a struct in C, from its fields in order; arrays and structs are tuples."""
-    parts = [initialiser(*value) if isinstance(value, tuple) else str(value) for value in values]
-    return "{" + ", ".join(parts) + "}"
+    return "{" + ", ".join(map(_initial, values)) + "}"
+
+
+def _initial(value: Any) -> str:
+    if isinstance(value, tuple):
+        return initialiser(*value)
+    return literal(value, FLOAT64) if isinstance(value, float) else str(value)
