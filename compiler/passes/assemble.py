@@ -11,7 +11,7 @@ from ...graphs.dims import Size
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops import accumulate, concat, expand_dims, reshape, stack
 from ...graphs.ops.indexing import WHOLE, getitem
-from ..terms import readers, whole_sums
+from .terms import readers, whole_sums
 
 
 def assemble(graph: Graph) -> Graph:
@@ -122,14 +122,14 @@ def _unless_turned(node: Node, g: Value) -> Value | None:
     return g if all(entry == WHOLE for entry in node.attrs["index"]) else None
 
 
-def _part(joined: Node, slot: Slot | None) -> Value | None:
+def _part(join: Node, slot: Slot | None) -> Value | None:
     """The part of a `concat` or `stack` that a slot holds."""
-    if slot is None or slot.axis != joined.attrs["axis"]:
+    if slot is None or slot.axis != join.attrs["axis"]:
         return None
-    if joined.op.name == "stack":
-        return joined.inputs[slot.start] if slot.is_index else None
+    if join.op.name == "stack":
+        return join.inputs[slot.start] if slot.is_index else None
     start: Size = 0
-    for part in joined.inputs:
+    for part in join.inputs:
         stop = start + part.shape[slot.axis]
         if (slot.start, slot.stop) == (start, stop) and not slot.is_index:
             return part
@@ -181,6 +181,3 @@ def _side_by_side(run: Run, axis: int, env: dict[Value, Value]) -> Value:
     return joined(
         [expand_dims(v, axis) if is_index else v for v, (_, is_index) in zip(values, run)], axis
     )
-
-
-__all__ = ["Slot", "assemble", "joined", "rejoined", "slot_of", "slots_of"]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...graphs.ir import Graph, Node, Value
-from ...graphs.ops import REGISTRY, accumulate, matmul, sum_to
+from ...graphs.ops import accumulate, matmul, sum_to
 from ...graphs.ops.indexing import getitem
-from ..terms import readers, whole_sums
 from .assemble import joined, slot_of, slots_of
 from .contract import is_mergeable, is_transposed, merged, reshaped, transposed
+from .terms import readers, whole_sums
 
 FEWEST = 3  # products to make one of
 MOST_ROWS = 256  # of one of them: from here on a product is efficient by itself
@@ -62,7 +62,7 @@ class _Combining:
 
     def _is_small(self, value: Value) -> bool:
         """Whether a value is a product of matrices, few rows of which are added up or joined."""
-        if value.node.op is not _MATMUL or self.reads[value] != 1 or len(value.shape) != 2:
+        if value.node.op.name != "matmul" or self.reads[value] != 1 or len(value.shape) != 2:
             return False
         left, right = value.node.inputs
         if len(left.shape) != 2 or len(right.shape) != 2:
@@ -139,7 +139,7 @@ def _of_all_slices(graph: Graph, reads: Counter[Value]) -> set[Node]:
     """Products of one matrix with slices that together are all of an array."""
     groups: dict[Any, list[Node]] = {}
     for node in graph.nodes:
-        if node.op is _MATMUL and reads[node.outputs[0]]:
+        if node.op.name == "matmul" and reads[node.outputs[0]]:
             part, w = node.inputs
             slot = slot_of(part.node.attrs["index"]) if part.node.op.name == "getitem" else None
             if slot is not None and len(part.shape) == len(w.shape) == 2:
@@ -159,8 +159,3 @@ def _of_all_slices(graph: Graph, reads: Counter[Value]) -> set[Node]:
         ):
             found.update(nodes)
     return found
-
-
-_MATMUL = REGISTRY["matmul"]
-
-__all__ = ["combine"]

@@ -8,8 +8,8 @@ from typing import Any
 
 from ...graphs.dims import Shape, Size, product
 from ...graphs.ir import Graph, Node, Value
-from ...graphs.ops import REGISTRY, matmul, permute_dims, reshape
-from ..terms import readers
+from ...graphs.ops import matmul, permute_dims, reshape
+from .terms import readers
 
 # From a node, its operands in the new graph, and whether it alone reads the first of them.
 Rule = Callable[[Node, tuple[Value, ...], bool], "Value | None"]
@@ -126,7 +126,7 @@ def _alias(node: Node, inputs: tuple[Value, ...], alone: bool) -> Value:
 
 def _permute(node: Node, inputs: tuple[Value, ...], alone: bool) -> Value | None:
     [x] = inputs
-    if alone and node.attrs["axes"] == (1, 0) and x.node.op is _MATMUL:
+    if alone and node.attrs["axes"] == (1, 0) and x.node.op.name == "matmul":
         left, right = x.node.inputs
         if is_transposed(left) or is_transposed(right):
             return matmul(transposed(right), transposed(left))
@@ -149,7 +149,7 @@ def _product(node: Node, inputs: tuple[Value, ...], alone: bool) -> Value | None
 def _sum_of_products(node: Node, inputs: tuple[Value, ...], alone: bool) -> Value | None:
     """The sum over the batch of a product as one product, in which the batch is contracted."""
     [z] = inputs
-    if not alone or z.node.op is not _MATMUL or not _sums_batch(node, z):
+    if not alone or z.node.op.name != "matmul" or not _sums_batch(node, z):
         return None
     x, y = z.node.inputs
     rows = transposed(x)
@@ -165,8 +165,6 @@ def _sums_batch(node: Node, z: Value) -> bool:
     return node.op.name == "sum_to" or node.attrs["axis"] == tuple(range(len(z.shape) - 2))
 
 
-_MATMUL = REGISTRY["matmul"]
-
 RULES: dict[str, Rule] = {
     "expand_dims": _reshape,
     "matmul": _product,
@@ -177,5 +175,3 @@ RULES: dict[str, Rule] = {
     "sum": _sum_of_products,
     "sum_to": _sum_of_products,
 }
-
-__all__ = ["contract", "is_mergeable", "is_transposed", "merged", "reshaped", "transposed"]

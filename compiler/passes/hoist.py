@@ -14,7 +14,8 @@ from ...graphs.ops.core import Bound
 from ...graphs.ops.rules import broadcast_shapes
 from ...graphs.partition import cut, feeding
 from ...graphs.regions import SCAN, WHILE
-from .rounds import Rounds, addends, at_most, is_product, is_settled, is_sum, nbytes, settled
+from .rounds import Rounds, addends, at_most, is_product, is_settled, nbytes, settled
+from .terms import is_addition
 
 
 def hoist(graph: Graph) -> Graph:
@@ -179,7 +180,9 @@ def _products_on(rounds: Rounds) -> set[Value]:
         if value not in rounds.along or more:
             continue
         follows = any(v in found for v in node.inputs)
-        if is_product(node, rounds) or (follows and (node.op.batch is elementwise or is_sum(node))):
+        if is_product(node, rounds) or (
+            follows and (node.op.batch is elementwise or is_addition(node))
+        ):
             found.add(value)
     return found
 
@@ -204,7 +207,7 @@ def _regrouped(rounds: Rounds) -> Graph:
     sums: dict[Node, _Sum] = {}
     inner: set[Node] = set()
     for node in reversed(rounds.body.nodes):
-        if not is_sum(node) or node in inner or node.outputs[0] in rounds.fixed:
+        if not is_addition(node) or node in inner or node.outputs[0] in rounds.fixed:
             continue
         terms, within = addends(node, outputs)
         inner.update(within)

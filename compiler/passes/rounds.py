@@ -10,6 +10,7 @@ from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
 from ...graphs.ops.core import Bound
 from ...graphs.partition import cut, feeding
 from ...graphs.regions import SCAN, stacked
+from .terms import is_addition, terms_of
 
 
 class Rounds:
@@ -198,22 +199,8 @@ def is_product(node: Node, rounds: Rounds) -> bool:
 
 
 def addends(root: Node, outputs: Collection[Value]) -> tuple[list[Value], list[Node]]:
-    """What a sum adds, from left to right, and the sums in it that nothing else reads."""
-    terms: list[Value] = []
-    inner: list[Node] = []
-    pending = [*reversed(root.inputs)]
-    while pending:
-        term = pending.pop()
-        if is_sum(term.node) and len(term.uses) == 1 and term not in outputs:
-            inner.append(term.node)
-            pending.extend(reversed(term.node.inputs))
-        else:
-            terms.append(term)
-    return terms, inner
-
-
-def is_sum(node: Node) -> bool:
-    return node.op.name in ("add", "accumulate")
+    """What a sum adds up, from left to right, and the sums in it that nothing else reads."""
+    return terms_of(root, lambda v: is_addition(v.node) and len(v.uses) == 1 and v not in outputs)
 
 
 def nbytes(values: Iterable[Value]) -> Size:

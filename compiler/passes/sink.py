@@ -11,17 +11,8 @@ from ...graphs.dtypes import BOOL
 from ...graphs.ir import CONSTANT, Graph, Node, Value
 from ...graphs.ops.batching import apply
 from ...graphs.regions import SCAN
-from .rounds import (
-    Rounds,
-    addends,
-    at_most,
-    can_batch,
-    is_product,
-    is_settled,
-    is_sum,
-    nbytes,
-    settled,
-)  # fmt: skip
+from .rounds import Rounds, addends, at_most, can_batch, is_product, is_settled, nbytes, settled
+from .terms import is_addition
 
 # A sum of at most so many bytes, a line of the cache, costs nothing to stack.
 _TINY = 64
@@ -168,7 +159,7 @@ def _terms(rounds: Rounds, carry: int) -> list[_Recipe] | None:
     starts = [v for v, i in rounds.operand_of.items() if i == carry]
     end = outputs[carry]
     is_state = carry >= rounds.carries - rounds.node.attrs["state"]
-    if is_state or len(starts) != 1 or not is_sum(end.node) or end.dtype == BOOL:
+    if is_state or len(starts) != 1 or not is_addition(end.node) or end.dtype == BOOL:
         return None
     [start] = starts
     shared = sum(v is end or v is start for v in outputs) > 1
