@@ -139,3 +139,36 @@ def test_weights_are_updated_before_the_next_gradient_and_after_every_check() ->
     written = [at[value.node] for value, v in direct.items() if v is not graph_table]
     assert len(written) == 3
     assert at[first] < at[second] < min(written) and max(written) < at[last]
+
+
+# -- what is written where ---------------------------------------------------------------------
+
+
+@needs_compiler
+def test_what_is_joined_twice_is_written_once() -> None:
+    with dt.static.Graph() as g:
+        x, w = g.placeholder("x", (16, 8)), g.placeholder("w", (16, 4))
+        rows = [dt.concat([dt.tanh(x * i), dt.exp(-x * x * i)], axis=1) for i in range(1, 4)]
+        fetches = [dt.concat(rows) @ w, *(dt.sum(row @ w) for row in rows)]
+    program = g.compile(fetches, executor="native")
+    plain = g.compile(fetches, executor="reference")
+    feeds = {"x": standard(16, 8), "w": standard(16, 4)}
+    for found, wanted in zip(program.run(feeds), plain.run(feeds), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    assert "copy" not in program.source
+
+
+@needs_compiler
+def test_room_for_packed_rows_has_a_bound() -> None:
+    """It does not grow with the rows of a product whose first operand is transposed."""
+
+    def scratch(rows: int) -> int:
+        with dt.static.Graph() as g:
+            x, y = g.placeholder("x", (600, rows)), g.placeholder("y", (600, 64))
+            product = dt.permute_dims(x, (1, 0)) @ y
+        program = g.compile(product, executor="native")
+        a, b = standard(600, rows), standard(600, 64)
+        np.testing.assert_allclose(program.run({"x": a, "y": b}), a.T @ b, rtol=1e-3, atol=1e-3)
+        return planned(program)["arena"]
+
+    assert 0 < scratch(8 * 1200) < 2 * scratch(1200)

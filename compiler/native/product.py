@@ -28,6 +28,7 @@ ROWS = 12
 FEW_ROWS = 3  # so many rows read the second operand without tiles
 PACKS_FROM = 40  # rows of a thread from which on packing the second operand pays
 PAGE = 4096  # bytes after which addresses fall on the same places of the first cache
+BLOCK = 256 << 10  # bytes of the first operand that are packed at once: they stay in a cache
 FAR = 64  # elements between numbers that tiles read after each other from which on packing pays
 
 
@@ -43,11 +44,14 @@ class _Side:
         The arguments that say where it is: a pointer and strides.
     nbytes : int
         Room that each thread packs it into.
+    blocks : int
+        In how many parts of about equally many rows that is done.
     """
 
     lines: list[str]
     operand: str
     nbytes: int = 0
+    blocks: int = 1
 
 
 class Product:
@@ -246,16 +250,13 @@ class Product:
         ]
 
     def _tiles(self) -> list[str]:
-        """Panel by panel of columns, tile by tile of rows."""
+        """Block by block of rows, panel by panel of columns, tile by tile of rows."""
         # Panels that are packed beforehand have whole widths.
         half = 2 * self.columns <= self.width and not self.is_packed
         width = f"(DT_WIDTH_{self.type} / 2)" if half else f"DT_WIDTH_{self.type}"
         left, right = self._left(2 * ROWS if half else ROWS), self._right()
         self.scratch = right.nbytes + left.nbytes
-        lines = [
-            f"enum {{ WIDTH = {width}, ROWS = {'(2 * DT_ROWS)' if half else 'DT_ROWS'} }};",
-            "const dt_int tiles = (m_end - m_begin + ROWS - 1) / ROWS;",
-        ]
+        lines = [f"enum {{ WIDTH = {width}, ROWS = {'(2 * DT_ROWS)' if half else 'DT_ROWS'} }};"]
         own = f"({self.type} *)(scratch + thread * {self.scratch}"
         if right.nbytes:
             lines.append(f"{self.type} *panel = {own});")
@@ -264,13 +265,14 @@ class Product:
         tile = f"dt_half_tile_{self.type}" if half else f"dt_tile_{self.type}"
         call = f"{tile}(m1 - m0, {self.depth}, {left.operand}, {right.operand}, "
         inside = [*right.lines, *_tile_loop(self._tile(call))]
-        return [
-            *lines,
+        block = [
+            "const dt_int tiles = (rows_end - rows_begin + ROWS - 1) / ROWS;",
             *left.lines,
             "for (dt_int n0 = n_begin; n0 < n_end; n0 += WIDTH) {",
             *(f"    {line}" for line in inside),
             "}",
         ]
+        return [*lines, *_block_loop(block, left.blocks)]
 
     def _tile(self, call: str) -> list[str]:
         """One tile, by a call whose last arguments are to come, and what follows on it."""
@@ -289,17 +291,19 @@ class Product:
         ]
 
     def _left(self, most: int) -> _Side:
-        """A thread's rows of the first operand, in tiles of at most so many."""
+        """A block of a thread's rows of the first operand, in tiles of at most so many."""
         if self.depth < 16 or self.columns <= self.width or not self._is_far:
             return _Side([], f"a + m0 * {self.a_row}, {self.a_row}, {self.a_depth}")
         pack = (
             f"dt_pack_{self.type}({self.depth}, m1 - m0, a + m0 * {self.a_row}, "
             f"{self.a_depth}, {self.a_row}, left + tile * ROWS * {self.depth}, ROWS);"
         )
+        row = self.depth * self.dtype.itemsize
+        blocks = max(-(-self._rows_of_a_thread * row // BLOCK), 1)
         # Tiles may have fewer rows, but each has room for all.
-        tiles = self._rows_of_a_thread // most + 4
-        nbytes = aligned(self.depth * tiles * most * self.dtype.itemsize)
-        return _Side(_tile_loop([pack]), f"left + tile * ROWS * {self.depth}, 1, ROWS", nbytes)
+        rows = -(-self._rows_of_a_thread // blocks) + most - 1
+        operand = f"left + tile * ROWS * {self.depth}, 1, ROWS"
+        return _Side(_tile_loop([pack]), operand, aligned(rows * row), blocks)
 
     def _right(self) -> _Side:
         """The panel of the second operand that begins at column ``n0``."""
@@ -403,11 +407,23 @@ class Product:
 
 
 def _tile_loop(body: list[str]) -> list[str]:
-    """The loop over a thread's tiles, which have about equally many rows."""
+    """The loop over a block's tiles, which have about equally many rows."""
+    return _parts("tile", "tiles", "m0", "m1", "rows", body)
+
+
+def _block_loop(body: list[str], blocks: int) -> list[str]:
+    """The loop over a thread's blocks of about equally many rows; what is one needs none."""
+    if blocks == 1:
+        return ["const dt_int rows_begin = m_begin, rows_end = m_end;", *body]
+    return _parts("block", str(blocks), "rows_begin", "rows_end", "m", body)
+
+
+def _parts(name: str, count: str, begin: str, end: str, of: str, body: list[str]) -> list[str]:
+    """A loop over parts of a range of rows, from its ``_begin`` to its ``_end``."""
     return [
-        "for (dt_int tile = 0; tile < tiles; ++tile) {",
-        "    const dt_int m0 = m_begin + (m_end - m_begin) * tile / tiles;",
-        "    const dt_int m1 = m_begin + (m_end - m_begin) * (tile + 1) / tiles;",
+        f"for (dt_int {name} = 0; {name} < {count}; ++{name}) {{",
+        f"    const dt_int {begin} = {of}_begin + ({of}_end - {of}_begin) * {name} / {count};",
+        f"    const dt_int {end} = {of}_begin + ({of}_end - {of}_begin) * ({name} + 1) / {count};",
         *(f"    {line}" for line in body),
         "}",
     ]

@@ -33,7 +33,7 @@ def joined(graph: Graph, placed: Collection[Value]) -> dict[Value, tuple[Node, i
         for position, value in enumerate(node.inputs):
             once = sum(v is value for v in node.inputs) == 1
             free = value not in placed and value not in found
-            if once and free and is_placeable(value.node):
+            if once and free and (is_placeable(value.node) or value.node.op.name in JOINS):
                 found[value] = (node, position)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ...graphs.ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
@@ -143,8 +144,15 @@ def _order(graph: Graph, groups: Grouping) -> list[Node | Group]:
             values = [*item.inputs, *([item.when] if item.when is not None else [])]
             return [groups.of.get(v.node, v.node) for v in values]
         members = sorted(item.members, key=lambda n: n.id)
-        values = [v for n in members for v in n.inputs if root(v) not in item.members]
-        return [groups.of.get(v.node, v.node) for v in values]
+        return [other for n in members for other in sources(n, item)]
+
+    def sources(node: Node, group: Group) -> Iterator[Any]:
+        """What a group reads for one of its members, or for what it computes as others do."""
+        for value in node.inputs:
+            if value.node in groups.inlined:
+                yield from sources(value.node, group)
+            elif root(value) not in group.members:
+                yield groups.of.get(value.node, value.node)
 
     def place(start: Node) -> None:
         pending: list[tuple[Any, bool]] = [(groups.of.get(start, start), False)]
@@ -159,7 +167,8 @@ def _order(graph: Graph, groups: Grouping) -> list[Node | Group]:
 
     # Placeholders first: what feeds them goes by their order.
     for node in sorted(graph.nodes, key=lambda n: n.op is not PLACEHOLDER):
-        place(node)
+        if node in groups.of or node not in groups.inlined:
+            place(node)
     return result
 
 

@@ -8,7 +8,9 @@ at most one product of matrices, whose loops the others then follow.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ...graphs.dims import Dim
@@ -16,6 +18,7 @@ from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
 from ..native.plan import END, FULL, REDUCTIONS, ROW
 from ..native.scalars import has_scalar_code, is_dear, is_float
+from .leave import left_to_readers
 
 # Limits of what compilers and registers take well.
 MOST_MEMBERS = 64
@@ -83,6 +86,7 @@ class Grouping:
         self.inlined: set[Node] = set()
         self._exact = _compared_with_extremes(graph)
         self._part = {id(bound): _part(bound) for bound in graph.bounds}
+        self._kept: set[Value] = set()  # for readers that compute something from them
         for node in graph.nodes:
             self._add(node)
         self._leave_to_readers()
@@ -111,35 +115,60 @@ class Grouping:
         return user not in self.of and user not in self.inlined
 
     def _leave_to_readers(self) -> None:
-        """Let readers compute what is quick to compute from what is in memory anyway."""
-        for node, group in reversed(list(self.of.items())):
-            if group.members[node] != FULL or len(group.members) == 1 or self._is_product(node):
-                continue
-            wide = {v for v in node.inputs if v.shape}
-            kept = [v for v in wide if not self._is_kept(v, group, node)]
-            [value] = node.outputs
-            readers = [self.of.get(user) for user in value.uses]
-            if (
-                len(wide) == 1
-                and not kept
-                and not is_dear(node)
-                and node not in self._exact
-                and value not in self._outputs
-                and all(r is not None and r is not group for r in readers)
-                and not any(map(self._is_product, value.uses))
-                and all(
-                    v.node in self.inlined or v.node.is_source or v in wide for v in node.inputs
-                )
-            ):
+        """Let readers compute what is quick to compute from less than there was to keep."""
+        for group in reversed(list(dict.fromkeys(self.of.values()))):
+            quick = {node for node in group.members if self._is_quick(node, group)}
+            wanted = [v for n in group.members for v in n.outputs if self._is_wanted(v, group)]
+            readers = {reader for v in wanted for reader in self._readers(v)} - {group}
+            weight = partial(self._weight, group=group, readers=readers)
+            left = left_to_readers(wanted, quick, weight)
+            self._kept.update(v for n in left for v in n.inputs if v.node not in left)
+            for node in left:
                 del group.members[node], self.of[node]
                 self.inlined.add(node)
 
-    def _is_kept(self, value: Value, group: Group, reader: Node) -> bool:
-        """Whether a value is in memory even if this member of the group does not read it."""
+    def _is_quick(self, node: Node, group: Group) -> bool:
+        """Whether readers of a group may compute a member's result."""
+        return (
+            group.members[node] == FULL
+            and not is_dear(node)
+            and not self._is_product(node)
+            and node not in self._exact
+            and not any(user.op.view for v in node.outputs for user in v.uses)
+            and not any(v.node.op.view and root(v) in group.members for v in node.inputs)
+        )
+
+    def _is_wanted(self, value: Value, group: Group) -> bool:
+        """Whether something outside of a group reads what it computes."""
+        return any(self.of.get(user) is not group for user in value.uses)
+
+    def _readers(self, value: Value) -> Iterator[Group]:
+        """The groups that read a value."""
+        for user in value.uses:
+            if user in self.inlined:
+                yield from self._readers(user.outputs[0])
+            elif user in self.of:
+                yield self.of[user]
+
+    def _weight(self, value: Value, group: Group, readers: Collection[Group]) -> int:
+        """The bytes that it takes to keep a value in memory for readers of a group."""
+        is_there = value in self._kept or value.node in self.inlined or value.node.is_source
+        if is_there or not value.shape:
+            return 0
+        nbytes = int(value.aval.nbytes)
         if value.node not in group.members:
-            return value.node not in self.inlined
-        others = (user for user in value.uses if user is not reader)
-        return value in self._outputs or any(self.of.get(user) is not group for user in others)
+            # Where both take as much, what is there is read again, and nothing more written.
+            return 0 if any(reader in readers for reader in self._readers(value)) else nbytes - 1
+        is_kept = value in self._outputs or any(self._takes(user, group) for user in value.uses)
+        return 0 if is_kept else nbytes
+
+    def _takes(self, user: Node, group: Group) -> bool:
+        """Whether a reader of what a group computes takes it from memory in any case."""
+        if user.op.name in SHOWING:
+            [shown] = user.outputs
+            others = (self.of.get(u) is not group or self._is_product(u) for u in shown.uses)
+            return shown in self._outputs or any(others)
+        return self._is_product(user) or self._needs_memory(user)
 
     def _is_cheap(self, node: Node) -> bool:
         return all(v.node.is_source or v.node in self.inlined for v in node.inputs)
