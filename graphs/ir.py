@@ -307,6 +307,12 @@ class Graph:
         return [node for node in self.nodes if node.op.effect]
 
     @property
+    def last_effects(self) -> list[Node]:
+        """The last assignment to each storage, in order: what is left of all after a run."""
+        last = {id(node.attrs["storage"]): node for node in self.effects}
+        return sorted(last.values(), key=lambda node: node.id)
+
+    @property
     def symbols(self) -> frozenset[str]:
         """Names of the symbolic dimensions that its nodes depend on."""
         found: frozenset[str] = frozenset()

@@ -280,8 +280,7 @@ class _Planner:
         return self.root[effect.inputs[1]]
 
     def _commit(self) -> None:
-        last = {id(e.attrs["storage"]): e for e in self.graph.effects}
-        for effect in last.values():
+        for effect in self.graph.last_effects:
             storage, value = effect.attrs["storage"], effect.inputs[1]
             home = self.plan.homes.get(value)
             if home is None or home.storage is not storage or self.is_view(value):

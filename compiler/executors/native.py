@@ -170,7 +170,14 @@ def _no_code(graph: Graph) -> str:
             return f"{node.op.name} whose size depends on data"
         if node.op is VARIABLE and not isinstance(node.attrs["storage"].array, np.ndarray):
             return "a variable on another device than the CPU"
+        if node.op is VARIABLE and not _is_aligned(node.attrs["storage"].array):
+            return "a variable whose elements are not aligned"
     return ""
+
+
+def _is_aligned(array: np.ndarray) -> bool:
+    """Whether C may read an array's elements one by one, as whole steps apart as strides say."""
+    return array.flags.aligned and not any(step % array.itemsize for step in array.strides)
 
 
 _said: set[str] = set()

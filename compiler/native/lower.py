@@ -80,9 +80,8 @@ class Lowering:
 
     def _commit(self, scope: Scope, graph: Graph, direct: dict[Value, Value]) -> None:
         """Write what is assigned; all old numbers are read before any is written."""
-        last = {id(e.attrs["storage"]): e for e in graph.effects}
         writes: list[tuple[Layout, Layout]] = []
-        for effect in last.values():
+        for effect in graph.last_effects:
             variable, value = effect.inputs
             if direct.get(value) is variable:
                 continue

@@ -68,19 +68,20 @@ class Plan:
     def dear_values(self, now: int) -> list[Value]:
         """Values of the whole domain that pass `now` can compute, later ones read, and that take
         long to compute again."""
-        later: set[Value] = set()
+        pending: list[Value] = []
         for p in range(now + 1, self.passes):
-            reduced = (n.inputs[0] for n in (*self.reductions[p], *self.ends[p]))
-            for root in (*reduced, *self.stores[p]):
-                self._find_dear(root, now, later)
-        return [v for v in sorted(later, key=lambda v: v.node.id) if self.level[v.node] == now]
-
-    def _find_dear(self, value: Value, now: int, found: set[Value]) -> None:
-        node = value.node
-        if self.kind[node] == ROW or node.op is PLACEHOLDER or node.op is CONSTANT:
-            return
-        if self.kind[node] == FULL and self.level[node] <= now and is_dear(node):
-            found.add(value)
-            return
-        for operand in node.inputs:
-            self._find_dear(operand, now, found)
+            pending += [n.inputs[0] for n in (*self.reductions[p], *self.ends[p])]
+            pending += self.stores[p]
+        found: set[Value] = set()
+        seen: set[Value] = set()
+        while pending:
+            value = pending.pop()
+            node = value.node
+            if value in seen or self.kind[node] == ROW or node.op in (PLACEHOLDER, CONSTANT):
+                continue
+            seen.add(value)
+            if self.kind[node] == FULL and self.level[node] <= now and is_dear(node):
+                found.add(value)
+            else:
+                pending += node.inputs
+        return [v for v in sorted(found, key=lambda v: v.node.id) if self.level[v.node] == now]

@@ -7,11 +7,12 @@ from typing import Any
 
 from ...graphs.ir import VARIABLE, Graph, Node, Value
 from ...graphs.kernels import shares_memory
-from ...graphs.regions import FUSED
+from ...graphs.regions import FUSED, WHILE
 from .calls import CALLS
 from .order import order
 from .plan import ROW
-from .support import is_call, is_placeable, joined
+from .regions import lowers_region
+from .support import is_call, is_native, is_placeable, joined
 
 
 def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
@@ -31,14 +32,14 @@ def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
         for value in node.inputs:
             after[value.node].add(node)
     direct: dict[Value, Value] = {}
-    refusing = _first_to_refuse(nodes)
+    stopping = _first_to_stop(nodes)
     for effect in graph.effects:
         variable, value = effect.inputs
         readers = _readers(variable)
         if not _is_free(graph, effect, readers, direct):
             continue
         writer = value.node
-        first = {n for n in (*readers, *refusing) if n is not writer}
+        first = {n for n in (*readers, *stopping) if n is not writer}
         if _reaches(writer, first, after):
             continue
         direct[value] = variable
@@ -49,23 +50,26 @@ def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
     return order(nodes, after, elsewhere, parts), direct
 
 
-def _first_to_refuse(nodes: list[Node]) -> list[Node]:
-    """The nodes that may refuse data which no other one refuses.
+def _first_to_stop(nodes: list[Node]) -> list[Node]:
+    """The nodes in which a run may end, but for those that refuse data which another one refuses.
 
     The gradient of a look-up refuses what the look-up has refused; that it comes much later keeps
     no variable from being written before.
     """
     found: dict[Any, Node] = {}
-    for node in filter(may_refuse, nodes):
+    for node in filter(may_stop, nodes):
         found.setdefault(CALLS[node.op.name].refuses(node) if is_call(node) else node, node)
     return list(found.values())
 
 
-def may_refuse(node: Node) -> bool:
-    """Whether a node may refuse its data; of a region, one within."""
-    if node.op.region:
-        return any(may_refuse(n) for body in node.attrs["bodies"] for n in body.nodes)
-    return node.op.kernel is not None and node.bound.may_raise
+def may_stop(node: Node) -> bool:
+    """Whether a run may end in a node: data are refused, what runs in Python raises, or the user
+    ends a loop that goes on for ever."""
+    if node.op is WHILE or not (lowers_region(node) or is_native(node)):
+        return True
+    if node.op.region and node.op is not FUSED:
+        return any(may_stop(n) for body in node.attrs["bodies"] for n in body.nodes)
+    return is_call(node) and node.bound.may_raise
 
 
 def _readers(variable: Value) -> list[Node]:
@@ -93,7 +97,7 @@ def _is_free(graph: Graph, effect: Node, readers: list[Node], direct: dict[Value
     others = [held for held, _ in graph.variables if held is not storage]
     return (
         is_placeable(value.node)
-        and not may_refuse(value.node)
+        and not may_stop(value.node)
         and value not in outputs
         and value not in direct
         and not shown & outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ...graphs.ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
+from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.regions import FUSED
 from .calls import CALLS
 from .copies import JOINS, SCATTER
@@ -38,16 +38,15 @@ def joined(graph: Graph, placed: Collection[Value]) -> dict[Value, tuple[Node, i
     return found
 
 
-def is_native(region: Node) -> bool:
-    """Whether all within a region has native code."""
-    if any(aval.is_symbolic for aval in (*region.bound.ins, *region.bound.outs)):
-        return False
-    return all(
-        child.op in (PLACEHOLDER, CONSTANT)
-        or child.op.view
-        or child.op.name in (*JOINS, SCATTER)
-        or is_placeable(child)
-        or (child.op.region and is_native(child))
-        for body in region.attrs["bodies"]
-        for child in body.nodes
+def is_native(node: Node) -> bool:
+    """Whether a node has native code; of a region, all within it."""
+    if node.op.region and node.op is not FUSED:
+        if any(aval.is_symbolic for aval in (*node.bound.ins, *node.bound.outs)):
+            return False
+        return all(is_native(child) for body in node.attrs["bodies"] for child in body.nodes)
+    return (
+        node.op in (PLACEHOLDER, CONSTANT, VARIABLE)
+        or node.op.view
+        or node.op.name in (*JOINS, SCATTER)
+        or is_placeable(node)
     )
