@@ -42,28 +42,28 @@ static void fill(const uint64_t *key, uint64_t offset, dt_int begin, dt_int end,
     }
 }
 
+/* The thread's numbers, in whole lines of the cache; none where the offset is refused. */
+static dt_int share(dt_team *team, int thread, const dt_draw *shape, int64_t offset,
+                    dt_int *begin) {
+    if (offset < 0) {
+        dt_fail(team);
+        return *begin = 0;
+    }
+    const dt_int end = dt_share(team, thread, (shape->count + 15) / 16, begin) * 16;
+    *begin *= 16;
+    return end < shape->count ? end : shape->count;
+}
+
 void OF(dt_uniform)(dt_team *team, int thread, const dt_draw *shape, const uint64_t *key,
                       const int64_t *offset, REAL *y) {
-    if (*offset < 0) {
-        dt_fail(team);
-        return;
-    }
-    dt_int begin, end = dt_share(team, thread, (shape->count + 15) / 16, &begin) * 16;
-    begin *= 16;
-    if (end > shape->count) end = shape->count;
+    dt_int begin, end = share(team, thread, shape, *offset, &begin);
     if (begin < end) fill(key, (uint64_t)*offset, begin, end, y + begin);
 }
 
 void OF(dt_normal)(dt_team *team, int thread, const dt_draw *shape, const uint64_t *key,
                      const int64_t *offset, REAL *y) {
     enum { PIECE = 256 };
-    if (*offset < 0) {
-        dt_fail(team);
-        return;
-    }
-    dt_int begin, end = dt_share(team, thread, (shape->count + 15) / 16, &begin) * 16;
-    begin *= 16;
-    if (end > shape->count) end = shape->count;
+    dt_int begin, end = share(team, thread, shape, *offset, &begin);
     for (dt_int from = begin; from < end; from += PIECE) {
         const dt_int to = from + PIECE < end ? from + PIECE : end;
         REAL radius[PIECE], angle[PIECE];
