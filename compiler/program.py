@@ -82,7 +82,8 @@ class Program:
             arrays, binding = bind_feeds(
                 self._needed, self._symbols, {} if feeds is None else feeds, self._declared
             )
-        results = (self._runner() if is_watching() else self.executor).run(arrays, binding)
+        executor = self._while_watched() if is_watching() else self.executor
+        results = executor.run(arrays, binding)
         if self._all_values:
             return self._build(results)
         given = iter(results)
@@ -111,12 +112,11 @@ class Program:
         arrays : list
             One per placeholder that was declared, in order, pruned ones included.
         """
-        return self._runner().run([arrays[i] for i in self._kept], {})
+        executor = self._while_watched() if is_watching() else self.executor
+        return executor.run([arrays[i] for i in self._kept], {})
 
-    def _runner(self) -> Any:
-        """The executor; while kernels are watched, one that launches them one by one."""
-        if not is_watching():
-            return self.executor
+    def _while_watched(self) -> Reference:
+        """The executor while kernels are watched: it launches them one by one."""
         if self._watched is None:
             self._watched = Reference(self.graph)
         return self._watched

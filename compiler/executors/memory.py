@@ -115,6 +115,8 @@ def plan_memory(graph: Graph, binding: dict[str, int]) -> MemoryPlan:
 
 
 class _Planner:
+    """Fills a plan in, step by step."""
+
     def __init__(self, graph: Graph, binding: dict[str, int]) -> None:
         self.graph, self.binding = graph, binding
         self.plan = MemoryPlan([resolve(node, binding) for node in graph.nodes])

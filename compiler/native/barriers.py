@@ -69,6 +69,8 @@ def place_barriers(statements: list[Statement], threads: int) -> int:
 
 
 class _Placing:
+    """Goes through statements in order, and knows what was touched since the last barrier."""
+
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self.pending: list[_Touch] = []  # since the last barrier

@@ -111,14 +111,9 @@ class Compiler:
     identity: str
 
     @property
-    def flags(self) -> tuple[str, ...]:
-        """The flags of every unit."""
-        return FLAGS
-
-    @property
     def signature(self) -> tuple[str, ...]:
         """What else but source the code that it makes depends on: parts of a key."""
-        return (*self.command, self.identity, *self.flags, *LINK_FLAGS, machine())
+        return (*self.command, self.identity, *FLAGS, *LINK_FLAGS, machine())
 
     def build(
         self,
@@ -150,7 +145,7 @@ class Compiler:
         numbers = range(len(objects))
         stems = [[f"{unit.name}.{n}" for unit in objects[n]] for n in numbers]
         # The same flags for linking: without, zig links for debugging.
-        start = (*self.command, *self.flags)
+        start = (*self.command, *FLAGS)
         with cache.scratch() as scratch:
             # Next to the units: what is compiled is what went into the key, whoever edits a file.
             for name, text in (headers or {}).items():
