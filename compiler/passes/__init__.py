@@ -1,8 +1,9 @@
 """The passes, in the order in which they run.
 
 A pass is one file with one function from a graph to a new graph, with its contract in the
-docstring. Those of `PASSES` keep results bit for bit; those of `NATIVE_PASSES`, which the `native`
-executor runs after them, change the order of sums.
+docstring; `groups` and `leave` belong to `fuse`, and `rounds` and `terms` are what several share.
+Passes of `PASSES` keep results bit for bit; those of `NATIVE_PASSES`, which the `native` executor
+runs after them, change the order of sums.
 """
 
 from collections.abc import Callable
