@@ -60,10 +60,7 @@ def graph_of(programs: Sequence[Any], dtype: str) -> tuple[Any, Any, dict[str, A
             fed = [g.placeholder(n, a.shape, a.dtype) for n, a in zip(names, arrays)]
             made = native_programs.run(program, fed)[-3:]
             weighted = [dt.sum(v * native_programs.drawn(v, v.shape)) for v in made]
-            gradients = []
-            # The gradient of a while loop keeps as many rounds as data say: it is not native.
-            if all(kind != "while" for kind, *_ in program[1]):
-                gradients = g.grad(dt.accumulate(weighted), fed, allow_unused=True)
+            gradients = g.grad(dt.accumulate(weighted), fed, allow_unused=True)
             fetches.append([*made, *(v for v in gradients if v is not None)])
     return g, fetches, feeds
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
-from native_races import TURNS, in_turns
+from native_races import check, standard
 
 import diptych as dt
 from diptych import nn
@@ -16,8 +15,6 @@ from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.storage import Storage
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
-
-RUNS = 100
 
 
 @pytest.fixture(autouse=True, params=[2, 3], ids="{} threads".format)
@@ -28,40 +25,6 @@ def _threads(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     dt.set_num_threads(request.param)
     yield
     dt.set_num_threads(before)
-
-
-def standard(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def check(
-    g: Any,
-    fetches: list[Any],
-    feeds: dict[str, Any],
-    state: tuple[Storage, ...] = (),
-    passes: Any = None,
-) -> None:
-    """Compare many runs with the first, with threads in turns, and with `reference`."""
-    start = [s.array.copy() for s in state]
-
-    def results(program: Any) -> list[np.ndarray]:
-        for storage, array in zip(state, start):
-            storage.array[...] = array
-        found = [a for a in program.run(feeds) if a is not None]
-        return [*found, *(s.array.copy() for s in state)]
-
-    wanted = results(g.compile(fetches, executor="reference"))
-    program = g.compile(fetches, executor="native", passes=passes)
-    first = results(program)
-    for f, w in zip(first, wanted, strict=True):
-        np.testing.assert_allclose(f, w, rtol=1e-4, atol=1e-5 * max(np.abs(w).max(initial=0), 1))
-    bits = [a.tobytes() for a in first]
-    for _ in range(RUNS):
-        assert [a.tobytes() for a in results(program)] == bits
-    for order in TURNS:
-        with in_turns(order, nanoseconds=60_000):
-            slow = g.compile(fetches, executor="native", passes=passes)
-        assert [a.tobytes() for a in results(slow)] == bits
 
 
 @pytest.mark.parametrize(("length", "rows"), [(1, 5), (6, 5), (7, 1)])

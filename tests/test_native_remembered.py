@@ -52,6 +52,20 @@ def test_a_step_that_is_known_is_not_built(monkeypatch: pytest.MonkeyPatch) -> N
     assert v.array.tobytes() == after.tobytes()
 
 
+def test_stacks_are_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def program() -> Any:
+        with dt.static.Graph() as g:
+            x = g.placeholder("x", (4,))
+            y = dt.while_loop(lambda c: dt.sum(c) < 100.0, lambda c: c + dt.exp(dt.sin(c)), x)
+            return g.compile([y, *g.grad(dt.sum(y), [x])], executor="native")
+
+    start = np.ones(4, np.float32)
+    wanted = program().run({"x": start})
+    monkeypatch.setattr(native, "build", _forbidden)
+    found = program().run({"x": start})
+    assert [a.tobytes() for a in found] == [a.tobytes() for a in wanted]
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -108,6 +108,8 @@ def test_cse_keeps_signed_zeros_and_dtypes_apart():
         lambda x: dt.broadcast_to(x, (2, 3)),
         lambda x: dt.sum_to(x, (2, 3)),
         lambda x: dt.accumulate([x]),
+        lambda x: dt.max(x, axis=()),
+        lambda x: dt.prod(dt.min(x, axis=()), axis=()),
     ],
 )
 def test_simplify_to_the_operand(before):
@@ -121,6 +123,8 @@ def test_simplify_to_the_operand(before):
         lambda x: x - -0.0,
         lambda x: 1 / x,
         lambda x: 0.0 - x,
+        lambda x: dt.sum(x, axis=()),  # the same
+        lambda x: dt.max(x, axis=0),
         lambda x: x * dt.ones((2, 2, 3)),
         lambda x: dt.astype(x, "float64"),
     ],

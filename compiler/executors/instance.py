@@ -12,12 +12,13 @@ import numpy as np
 from ...graphs.errors import DiptychError
 from ...graphs.regions import kernel_of
 from ..arena import aligned_bytes
-from ..native.buffers import Held, Room
+from ..native.buffers import Entries, Held, Room, Stack
 from ..native.build import Built
 from ..native.layout import Layout
 from ..native.library import library
 from ..native.statements import Python
 from .planned import Planned
+from .stacks import Stacks
 
 INTERRUPTED = 2  # what a run gives that the user has stopped
 _ASKED = ("PyGILState_Ensure", "PyGILState_Release", "PyErr_CheckSignals", "PyErr_Clear")
@@ -40,9 +41,12 @@ class Instance:
         self._table[0] = self._arena.ctypes.data
         given = [*built.feeds, *built.outputs]
         self._given = {layout.buffer: i for i, layout in enumerate(given)}
+        self._stacks = Stacks(built.stacks)
         for buffer, place in built.pointers.items():
             if isinstance(buffer, Held):
                 self._table[place] = buffer.array.ctypes.data
+            elif isinstance(buffer, Stack):
+                self._table[place] = self._stacks.address(buffer)
         # Arrays that no step uses are left out.
         places = [built.pointers.get(layout.buffer, -1) for layout in given]
         used = [i for i, place in enumerate(places) if place >= 0]
@@ -67,6 +71,11 @@ class Instance:
             self._launches.append(launch)
             self._steps.append(partial(enter, ctypes.addressof(launch)))
         self._only: Any = self._steps[0] if len(self._steps) == 1 and self._launches else None
+
+    @property
+    def stack_bytes(self) -> int:
+        """Of memory that has grown in runs so far, and is kept for the next ones."""
+        return self._stacks.nbytes
 
     def run(self, arrays: tuple[Any, ...]) -> int:
         """Run on feeds and results; not 0 where data were refused or the user has stopped it."""
@@ -96,6 +105,8 @@ class Instance:
                 raise
             results = found if isinstance(found, tuple | list) else (found,)
             for layout, result in zip(step.results, results):
+                if isinstance(layout.buffer, Entries):
+                    self._stacks.hold(layout.buffer.stack, len(result))
                 np.copyto(self._array(layout, arrays), result)
             return 0
 
@@ -104,6 +115,8 @@ class Instance:
     def _array(self, layout: Layout, arrays: tuple[Any, ...]) -> np.ndarray:
         """A layout as an array."""
         buffer = layout.buffer
+        if isinstance(buffer, Entries):
+            return self._stacks.array(buffer.stack, layout)
         if isinstance(buffer, Room):
             address = self._arena.ctypes.data + buffer.offset
         elif isinstance(buffer, Held):

@@ -8,6 +8,7 @@ their kernels, between native parts. Where there is no compiler, or it fails, th
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from ...graphs.ir import VARIABLE, Graph
 from ...graphs.kernels import recorder
 from ...graphs.threads import get_num_threads
-from ..native.build import Built, build
+from ..native.build import Built, NoCodeError, build
 from ..native.library import load
 from ..native.remembered import name_of, recall, remember
 from ..native.toolchain import CompileError, NoCompilerError
@@ -52,6 +53,8 @@ class Native(Planning):
         if not reason:
             try:
                 return _Plan(self._graph, binding, self._passes)
+            except NoCodeError as error:
+                reason = str(error)
             except (NoCompilerError, CompileError) as error:
                 reason = str(error)
                 _warn_once(reason)
@@ -97,7 +100,15 @@ class _Plan(Plan):
 
     @property
     def lines(self) -> list[str]:
-        return self._built.lines
+        stacks = [stack.nbytes for stack in self._built.stacks]
+        if not stacks:
+            return self._built.lines
+        held = sum(instance.stack_bytes for instance in self._free)
+        return [
+            *self._built.lines,
+            f"stacks: {len(stacks)} that grow with the rounds of loops, by {sum(stacks)} bytes a "
+            f"round; {held} bytes held after the runs so far",
+        ]
 
     def run(self, feeds: list[Any]) -> list[Any]:
         try:
@@ -128,24 +139,24 @@ class _Plan(Plan):
         self._note_writes()
         observer = recorder()
         if observer is not None:
-            observer.note_program(self._counts, results)
+            observer.note_program(self._counts_with(instance.stack_bytes), results)
         return results
 
     def _refused(self, feeds: list[Any]) -> list[Any]:
         """Let the kernels say what is wrong with the data; nothing is written by now."""
         return Reference(self._graph).run(feeds, self._binding)
 
-    @property
+    @cached_property
     def _counts(self) -> Counts:
-        built = self._built
-        nodes = [n for n in self._graph.nodes if n.op.kernel is not None]
-        return Counts(
-            operators=len(nodes),
-            launches=built.launches,
-            bytes_moved=built.moved,
-            arena_bytes=built.arena_bytes,
-            profile=built.profile,
-        )
+        operators = sum(n.op.kernel is not None for n in self._graph.nodes)
+        return Counts(operators, self._built.launches, self._built.moved)
+
+    def _counts_with(self, stack_bytes: int) -> Counts:
+        """What a run does whose stacks have so many bytes; one object, for it is one arena."""
+        counts, built = self._counts, self._built
+        counts.arena_bytes = built.arena_bytes + stack_bytes
+        counts.profile = [nbytes + stack_bytes for nbytes in built.profile]
+        return counts
 
 
 def _recalled_or_built(graph: Graph, binding: dict[str, int], passes: Any) -> Built:
@@ -165,9 +176,6 @@ def _no_code(graph: Graph) -> str:
         avals = (*node.bound.ins, *node.bound.outs)
         if any(aval.device.kind != "cpu" for aval in avals):
             return "a graph on another device than the CPU"
-        sizes = [d for aval in avals for d in aval.shape if hasattr(d, "depends_on_data")]
-        if any(d.depends_on_data for d in sizes):
-            return f"{node.op.name} whose size depends on data"
         if node.op is VARIABLE and not isinstance(node.attrs["storage"].array, np.ndarray):
             return "a variable on another device than the CPU"
         if node.op is VARIABLE and not _is_aligned(node.attrs["storage"].array):

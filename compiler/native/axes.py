@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from .affine import ZERO, Affine
@@ -52,7 +51,7 @@ class Axes:
             else:
                 groups.append([variable])
         self.members = groups
-        self.sizes = [math.prod(sizes[v] for v in group) for group in groups]
+        self.sizes = [product_of(sizes[v] for v in group) for group in groups]
         self.loops = [f"{name}{i}" if len(groups) > 1 else name for i in range(len(groups))]
         self._last = [group[-1] for group in groups]
 
@@ -63,7 +62,7 @@ class Axes:
 
     @property
     def size(self) -> int:
-        return math.prod(self.sizes)
+        return product_of(self.sizes)
 
     def walk(
         self,
@@ -177,3 +176,11 @@ def dense_index(variables: Sequence[str], sizes: Mapping[str, int]) -> Affine:
     """The number of an element among those of some axes."""
     shape = tuple(sizes[v] for v in variables)
     return address([Affine.of(v) for v in variables], dense_strides(shape))
+
+
+def product_of(numbers: Iterable[int]) -> int:
+    """The product of whole numbers; 1 for none."""
+    total = 1
+    for n in numbers:
+        total *= n
+    return total

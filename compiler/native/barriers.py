@@ -16,6 +16,7 @@ from .layout import Layout, Moving
 from .statements import Branch, Call, Loop, Python, Statement, While
 
 _EVERYTHING: Span = (-(1 << 62), 1 << 62)
+_MANY = 1 << 40  # rounds, where nobody knows how many there are
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class _Placing:
             if isinstance(s, Call):
                 self._visit(s, lengths)
             elif isinstance(s, Loop):
-                self._rounds(s, {**lengths, s.name: s.count})
+                self._rounds(s, {**lengths, s.name: s.count if isinstance(s.count, int) else _MANY})
             elif isinstance(s, While):
                 self._while(s, lengths)
             elif isinstance(s, Branch):
@@ -112,8 +113,11 @@ class _Placing:
 
     def _rounds(self, loop: Loop, lengths: dict[str, int]) -> None:
         """A loop's body, until a round that follows a round needs no further barrier."""
-        if not loop.count:
+        if loop.count == 0:
             return
+        if isinstance(loop.count, Layout):
+            loop.waits_before = True  # every thread reads the number
+            self.pending = [self._read(loop.count, lengths)]
         while True:
             before = self.count
             self.walk(loop.body, lengths)
@@ -130,7 +134,7 @@ class _Placing:
         self.walk(loop.asks, lengths)
         asked = [self._read(loop.condition, lengths), self._asked(False)]
         self.pending = list(asked)
-        self.walk(loop.body, lengths)
+        self.walk(loop.body, {**lengths, loop.name: _MANY})
         loop.waits_after = True
         self.pending = asked  # whoever leaves the loop first may be ahead of who still asks
 

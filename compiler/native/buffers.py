@@ -45,6 +45,26 @@ class Room(Buffer):
     end: int = 0
 
 
+class Stack(Buffer):
+    """Memory that grows while a step runs, with an entry of `nbytes` for each round of a loop.
+
+    A step is handed its head, which begins with the number of entries (`dt_stack` in C).
+    """
+
+
+class Entries(Buffer):
+    """The entries of a stack, which move when it grows.
+
+    Parameters
+    ----------
+    stack : Stack
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack.nbytes, stack.label)
+        self.stack = stack
+
+
 class Held(Buffer):
     """Memory of an array that is there before the step."""
 

@@ -12,17 +12,22 @@ from ...graphs.threads import cores as threads_at_hand
 from ..arena import lay_out
 from ..report import run_passes
 from .barriers import place_barriers
-from .buffers import Buffer
+from .buffers import Buffer, Entries, Stack
 from .concrete import concrete
 from .layout import Layout
 from .lower import Lowering
 from .printer import Printer
 from .schedule import schedule
 from .statements import Python, calls_in
+from .support import without_place
 
 # Below so many seconds of work, by the roofline, waking other threads costs more than it brings.
 WORTH_THREADS = 20e-6
 FLOP_PER_SECOND, BYTES_PER_SECOND = 60e9, 20e9
+
+
+class NoCodeError(Exception):
+    """A graph cannot be native."""
 
 
 @dataclass
@@ -61,6 +66,15 @@ class Built:
     launches: int
     moved: int
 
+    @property
+    def stacks(self) -> list[Stack]:
+        """All of them, those included that no native part knows."""
+        pythons = (s for s in self.steps if isinstance(s, Python))
+        layouts = (x for s in pythons for x in (*s.operands, *s.results))
+        known = (x.buffer.stack for x in layouts if isinstance(x.buffer, Entries))
+        native = (buffer for buffer in self.pointers if isinstance(buffer, Stack))
+        return list(dict.fromkeys([*native, *known]))
+
 
 def build(
     graph: Graph,
@@ -78,10 +92,18 @@ def build(
         How many the step may use; small steps run on one.
     passes : sequence of (str, callable)
         What to do with the graph first, by name.
+
+    Raises
+    ------
+    NoCodeError
+        When a size that depends on data is that of more than what loops keep of their rounds.
     """
     graph = concrete(graph, binding)
     graph, reports = run_passes(graph, passes)
     lines = list(map(str, reports))
+    found = without_place(graph)
+    if found:
+        raise NoCodeError(f"{found} whose size depends on data")
     start = time.perf_counter()
     threads = threads if _seconds(graph.nodes) > WORTH_THREADS else 1
     order, direct = schedule(graph)

@@ -33,7 +33,7 @@ _PARTS = {
 }
 _PART_OF = {name: part for part, names in _PARTS.items() for name in names}
 _CALLS_TILES = ("convolution", "attention")
-_BASE = ("threads", "launch")
+_BASE = ("threads", "stacks", "launch")
 _CALL = re.compile(r"\bdt_(\w+?)_(float|double)\b")
 
 _loaded: dict[str, ctypes.CDLL] = {}

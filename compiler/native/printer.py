@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .buffers import Buffer, Room
+from .buffers import Buffer, Entries, Room, Stack
 from .kernel import Kernel
 from .layout import Layout
 from .scalars import C_TYPES
-from .statements import Branch, Call, Loop, Python, Statement, While
+from .statements import HEED_EVERY, Branch, Call, Loop, Python, Statement, While, is_long
 
 _HEAD = """#include "runtime.h"
 #include "vector_math.h"
@@ -57,6 +57,29 @@ def _wrapped(line: str, pieces: list[str], end: str) -> list[str]:
             line = "    "
         line += text
     return [*lines, line]
+
+
+def _positions(name: str, position: str, lines: Sequence[str]) -> list[str]:
+    """What the lines of a round read of the variable that counts rounds."""
+    read = {word for line in lines for word in _WORD.findall(line)}
+    variables = {
+        f"at_{name}": position,
+        f"even_{name}": f"{name} % 2",
+        f"odd_{name}": f"1 - {name} % 2",
+    }
+    return [f"    const dt_int {v} = {value};" for v, value in variables.items() if v in read]
+
+
+def _heed(name: str) -> str:
+    """The line with which a long loop asks, now and then, whether it is to end."""
+    return f"    if ({name} % {HEED_EVERY} == {HEED_EVERY - 1} && dt_ends(team, thread)) return;"
+
+
+def _parity(name: str, count: str, lines: Sequence[str]) -> list[str]:
+    """Which place of a carry the last round has written, for what follows a loop in which carries
+    take turns."""
+    takes_turns = any(f"odd_{name}" in _WORD.findall(line) for line in lines)
+    return [f"const dt_int last_{name} = {count} % 2;"] if takes_turns else []
 
 
 class Printer:
@@ -152,33 +175,45 @@ class Printer:
         return [f"    {line}" for s in statements for line in self._print(s)]
 
     def _loop(self, loop: Loop) -> list[str]:
-        name = loop.name
-        inner = self._block(loop.body)
-        variables = {
-            f"at_{name}": f"{loop.count - 1} - {name}" if loop.reverse else name,
-            f"even_{name}": f"{name} % 2",
-            f"odd_{name}": f"1 - {name} % 2",
-        }
-        read = {word for line in inner for word in _WORD.findall(line)}
+        name, body = loop.name, self._block(loop.body)
+        count, asks, last = str(loop.count), [], []
+        if isinstance(loop.count, Layout):
+            count = f"count_{name}"
+            asks = [f"const dt_int {count} = *{self._address(loop.count)};"]
+            last = _parity(name, count, body)
         return [
-            f"for (dt_int {name} = 0; {name} < {loop.count}; ++{name}) {{",
-            *(f"    const dt_int {v} = {value};" for v, value in variables.items() if v in read),
-            *inner,
+            *(["dt_barrier(team);"] if loop.waits_before else []),
+            *asks,
+            f"for (dt_int {name} = 0; {name} < {count}; ++{name}) {{",
+            *_positions(name, f"{count} - 1 - {name}" if loop.reverse else name, body),
+            *body,
+            *([_heed(name)] if is_long(loop.count) else []),
             "}",
+            *last,
         ]
 
     def _while(self, loop: While) -> list[str]:
+        name, body = loop.name, self._block(loop.body)
+        asks = self._block(loop.asks)
+        holds = []
+        if loop.stack is not None:
+            head = f"(dt_stack *){self._base(loop.stack)}"
+            holds = [f"    dt_hold(team, thread, {head}, {name}, {loop.stack.nbytes});"]
         return [
             *(["dt_barrier(team);"] if loop.waits_before else []),
-            "for (;;) {",
+            f"dt_int {name} = 0;",
+            f"for (;; ++{name}) {{",
             "    dt_heed(team, thread);",
-            *self._block(loop.asks),
+            *holds,
+            *_positions(name, name, [*asks, *body]),
+            *asks,
             "    dt_barrier(team);",
             "    if (team->failed) return;",
             f"    if (!*{self._address(loop.condition)}) break;",
-            *self._block(loop.body),
+            *body,
             *(["    dt_barrier(team);"] if loop.waits_after else []),
             "}",
+            *_parity(name, name, body),
         ]
 
     def _branch(self, branch: Branch) -> list[str]:
@@ -213,6 +248,8 @@ class Printer:
 
     def _base(self, buffer: Buffer) -> str:
         """The name of a buffer's first byte."""
+        if isinstance(buffer, Entries):
+            return f"((dt_stack *){self._base(buffer.stack)})->entries"
         if not isinstance(buffer, Room):
             self.pointers.setdefault(buffer, len(self.pointers) + 1)
         if buffer not in self._buffers:
@@ -226,9 +263,10 @@ class Printer:
             where = f"pointers[0] + {buffer.offset}"
         else:
             where = f"pointers[{self.pointers[buffer]}]"
+        size = f"{buffer.nbytes} bytes" + (" a round" if isinstance(buffer, Stack) else "")
         # A name of the user's must not end the comment.
         label = re.sub(r"[^\w %.,-]", "", buffer.label, flags=re.ASCII)
-        return f"    char *const b{number} = {where}; /* {label}, {buffer.nbytes} bytes */"
+        return f"    char *const b{number} = {where}; /* {label}, {size} */"
 
     def _function(self, kernel: Kernel) -> str:
         text = "\n".join([*kernel.parameters, str(kernel.scratch > 0), *kernel.body])

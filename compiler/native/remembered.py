@@ -23,7 +23,7 @@ from ...graphs.avals import Aval
 from ...graphs.ir import ASSIGN, CONSTANT, VARIABLE, Graph
 from ...graphs.kernels import shares_memory
 from . import build, cache
-from .buffers import Buffer, Constant, Given, Variable
+from .buffers import Buffer, Constant, Given, Stack, Variable
 from .build import Built
 from .layout import Layout, dense
 from .toolchain import require_compiler
@@ -72,6 +72,8 @@ def recall(name: str, graph: Graph, binding: dict[str, int]) -> Built | None:
             pointers[outputs[what].buffer] = place
         elif kind == "variable":
             pointers[Variable(graph.variables[what][0])] = place
+        elif kind == "stack":
+            pointers[Stack(what)] = place
         else:
             array = constants[what] if isinstance(what, int) else _array(what)
             pointers[Constant(array)] = place
@@ -93,6 +95,8 @@ def remember(name: str, graph: Graph, built: Built) -> None:
             pointers.append(places[buffer])
         elif isinstance(buffer, Variable):
             pointers.append(("variable", storages[id(buffer.storage)]))
+        elif isinstance(buffer, Stack):
+            pointers.append(("stack", buffer.nbytes))
         elif isinstance(buffer, Constant):
             known = constants.get(id(buffer.array))
             kept += buffer.nbytes if known is None else 0

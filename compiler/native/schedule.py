@@ -7,11 +7,12 @@ from typing import Any
 
 from ...graphs.ir import VARIABLE, Graph, Node, Value
 from ...graphs.kernels import shares_memory
-from ...graphs.regions import FUSED, WHILE
+from ...graphs.regions import FUSED, SCAN, WHILE
 from .calls import CALLS
 from .order import order
 from .plan import ROW
 from .regions import lowers_region
+from .statements import is_long
 from .support import is_call, is_native, is_placeable, joined
 
 
@@ -63,9 +64,11 @@ def _first_to_stop(nodes: list[Node]) -> list[Node]:
 
 
 def may_stop(node: Node) -> bool:
-    """Whether a run may end in a node: data are refused, what runs in Python raises, or the user
-    ends a loop that goes on for ever."""
+    """Whether a run may end in a node: data are refused, memory is, what runs in Python raises, or
+    the user ends a loop that goes on for long."""
     if node.op is WHILE or not (lowers_region(node) or is_native(node)):
+        return True
+    if node.op is SCAN and is_long(node.attrs["length"]):
         return True
     if node.op.region and node.op is not FUSED:
         return any(may_stop(n) for body in node.attrs["bodies"] for n in body.nodes)

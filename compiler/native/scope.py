@@ -16,8 +16,9 @@ from .layout import Layout, dense_strides, order_of, sizes, viewed
 from .plan import FULL, Plan
 from .product import packing, panel_elements, product_of_body
 from .regions import lower_region, lowers_region
+from .stacks import stack_of
 from .statements import Call, Python, Statement
-from .support import is_call, is_placeable, joined
+from .support import is_call, is_placeable, is_symbolic, joined
 
 if TYPE_CHECKING:
     from .lower import Lowering
@@ -143,7 +144,9 @@ class Scope:
         if node.op in (CONSTANT, VARIABLE):
             self.define(node.outputs[0], self.top.source_of(node))
             return
-        if node.op.view:
+        if is_symbolic(node) and not lowers_region(node):
+            self._lower_python(node)
+        elif node.op.view:
             self._lower_view(node)
         elif node.op is FUSED:
             self._lower_fused(node)
@@ -200,6 +203,10 @@ class Scope:
 
     def _lower_python(self, node: Node) -> None:
         operands = [self.env[v] for v in node.inputs]
+        grown = [v for v in node.outputs if v.aval.is_symbolic]
+        if grown:
+            for value, layout in zip(grown, stack_of(grown, f"{node.op.name} {grown[0].name}")[1]):
+                self.define(value, layout)
         results = [self.layout_of(v) for v in node.outputs]
         for layout in (*operands, *results):
             self.top.lives.touch(layout.buffer)
@@ -341,16 +348,19 @@ class Scope:
         self,
         body: Graph,
         operands: Sequence[Layout],
-        results: Sequence[Layout],
+        results: Sequence[Layout | None],
         statements: list[Statement],
         in_loop: bool,
         before: list[Statement] | None = None,
-    ) -> None:
-        """Append a body's statements to others, with its outputs in given memory."""
+    ) -> list[Layout]:
+        """Append a body's statements to others, with its outputs in given memory, where some is
+        given; where they lie."""
         env = dict(zip(body.placeholders.values(), operands))
         places: dict[Value, Layout] = {}
         copied: list[tuple[Value, Layout]] = []
         for value, layout in zip(body.outputs, results):
+            if layout is None:
+                continue
             if value in places or not (is_placeable(value.node) or value.node.op.name in JOINS):
                 copied.append((value, layout))
             else:
@@ -360,6 +370,7 @@ class Scope:
             scope.lower(child)
         for value, layout in copied:
             scope.copy(scope.env[value], layout)
+        return [scope.env[value] for value in body.outputs]
 
 
 def _has_product(node: Node) -> bool:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ...graphs.ir import Node
-from .buffers import Room
+from .buffers import Room, Stack
 from .kernel import Kernel
 from .layout import Layout
+
+
+HEED_EVERY = 1024  # rounds of a long loop to ask whether the user wants it to end
+
+
+def is_long(count: Any) -> bool:
+    """Whether so many rounds, an int or what is not known, may keep the user waiting."""
+    return not isinstance(count, int) or count > HEED_EVERY
 
 
 @dataclass(eq=False)
@@ -33,22 +42,26 @@ class Call:
 
 @dataclass(eq=False)
 class Loop:
-    """A fixed number of rounds.
+    """A number of rounds that is known before the first one.
 
     Attributes
     ----------
     name : str
         Of the variable that counts rounds; its position is ``at_<name>``.
-    count : int
+    count : int or Layout
+        A number in memory, which is not written within.
     reverse : bool
         Positions go down.
     body : list of Statement
+    waits_before : bool
+        Whether threads wait for each other first.
     """
 
     name: str
-    count: int
+    count: int | Layout
     reverse: bool
     body: list[Statement] = field(default_factory=list)
+    waits_before: bool = False
 
 
 @dataclass(eq=False)
@@ -57,14 +70,20 @@ class While:
 
     Attributes
     ----------
+    name : str
+        Of the variable that counts rounds.
     condition : Layout
         Of the bool.
+    stack : Stack or None
+        To which each round adds an entry.
     asks, body : list of Statement
     waits_before, waits_after : bool
         Whether threads wait for each other before the first round, and after each.
     """
 
+    name: str
     condition: Layout
+    stack: Stack | None = None
     asks: list[Statement] = field(default_factory=list)
     body: list[Statement] = field(default_factory=list)
     waits_before: bool = False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
+from ...graphs.avals import Aval
+from ...graphs.dims import Dim
 from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
-from ...graphs.regions import FUSED
+from ...graphs.regions import CHECKPOINT, COND, FUSED, SCAN
 from .calls import CALLS
 from .copies import JOINS, SCATTER
 
@@ -41,12 +43,64 @@ def joined(graph: Graph, placed: Collection[Value]) -> dict[Value, tuple[Node, i
 def is_native(node: Node) -> bool:
     """Whether a node has native code; of a region, all within it."""
     if node.op.region and node.op is not FUSED:
-        if any(aval.is_symbolic for aval in (*node.bound.ins, *node.bound.outs)):
-            return False
-        return all(is_native(child) for body in node.attrs["bodies"] for child in body.nodes)
-    return (
-        node.op in (PLACEHOLDER, CONSTANT, VARIABLE)
-        or node.op.view
-        or node.op.name in (*JOINS, SCATTER)
-        or is_placeable(node)
+        bodies = node.attrs["bodies"]
+        return _fills_stacks(node) and all(is_native(n) for body in bodies for n in body.nodes)
+    return node.op in (PLACEHOLDER, CONSTANT, VARIABLE) or (
+        not is_symbolic(node)
+        and (node.op.view or node.op.name in (*JOINS, SCATTER) or is_placeable(node))
     )
+
+
+def is_symbolic(node: Node) -> bool:
+    """Whether a node reads or makes something whose size depends on data."""
+    return any(aval.is_symbolic for aval in (*node.bound.ins, *node.bound.outs))
+
+
+def without_place(graph: Graph) -> str:
+    """What has a size that depends on data and that no stack holds; empty where there is nothing.
+
+    Parameters
+    ----------
+    graph : Graph
+        Without any other symbolic sizes.
+    """
+    given = (*graph.placeholders.values(), *graph.outputs)
+    found = [v.node for v in given if v.aval.is_symbolic]
+    found += [n for n in _inlined(graph) if any(_has_odd_entries(a) for a in n.bound.outs)]
+    return found[0].op.name if found else ""
+
+
+def _inlined(graph: Graph) -> Iterator[Node]:
+    """The nodes of a graph, and those of checkpoints, which run in place of them."""
+    for node in graph.nodes:
+        yield node
+        if node.op is CHECKPOINT:
+            yield from _inlined(node.attrs["bodies"][0])
+
+
+def _has_odd_entries(aval: Aval) -> bool:
+    """Whether the size of an entry along the first axis depends on data, too."""
+    return any(isinstance(size, Dim) for size in aval.shape[1:])
+
+
+def _fills_stacks(region: Node) -> bool:
+    """Whether what depends on data is the number of rounds of loops, which stacks hold."""
+    ins, outs = region.bound.ins, region.bound.outs
+    if region.op is COND:
+        return all(_is_of_one_branch(region, i) for i, a in enumerate(outs) if a.is_symbolic)
+    if region.op is CHECKPOINT:
+        return not any(aval.is_symbolic for aval in outs)
+    count = region.attrs.get("carries", 0)
+    if region.op is SCAN and isinstance(region.attrs["length"], Dim):
+        slices = ins[count : count + region.attrs["xs"]]
+        if not any(aval.is_symbolic for aval in slices):
+            return False  # nothing tells how many rounds there are
+    if any(aval.is_symbolic for aval in outs[:count]):
+        return False
+    return not any(_has_odd_entries(aval) for aval in (*ins[count:], *outs[count:]))
+
+
+def _is_of_one_branch(region: Node, position: int) -> bool:
+    """Whether one branch alone gives a result, and the other one nothing."""
+    found = [body.outputs[position].aval for body in region.attrs["bodies"]]
+    return sum(aval.is_symbolic for aval in found) == 1 and any(a.shape[0] == 0 for a in found)

@@ -86,17 +86,29 @@ def _accumulate(node: Node, inputs: tuple[Value, ...]) -> Value | None:
     return inputs[0] if len(inputs) == 1 else None
 
 
+def _reduce(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+    """A reduction over no axes gives its operand; a sum begins with zero."""
+    [x] = inputs
+    if node.attrs["axis"] or x.aval != node.outputs[0].aval:
+        return None
+    return ops.add(x, 0) if node.op.name == "sum" else x
+
+
 RULES: dict[str, Rule] = {
     "accumulate": _accumulate,
     "add": _either(-0.0),
     "astype": _unchanged,
     "broadcast_to": _unchanged,
     "divide": _right(1.0),
+    "max": _reduce,
+    "min": _reduce,
     "multiply": _either(1.0),
     "negative": _negative,
     "permute_dims": _permute,
     "pow": _right(1.0),
+    "prod": _reduce,
     "reshape": _reshape,
     "subtract": _right(0.0),
+    "sum": _reduce,
     "sum_to": _unchanged,
 }

@@ -52,3 +52,12 @@ void dt_heed(dt_team *team, int thread) {
     }
     python.release(state);
 }
+
+int dt_ends(dt_team *team, int thread) {
+    dt_barrier(team);
+    dt_heed(team, thread);
+    dt_barrier(team);
+    const int ends = team->failed;
+    dt_barrier(team); /* from here on somebody may refuse data */
+    return ends;
+}

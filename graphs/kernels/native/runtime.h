@@ -44,10 +44,32 @@ static inline void dt_fail(dt_team *team) { __atomic_store_n(&team->failed, 1, _
 #define DT_INTERRUPTED 2
 void dt_heed(dt_team *team, int thread);
 
+/* The same at a place that all threads come to, with barriers of its own: whether to end. */
+int dt_ends(dt_team *team, int thread);
+
 /* The share of a thread in `count` pieces of work: from `*begin` to before the returned end. */
 static inline dt_int dt_share(dt_team *team, int thread, dt_int count, dt_int *begin) {
     *begin = count * thread / team->threads;
     return count * (thread + 1) / team->threads;
+}
+
+/* -- stacks (stacks.c): an entry a round of a loop, where running it tells how many ------------ */
+
+typedef struct dt_stack {
+    dt_int count; /* of entries; generated code reads it as a number in memory */
+    char *entries;
+    dt_int bytes; /* of memory, which is kept from run to run */
+} dt_stack;
+
+/* Let a stack hold `count` entries of a size, those that it has, and have room for one more.
+ * Returns whether there is memory for them. */
+int dt_grow(dt_stack *stack, dt_int count, dt_int size);
+void dt_release(dt_stack *stack);
+
+/* The same within a step. Thread 0 sees to it, while no other thread looks at the stack: barriers
+ * go before and after, and behind the second one `failed` is read. */
+static inline void dt_hold(dt_team *team, int thread, dt_stack *stack, dt_int count, dt_int size) {
+    if (thread == 0 && !dt_grow(stack, count, size)) dt_fail(team);
 }
 
 /* -- tiles (tiles_template.h): the inner loops of every product of matrices ------------------ */
