@@ -11,7 +11,6 @@ from .buffers import Room, Stack
 from .kernel import Kernel
 from .layout import Layout
 
-
 HEED_EVERY = 1024  # rounds of a long loop to ask whether the user wants it to end
 
 
