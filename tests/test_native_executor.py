@@ -103,6 +103,16 @@ def test_a_feed_that_shows_one_number_many_times() -> None:
     assert_alike(program.run({"x": feed}), reference.run({"x": feed}))
 
 
+def test_a_feed_that_passes_leave_unread() -> None:
+    """A sum of nothing is a constant: what comes after the feed is not moved up."""
+    with dt.static.Graph() as g:
+        x, y = g.placeholder("x", (0, 3)), g.placeholder("y", (3,))
+        fetches = [dt.sum(x, axis=0), y * 2]
+    program, reference = both(g, fetches)
+    feeds = {"x": np.zeros((0, 3), np.float32), "y": standard(3)}
+    assert_alike(program.run(feeds), reference.run(feeds))
+
+
 @pytest.mark.parametrize("part", [np.s_[:], np.s_[::-1], np.s_[2:], np.s_[:-2]])
 def test_a_feed_over_a_variable_keeps_its_numbers(part: Any) -> None:
     """The last reader of the feed comes when the variable has its new numbers already."""

@@ -99,6 +99,7 @@ def build(
         When a size that depends on data is that of more than what loops keep of their rounds.
     """
     graph = concrete(graph, binding)
+    given = {name: value.aval for name, value in graph.placeholders.items()}
     graph, reports = run_passes(graph, passes)
     lines = list(map(str, reports))
     found = without_place(graph)
@@ -107,7 +108,7 @@ def build(
     start = time.perf_counter()
     threads = threads if _seconds(graph.nodes) > WORTH_THREADS else 1
     order, direct = schedule(graph)
-    lowering = Lowering(graph, order, direct, threads)
+    lowering = Lowering(graph, order, direct, threads, given)
     used = lowering.lives.in_arena()
     arena_bytes, bound_bytes = lay_out(used)
     barriers = place_barriers(lowering.statements, threads)

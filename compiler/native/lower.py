@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...graphs.avals import Aval
 from ...graphs.ir import VARIABLE, Graph, Node, Value
@@ -28,6 +28,8 @@ class Lowering:
         From each value that is computed straight into a variable to that variable's value.
     threads : int
         How many run the step.
+    given : mapping
+        From the name of each feed, in order, to its aval. Passes may have left some unread.
 
     Attributes
     ----------
@@ -39,7 +41,12 @@ class Lowering:
     """
 
     def __init__(
-        self, graph: Graph, order: Sequence[Node], direct: dict[Value, Value], threads: int
+        self,
+        graph: Graph,
+        order: Sequence[Node],
+        direct: dict[Value, Value],
+        threads: int,
+        given: Mapping[str, Aval],
     ) -> None:
         self.threads = threads
         self.kernels = Kernels(threads)
@@ -50,9 +57,10 @@ class Lowering:
         self._sources: dict[int, Layout] = {}
         self._names = 0
         env: dict[Value, Layout] = {}
-        for value in graph.placeholders.values():
-            env[value] = _given(value.aval, f"feed {value.node.attrs['name']}")
-            self.feeds.append(env[value])
+        for name, aval in given.items():
+            self.feeds.append(_given(aval, f"feed {name}"))
+            if name in graph.placeholders:
+                env[graph.placeholders[name]] = self.feeds[-1]
         places = {v: self.source_of(variable.node) for v, variable in direct.items()}
         copied = self._place_outputs(graph, places)
         scope = Scope(self, graph, env, places, self.statements)

@@ -147,7 +147,7 @@ class Product:
             lines.append("for (dt_int batch = batch_begin; batch < batch_end; ++batch) {")
             rest = self.batch
             for axis, size in enumerate(self.shape[:-2]):
-                rest //= size
+                rest //= max(size, 1)
                 lines.append(f"    const dt_int b{axis} = batch / {rest} % {size};")
             indent = "    "
         lines.append(f"{indent}const {self.type} *a = p{self.a}{self._moved(a_steps)};")

@@ -40,8 +40,8 @@ NATIVE_PASSES: dict[str, Pass] = {
 }
 # What one pass leaves, another one tidies up.
 NATIVE_ORDER = (
-    "decompose", "simplify", "cse", "assemble", "contract", "hoist", "sink", "contract", "combine",
-    "assemble", "cse", "prune", "fuse",
+    "fold", "decompose", "simplify", "cse", "assemble", "contract", "hoist", "sink", "contract",
+    "combine", "assemble", "cse", "prune", "fuse",
 )  # fmt: skip
 
 __all__ = ["NATIVE_ORDER", "NATIVE_PASSES", "PASSES", "Pass"]

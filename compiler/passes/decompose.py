@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from ...graphs.dtypes import FLOAT32, FLOAT64
 from ...graphs.ir import Graph, Node, Value
-from ..decompositions import DECOMPOSITIONS
+from ..decompositions import rule_of
 
 
 def decompose(graph: Graph) -> Graph:
-    """Before: any graph. After: no operator of the table `decompositions.DECOMPOSITIONS` on
-    float32 or float64, but for the few calls that its formula does not hold for. Results agree to
-    rounding. Of 16-bit floats the kernels compute in float32 and round once, so they stay."""
+    """Before: any graph. After: no operator that `decompositions.rule_of` has a rule for, but for
+    the few calls that its formula does not hold for. Results agree to rounding. Of 16-bit floats
+    the kernels compute composites in float32 and round once, so these stay."""
     begun: dict[Node, Value] = {}
 
     def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        rule = DECOMPOSITIONS.get(node.op.name)
-        if rule is None or any(aval.dtype not in (FLOAT32, FLOAT64) for aval in node.bound.ins):
+        rule = rule_of(node.bound)
+        if rule is None:
             return None
         first = len(new.nodes)
         found = rule(*inputs, **node.attrs)
         if found is None:
             return None
-        begun[node] = new.nodes[first].outputs[0]
+        if len(new.nodes) > first:
+            begun[node] = new.nodes[first].outputs[0]
         return found if isinstance(found, tuple) else (found,)
 
     new = graph.rebuild(visit, bodies=decompose)

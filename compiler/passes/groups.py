@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any
 
 from ...graphs.dims import Dim
+from ...graphs.dtypes import BOOL
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
 from ..native.plan import END, FULL, REDUCTIONS, ROW
-from ..native.scalars import has_scalar_code, is_dear, is_float
+from ..native.scalars import C_TYPES, has_scalar_code, is_dear, is_float
 from .leave import left_to_readers
 
 # Limits of what compilers and registers take well.
@@ -383,8 +384,8 @@ def _is_reduction(bound: Bound) -> bool:
     if bound.op.name not in REDUCTIONS or not bound.ins:
         return False
     x, y = bound.ins[0], bound.outs[0]
-    same = x.dtype == y.dtype and x.dtype.name in ("float32", "float64", "int32", "int64")
-    if not same or x.device.kind != "cpu" or x.is_symbolic:
+    known = x.dtype == y.dtype and x.dtype in C_TYPES and x.dtype != BOOL
+    if not known or x.device.kind != "cpu" or x.is_symbolic:
         return False
     axes = _reduced_axes(bound)
     return bool(axes) and all(x.shape[a] for a in axes)

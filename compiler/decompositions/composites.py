@@ -1,33 +1,33 @@
 """Composites written out in simple operators: element-wise ones, sums and maxima over axes.
 
-A rule takes an operator's operands as values and its attributes by name, as a kernel does, and
-gives the results in operators; None where its formula does not hold. A reduction keeps its axes
-with size 1 wherever its result meets the operand again, so that one loop nest holds both. Rules
-that share a part (a mean, a spread) write it alike, so that it is computed once for a function and
-its gradient.
+A reduction keeps its axes with size 1 wherever its result meets the operand again, so that one loop
+nest holds both. Rules that share a part (a mean, a spread) write it alike, so that it is computed
+once for a function and its gradient.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-from ..graphs.dims import Dim, Shape, product
-from ..graphs.ir import Value
-from ..graphs.kernels.activations import CUBIC, STEEPNESS
-from ..graphs.ops.elementwise import abs as abs_
-from ..graphs.ops.elementwise import astype
-from ..graphs.ops.functions import exp, log, reciprocal, rsqrt, sigmoid, sqrt
-from ..graphs.ops.logic import isfinite, isnan, logical_and, logical_or, where
-from ..graphs.ops.manipulation import reshape
-from ..graphs.ops.reducing import reduced
-from ..graphs.ops.reductions import max as max_
-from ..graphs.ops.reductions import min as min_
-from ..graphs.ops.reductions import sum as sum_
+import numpy as np
+
+from ...graphs.dims import Dim, Shape, product
+from ...graphs.dtypes import BOOL
+from ...graphs.ir import Value
+from ...graphs.kernels.activations import CUBIC, STEEPNESS
+from ...graphs.ops.elementwise import abs as abs_
+from ...graphs.ops.elementwise import astype
+from ...graphs.ops.functions import exp, log, reciprocal, rsqrt, sigmoid, sqrt
+from ...graphs.ops.linalg import matrix_transpose
+from ...graphs.ops.logic import isfinite, isnan, logical_and, logical_or, where
+from ...graphs.ops.manipulation import reshape
+from ...graphs.ops.reducing import reduced
+from ...graphs.ops.reductions import max as max_
+from ...graphs.ops.reductions import min as min_
+from ...graphs.ops.reductions import sum as sum_
 
 Axes = tuple[int, ...]
-Rule = Callable[..., "Value | tuple[Value, ...] | None"]
 
 
 def _count(x: Value, axes: Axes) -> Any:
@@ -82,10 +82,6 @@ def vector_norm(x: Value, *, axis: Axes, keepdims: bool, ord: float) -> Any:
     return sum_(size**ord, axis, keepdims) ** (1 / ord)
 
 
-def vecdot(x: Value, y: Value, *, axis: int) -> Any:
-    return sum_(x * y, axis)
-
-
 # -- the softmax family ----------------------------------------------------------------------
 
 
@@ -97,6 +93,24 @@ def softmax(x: Value, *, axis: int) -> Any:
 def log_softmax(x: Value, *, axis: int) -> Any:
     d = x - max_(x, axis, keepdims=True)
     return d - log(sum_(exp(d), axis, keepdims=True))
+
+
+def attention_weights(
+    query: Value, key: Value, mask: Value, *, is_causal: bool, scale: float
+) -> Any:
+    scores = query @ matrix_transpose(key) * scale
+    scores = where(mask, scores, -math.inf) if mask.dtype == BOOL else scores + mask
+    if is_causal:
+        rows, columns = scores.shape[-2:]
+        if isinstance(rows, Dim) or isinstance(columns, Dim):
+            return None
+        earlier = np.arange(columns) <= np.arange(rows)[:, None]
+        scores = where(earlier, scores, -math.inf)
+    # Of a query that may look at no key all weights are zeros.
+    top = max_(scores, -1, keepdims=True)
+    e = exp(scores - where(top == -math.inf, 0.0, top))
+    total = sum_(e, -1, keepdims=True)
+    return e * reciprocal(where(total == 0, 1.0, total))
 
 
 # -- rows of the last axes -------------------------------------------------------------------
@@ -216,13 +230,11 @@ def nan_to_num(x: Value, *, nan: float, posinf: float, neginf: float) -> Any:
     return where(isnan(x), nan, finite)
 
 
-DECOMPOSITIONS: dict[str, Rule] = {
+COMPOSITES = {
     rule.__name__: rule
     for rule in (
-        batch_norm, batch_norm_grad, batch_norm_inference, gelu_tanh_slope, isclose, layer_norm,
-        layer_norm_grad, log_softmax, logsumexp, mean, nan_to_num, rms_norm, rms_norm_grad, softmax,
-        std, var, vecdot, vector_norm,
+        attention_weights, batch_norm, batch_norm_grad, batch_norm_inference, gelu_tanh_slope,
+        isclose, layer_norm, layer_norm_grad, log_softmax, logsumexp, mean, nan_to_num, rms_norm,
+        rms_norm_grad, softmax, std, var, vector_norm,
     )
 }  # fmt: skip
-
-__all__ = ["DECOMPOSITIONS"]
