@@ -19,7 +19,7 @@ def is_call(node: Node) -> bool:
 
 def is_placeable(node: Node) -> bool:
     """Whether a node's results can be computed into any given memory."""
-    return node.op is FUSED or is_call(node)
+    return node.op is FUSED or is_call(node) or (node.op is COND and is_native(node))
 
 
 def joined(graph: Graph, placed: Collection[Value]) -> dict[Value, tuple[Node, int]]:
