@@ -128,8 +128,12 @@ class Static(Mode):
                 if task.optimizer is not None:
                     update = self._update(task.optimizer, found)
         built = time.perf_counter()
+        # To infer is to compute with weights that stay, which peers hold as constants, too.
         self.program = graph.compile(
-            [[loss, *gradients], update], executor=self.executor, passes=self.passes
+            [[loss, *gradients], update],
+            executor=self.executor,
+            passes=self.passes,
+            freeze=not task.is_differentiated,
         )
         self.build_s, self.compile_s = built - start, time.perf_counter() - built
         self._names = [f"input{i}" for i in range(len(batch))]

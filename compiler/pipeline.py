@@ -10,6 +10,7 @@ from ..graphs.ir import Graph, Node, Update, Value
 from ..graphs.trees import flatten
 from .executors import EXECUTORS
 from .passes import NATIVE_PASSES, PASSES
+from .passes.freeze import freeze as frozen
 from .program import Program
 from .report import run_passes
 
@@ -20,6 +21,7 @@ def compile_graph(
     *,
     executor: str = "planned",
     passes: Iterable[str] | None = None,
+    freeze: bool = False,
 ) -> Program:
     """Compile a graph into a program that computes what is fetched and nothing else.
 
@@ -32,6 +34,8 @@ def compile_graph(
     passes : iterable of str, optional
         Which passes to run, in the pipeline's order. All by default. `native` runs those of its
         own after the pipeline's.
+    freeze : bool
+        Whether variables that the program does not assign are constants of it.
 
     Returns
     -------
@@ -57,7 +61,10 @@ def compile_graph(
     order = [name for name in PASSES if name in chosen]
     if "prune" in order[:-1]:
         order.append("prune")  # what the other passes left without a reader
-    selected, reports = run_passes(_select(graph, leaves), [(name, PASSES[name]) for name in order])
+    steps = [(name, PASSES[name]) for name in order]
+    if freeze:  # what nothing reads is gone by then, and no number folded yet
+        steps.insert(order[:1] == ["prune"], ("freeze", frozen))
+    selected, reports = run_passes(_select(graph, leaves), steps)
     run_by = EXECUTORS[executor]
     return Program(
         graph=selected,

@@ -103,7 +103,12 @@ class Graph(ir.Graph):
         return self.variable_of(storage)
 
     def compile(
-        self, fetches: Any, *, executor: str = "planned", passes: Iterable[str] | None = None
+        self,
+        fetches: Any,
+        *,
+        executor: str = "planned",
+        passes: Iterable[str] | None = None,
+        freeze: bool = False,
     ) -> Program:
         """A program that computes the fetches and nothing else.
 
@@ -115,6 +120,12 @@ class Graph(ir.Graph):
         passes : iterable of str, optional
             Of "prune", "fold", "simplify" and "cse", which run in this order. All by default;
             ``()`` for none.
+        freeze : bool
+            Make constants of the variables, parameters and storages that the program only reads:
+            they are copied now, and what is written to them later it does not see. What it
+            assigns stays a variable, and so does what shares memory with that. In return what
+            follows from constants alone is computed now, and `native` packs weights for its inner
+            loops once and not in every run, which holds them once more. For inference.
 
         Returns
         -------
@@ -126,8 +137,20 @@ class Graph(ir.Graph):
             When a fetch is none of this graph.
         UnknownNameError
             When an executor or a pass is not known.
+
+        Examples
+        --------
+        >>> weight = dt.Storage([2.0, 3.0])
+        >>> with dt.static.Graph() as g:
+        ...     x = g.placeholder("x", (2,))
+        ...     y = x * weight
+        >>> live, frozen = g.compile(y), g.compile(y, freeze=True)
+        >>> weight.write([0.0, 1.0])
+        >>> feeds = {"x": [1.0, 1.0]}
+        >>> live.run(feeds), frozen.run(feeds)
+        (array([0., 1.], dtype=float32), array([2., 3.], dtype=float32))
         """
-        return compile_graph(self, fetches, executor=executor, passes=passes)
+        return compile_graph(self, fetches, executor=executor, passes=passes, freeze=freeze)
 
     def save(self, path: Any, fetches: Any) -> None:
         """Write to one file what computes the fetches: nodes, constants and variables' numbers.

@@ -16,7 +16,7 @@ from diptych.graphs.storage import Storage
 RUNS = 100
 
 _LAST_HEADER = '#include "convolution.h"\n'
-_STEP = re.compile(r"(void step\d+\(dt_team \*team, int thread, [^)]*\) \{\n)")
+_STEP = re.compile(r"(void (?:step\d+|once)\(dt_team \*team, int thread, [^)]*\) \{\n)")
 _PAUSE = """\
 #include <time.h>
 static inline void pause_for(int turns) {{

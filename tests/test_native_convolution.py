@@ -11,24 +11,36 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diptych.compiler.native.convolutions import Convolution, Kind, scratch_bytes
+from diptych.compiler.native.convolutions import Convolution, Kind, panel_elements, scratch_bytes
 from diptych.compiler.native.library import library, load
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.kernels import convolution as kernels
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 
+STEP = """
+void step{name}_{type}(dt_team *team, int thread, char *const *p) {{
+    const dt_conv *shape = (const dt_conv *)p[0];
+    dt_conv2d{name}_{type}(team, thread, shape, (const {type} *)p[1], (const {type} *)p[2],
+                           ({type} *)p[3], p[4]);
+}}
+"""
+PACKED_STEP = """
+void step{name}_{type}(dt_team *team, int thread, char *const *p) {{
+    const dt_conv *shape = (const dt_conv *)p[0];
+    dt_conv2d{name}_pack_{type}(team, thread, shape, (const {type} *)p[2], ({type} *)p[5]);
+    dt_barrier(team);
+    dt_conv2d{name}_{type}(team, thread, shape, (const {type} *)p[1], (const {type} *)p[5],
+                           ({type} *)p[3], p[4]);
+}}
+"""
 SUFFIXES: dict[Kind, str] = {"forward": "", "transpose": "_transpose", "weight": "_weight"}
 TYPES = {"float32": "float", "float64": "double"}
 # The names stand in full, for what a program calls is loaded before it.
-STEPS = '#include "convolution.h"\n' + "".join(
-    f"""void step{suffix}_{kind}(dt_team *team, int thread, char *const *p) {{
-    dt_conv2d{suffix}_{kind}(team, thread, (const dt_conv *)p[0], (const {kind} *)p[1],
-                             (const {kind} *)p[2], ({kind} *)p[3], p[4]);
-}}
-"""
-    for suffix in SUFFIXES.values()
-    for kind in TYPES.values()
+STEPS = '#include "convolution.h"' + "".join(
+    (STEP if kind == "weight" else PACKED_STEP).format(name=name, type=type)
+    for kind, name in SUFFIXES.items()
+    for type in TYPES.values()
 )
 ORDERS = {"nchw": (0, 1, 2, 3), "nhwc": (0, 2, 3, 1)}
 GUARD = 4096
@@ -106,13 +118,16 @@ class Case:
         a, b, like = (getattr(self, role) for role in roles)
         memory, out = empty_like(like)
         nbytes = scratch_bytes(kind, self.shape, threads, a.itemsize)
-        room = np.full(nbytes + 64 + GUARD, 0xFF, np.uint8)  # these bytes are NaN
-        scratch = room[-room.ctypes.data % 64 :]
+        scratch = guarded(nbytes)
+        packed = 0 if kind == "weight" else panel_elements(kind, self.shape, a.itemsize)
+        panels = guarded(packed * a.itemsize)
         numbers = np.array([int(n) for n in re.findall(r"-?\d+", self.shape.text())], np.int64)
-        pointers = (ctypes.c_void_p * 5)(*(n.ctypes.data for n in (numbers, a, b, out, scratch)))
+        arrays = (numbers, a, b, out, scratch, panels)
+        pointers = (ctypes.c_void_p * len(arrays))(*(n.ctypes.data for n in arrays))
         step = getattr(load(STEPS), f"step{SUFFIXES[kind]}_{TYPES[str(a.dtype)]}")
         assert library().dt_run(step, pointers, threads) == 0
         assert (scratch[nbytes:] == 0xFF).all(), "wrote behind its scratch memory"
+        assert (panels[packed * a.itemsize :] == 0xFF).all(), "wrote behind its panels"
         assert (memory == UNUSED).sum() == memory.size - out.size, "wrote beside its result"
         return out
 
@@ -120,6 +135,12 @@ class Case:
         for kind in SUFFIXES:
             y = self.run(kind, threads)
             np.testing.assert_array_equal(y, self.expected(kind), err_msg=f"{kind}: {self.shape}")
+
+
+def guarded(nbytes: int) -> np.ndarray:
+    """Aligned memory with some behind it; these bytes are NaN."""
+    room = np.full(nbytes + 64 + GUARD, 0xFF, np.uint8)
+    return room[-room.ctypes.data % 64 :]
 
 
 def empty_like(like: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

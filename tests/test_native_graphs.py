@@ -49,15 +49,22 @@ def draws(plain: int, each: int = 1) -> Any:
     return settings(max_examples=count)
 
 
-def graph_of(programs: Sequence[Any], dtype: str) -> tuple[Any, Any, dict[str, Any]]:
-    """Programs in one graph: last results and gradients of their weighted sum; and the feeds."""
+def graph_of(programs: Sequence[Any], dtype: str, held: int = 0) -> tuple[Any, Any, dict[str, Any]]:
+    """Programs in one graph: last results and gradients of their weighted sum; and the feeds.
+
+    An input is a variable and no feed where `held` has its bit.
+    """
     fetches, feeds = [], {}
     with dt.static.Graph() as g:
         for number, program in enumerate(programs):
             arrays = native_programs.arrays_for(program, dtype)
-            names = [f"x{number}_{i}" for i in range(len(arrays))]
-            feeds.update(zip(names, arrays))
-            fed = [g.placeholder(n, a.shape, a.dtype) for n, a in zip(names, arrays)]
+            fed = []
+            for i, array in enumerate(arrays):
+                if held >> i & 1:
+                    fed.append(g.variable(array))
+                    continue
+                feeds[name := f"x{number}_{i}"] = array
+                fed.append(g.placeholder(name, array.shape, array.dtype))
             made = native_programs.run(program, fed)[-3:]
             weighted = [dt.sum(v * native_programs.drawn(v, v.shape)) for v in made]
             gradients = g.grad(dt.accumulate(weighted), fed, allow_unused=True)
@@ -78,13 +85,13 @@ def assert_near(found: Any, wanted: Any, exact: Any, dtype: str) -> None:
     assert off <= ULP[dtype] * np.finfo(dtype).eps * largest + ILL_CONDITIONED * usual
 
 
-def check(programs: Sequence[Any], dtype: str, threads: int, passes: Any) -> None:
+def check(programs: Sequence[Any], dtype: str, threads: int, passes: Any, held: int) -> None:
     dt.set_num_threads(threads)
-    g, fetches, feeds = graph_of(programs, dtype)
+    g, fetches, feeds = graph_of(programs, dtype, held)
     wanted = g.compile(fetches, executor="reference", passes=()).run(feeds)
-    wide, same, more = graph_of(programs, "float64")
+    wide, same, more = graph_of(programs, "float64", held)
     exact = wide.compile(same, executor="reference", passes=()).run(more)
-    program = g.compile(fetches, executor="native", passes=passes)
+    program = g.compile(fetches, executor="native", passes=passes, freeze=held > 0)
     found, again = program.run(feeds), program.run(feeds)
     assert "runs by planned" not in program.explain()
     for number, results in enumerate(zip(found, wanted, exact, again, strict=True)):
@@ -98,7 +105,10 @@ def check(programs: Sequence[Any], dtype: str, threads: int, passes: Any) -> Non
 
 
 some_passes = st.none() | st.sets(st.sampled_from([*PASSES, *NATIVE_PASSES])).map(tuple)
-a_setting = (st.sampled_from(["float32", "float32", "float64"]), st.integers(1, 3), some_passes)
+some_held = st.integers(0, 7)  # inputs that are constants, by bits
+a_setting = (
+    st.sampled_from(["float32", "float32", "float64"]), st.integers(1, 3), some_passes, some_held,
+)  # fmt: skip
 straight = native_programs.programs()
 looping = native_programs.programs(native_programs.WITH_LOOPS, most=5)
 
@@ -109,28 +119,29 @@ def unit(programs: Any) -> Any:
 
 @draws(14, UNIT)
 @given(unit(straight), *a_setting)
-def test_random_programs(programs: Any, dtype: str, threads: int, passes: Any) -> None:
-    check(programs, dtype, threads, passes)
+def test_random_programs(programs: Any, dtype: str, threads: int, passes: Any, held: int) -> None:
+    check(programs, dtype, threads, passes, held)
 
 
 @draws(10, UNIT)
 @given(unit(looping), *a_setting)
-def test_random_loops(programs: Any, dtype: str, threads: int, passes: Any) -> None:
-    check(programs, dtype, threads, passes)
+def test_random_loops(programs: Any, dtype: str, threads: int, passes: Any, held: int) -> None:
+    check(programs, dtype, threads, passes, held)
 
 
 @draws(8, UNIT)
-@given(unit(straight | looping), st.integers(2, 3))
-def test_no_barrier_is_missing(programs: Any, threads: int) -> None:
+@given(unit(straight | looping), st.integers(2, 3), some_held)
+def test_no_barrier_is_missing(programs: Any, threads: int, held: int) -> None:
     dt.set_num_threads(threads)
-    g, fetches, feeds = graph_of(programs, "float32")
+    g, fetches, feeds = graph_of(programs, "float32", held)
     found = []
     for order in TURNS:
         with in_turns(order):
-            found.append(g.compile(fetches, executor="native").run(feeds))
-    for program, one, other in zip(programs, *found, strict=True):
+            program = g.compile(fetches, executor="native", freeze=held > 0)
+            found.append(program.run(feeds))
+    for instructions, one, other in zip(programs, *found, strict=True):
         for position, (a, b) in enumerate(zip(one, other, strict=True)):
-            assert a.tobytes() == b.tobytes(), f"result {position} of {program}"
+            assert a.tobytes() == b.tobytes(), f"result {position} of {instructions}"
 
 
 # -- updates -----------------------------------------------------------------------------------

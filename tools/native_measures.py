@@ -231,9 +231,11 @@ def plan(explained: str) -> dict[str, int]:
 
 
 def compulsory_bytes(graph: Any) -> int:
-    """What a step must read and write whatever it does between: feeds, variables, results."""
+    """What a step must read and write whatever it does between: feeds, variables, constants,
+    results."""
     read = [v.aval for v in graph.placeholders.values()]
     read += [storage.array for storage, _ in graph.variables]
+    read += [node.attrs["array"] for node in graph.nodes if node.op.name == "constant"]
     written = {id(n.attrs["storage"]): n.attrs["storage"].array for n in graph.effects}
     results = [value.aval for value in graph.outputs]
     return sum(int(a.nbytes) for a in (*read, *written.values(), *results))

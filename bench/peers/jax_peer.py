@@ -95,9 +95,9 @@ def _transformer(weights: Weights) -> Step:
 
 
 def _inference(function: Callable[..., Any], weights: Mapping[str, Any]) -> Step:
-    parameters = by_leaf(jnp.array, dict(weights))
-    compiled = jax.jit(function)
-    return lambda *batch: [compiled(parameters, *batch)]
+    # What a jitted function closes over is a constant of it.
+    compiled = jax.jit(partial(function, by_leaf(jnp.array, dict(weights))))
+    return lambda *batch: [compiled(*batch)]
 
 
 def _operators(weights: Weights) -> Step:

@@ -84,8 +84,8 @@ def _lstm(weights: Weights) -> Step:
 
 def _mlp_inference(weights: Weights) -> Step:
     x = pt.fmatrix("x")
-    parameters = {name: pytensor.shared(array, name) for name, array in weights.items()}
-    return _function([x], [_logits(parameters, x)])
+    constants = {name: pt.constant(array) for name, array in weights.items()}
+    return _function([x], [_logits(constants, x)])
 
 
 def _chain_alone(weights: Weights) -> Step:

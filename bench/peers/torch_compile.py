@@ -138,7 +138,7 @@ def _tree(weights: Weights) -> Step:
 
 
 def _inference(function: Callable[..., Any]) -> Step:
-    compiled = torch.compile(function)
+    compiled = torch.compile(function, options={"freezing": True})
 
     @torch.inference_mode()
     def step(*batch: Any) -> list[Any]:

@@ -12,10 +12,11 @@ import numpy as np
 from ...graphs.errors import DiptychError
 from ...graphs.regions import kernel_of
 from ..arena import aligned_bytes
-from ..native.buffers import Entries, Held, Room, Stack
+from ..native.buffers import Entries, Held, Kept, Placed, Stack
 from ..native.build import Built
 from ..native.layout import Layout
 from ..native.library import library
+from ..native.printer import FIRST
 from ..native.statements import Python
 from .planned import Planned
 from .stacks import Stacks
@@ -33,19 +34,18 @@ class Instance:
     code : ctypes.CDLL or None
         The loaded text of `built`; None if no step is native.
     binding : dict
+    kept : array of uint8
+        What was computed before all runs; see `prepared`.
     """
 
-    def __init__(self, built: Built, code: Any, binding: dict[str, int]) -> None:
-        self._arena = aligned_bytes(built.arena_bytes)
-        self._table = (ctypes.c_void_p * (len(built.pointers) + 1))()
-        self._table[0] = self._arena.ctypes.data
+    def __init__(self, built: Built, code: Any, binding: dict[str, int], kept: np.ndarray) -> None:
+        self._arena, self._kept = aligned_bytes(built.arena_bytes), kept
+        self._table = _table(built, self._arena, kept)
         given = [*built.feeds, *built.outputs]
         self._given = {layout.buffer: i for i, layout in enumerate(given)}
         self._stacks = Stacks(built.stacks)
         for buffer, place in built.pointers.items():
-            if isinstance(buffer, Held):
-                self._table[place] = buffer.array.ctypes.data
-            elif isinstance(buffer, Stack):
+            if isinstance(buffer, Stack):
                 self._table[place] = self._stacks.address(buffer)
         # Arrays that no step uses are left out.
         places = [built.pointers.get(layout.buffer, -1) for layout in given]
@@ -59,15 +59,7 @@ class Instance:
             if isinstance(step, Python):
                 self._steps.append(self._python(step, binding))
                 continue
-            launch = _Launch(
-                ctypes.cast(getattr(code, step), ctypes.c_void_p).value,
-                ctypes.addressof(self._table),
-                ctypes.addressof(self._places),
-                len(used),
-                tuple.__basicsize__,
-                object.__basicsize__,
-                built.threads,
-            )
+            launch = _launch(getattr(code, step), self._table, self._places, len(used), built)
             self._launches.append(launch)
             self._steps.append(partial(enter, ctypes.addressof(launch)))
         self._only: Any = self._steps[0] if len(self._steps) == 1 and self._launches else None
@@ -117,8 +109,9 @@ class Instance:
         buffer = layout.buffer
         if isinstance(buffer, Entries):
             return self._stacks.array(buffer.stack, layout)
-        if isinstance(buffer, Room):
-            address = self._arena.ctypes.data + buffer.offset
+        if isinstance(buffer, Placed):
+            memory = self._kept if isinstance(buffer, Kept) else self._arena
+            address = memory.ctypes.data + buffer.offset
         elif isinstance(buffer, Held):
             address = buffer.array.ctypes.data
         else:
@@ -127,10 +120,30 @@ class Instance:
         low, high = layout.span
         if not layout.size:
             return np.empty(layout.shape, layout.dtype)
-        memory = np.ctypeslib.as_array((ctypes.c_ubyte * (high - low)).from_address(address + low))
+        data = np.ctypeslib.as_array((ctypes.c_ubyte * (high - low)).from_address(address + low))
         strides = tuple(s * size for s in layout.strides)
         offset = layout.offset * size - low
-        return np.ndarray(layout.shape, layout.dtype, memory, offset, strides)
+        return np.ndarray(layout.shape, layout.dtype, data, offset, strides)
+
+
+def prepared(built: Built, code: Any) -> np.ndarray:
+    """Memory for what is computed before all runs, filled."""
+    kept = aligned_bytes(built.kept_bytes)
+    if built.once is not None:
+        table = _table(built, kept[:0], kept)
+        launch = _launch(getattr(code, built.once), table, (ctypes.c_int64 * 1)(), 0, built)
+        _enter()(ctypes.addressof(launch), ())
+    return kept
+
+
+def _table(built: Built, arena: np.ndarray, kept: np.ndarray) -> Any:
+    """The pointers that generated code is given, but for what each run hands over."""
+    table = (ctypes.c_void_p * (len(built.pointers) + FIRST))()
+    table[0], table[1] = arena.ctypes.data, kept.ctypes.data
+    for buffer, place in built.pointers.items():
+        if isinstance(buffer, Held):
+            table[place] = buffer.array.ctypes.data
+    return table
 
 
 class _Launch(ctypes.Structure):
@@ -145,6 +158,19 @@ class _Launch(ctypes.Structure):
         ("data", ctypes.c_int64),
         ("threads", ctypes.c_int),
     ]
+
+
+def _launch(function: Any, table: Any, places: Any, count: int, built: Built) -> _Launch:
+    """How to enter a native function, whose pointers of a run go to `places` in the table."""
+    return _Launch(
+        ctypes.cast(function, ctypes.c_void_p).value,
+        ctypes.addressof(table),
+        ctypes.addressof(places),
+        count,
+        tuple.__basicsize__,
+        object.__basicsize__,
+        built.threads,
+    )
 
 
 def _enter() -> Any:

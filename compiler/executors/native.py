@@ -21,7 +21,7 @@ from ..native.library import load
 from ..native.remembered import name_of, recall, remember
 from ..native.toolchain import CompileError, NoCompilerError
 from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
-from .instance import INTERRUPTED, Instance
+from .instance import INTERRUPTED, Instance, prepared
 from .memory import Counts
 from .planned import Planned
 from .plans import Plan, Planning
@@ -96,7 +96,11 @@ class _Plan(Plan):
         self.source = built.source
         self._code = load(built.units) if any(isinstance(s, str) for s in built.steps) else None
         self._results = Results([(x.shape, x.dtype) for x in built.outputs])
-        self._free: list[Instance] = [Instance(built, self._code, binding)]
+        self._kept = prepared(built, self._code)
+        self._free: list[Instance] = [self._instance()]
+
+    def _instance(self) -> Instance:
+        return Instance(self._built, self._code, self._binding, self._kept)
 
     @property
     def lines(self) -> list[str]:
@@ -114,7 +118,7 @@ class _Plan(Plan):
         try:
             instance = self._free.pop()
         except IndexError:
-            instance = Instance(self._built, self._code, self._binding)
+            instance = self._instance()
         for i, feed in enumerate(feeds):
             if not feed.flags.carray:
                 feeds[i] = feed = np.array(feed, order="C")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .buffers import Held, Room
+from .buffers import Held, Placed
 from .kernel import Access, Span
 from .layout import Layout, Moving
 from .statements import Branch, Call, Loop, Python, Statement, While
@@ -26,8 +26,8 @@ class _Touch:
     Attributes
     ----------
     where : object
-        What the spans are counted from the beginning of: the arena, this process's memory, or a
-        buffer that lies apart from all others.
+        What the spans are counted from the beginning of: the memory that a kind of buffers shares,
+        this process's, or a buffer that lies apart from all others.
     spans : tuple of Span
         One a thread, in round 0.
     writes : bool
@@ -95,7 +95,7 @@ class _Placing:
         touches = [self._touch(a, lengths) for a in call.kernel.accesses]
         if call.scratch is not None:
             whole = (call.scratch.offset, call.scratch.offset + call.scratch.nbytes)
-            touches.append(_Touch("arena", (whole,) * self.threads, True))
+            touches.append(_Touch(type(call.scratch), (whole,) * self.threads, True))
         if call.kernel.refuses:
             touches.append(self._asked(True))
         if not call.waits_before and self._conflicts(touches):
@@ -164,8 +164,8 @@ class _Placing:
         buffer = layout.buffer
         where: Any = buffer
         base = layout.offset * width
-        if isinstance(buffer, Room):
-            where, base = "arena", base + buffer.offset
+        if isinstance(buffer, Placed):
+            where, base = type(buffer), base + buffer.offset
         elif isinstance(buffer, Held):
             where, base = "process", base + buffer.array.ctypes.data
         spans = tuple(

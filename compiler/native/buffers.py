@@ -29,8 +29,8 @@ class Given(Buffer):
 
 
 @dataclass(eq=False)
-class Room(Buffer):
-    """Part of the arena.
+class Placed(Buffer):
+    """Part of one piece of memory that buffers share.
 
     Attributes
     ----------
@@ -43,6 +43,14 @@ class Room(Buffer):
     offset: int = 0
     start: int = 0
     end: int = 0
+
+
+class Room(Placed):
+    """Part of the arena, of which each run has one of its own."""
+
+
+class Kept(Placed):
+    """Part of the memory that is filled before all runs, and that they all read."""
 
 
 class Stack(Buffer):

@@ -9,17 +9,16 @@ from typing import Any
 
 from ...graphs.ir import Graph, Node
 from ...graphs.threads import cores as threads_at_hand
-from ..arena import lay_out
+from ..known import known_nodes
 from ..report import run_passes
-from .barriers import place_barriers
 from .buffers import Buffer, Entries, Stack
 from .concrete import concrete
 from .layout import Layout
 from .lower import Lowering
-from .printer import Printer
+from .printer import ONCE, Printer
 from .schedule import schedule
 from .statements import Python, calls_in
-from .support import without_place
+from .support import is_native, without_place
 
 # Below so many seconds of work, by the roofline, waking other threads costs more than it brings.
 WORTH_THREADS = 20e-6
@@ -39,12 +38,15 @@ class Built:
     source : str
     units : list of str
         The same text in parts that are compiled at once.
+    once : str or None
+        The native function that runs before the first step.
     steps : list of Python or str
         What runs in turn: native functions by name, and operators that run by their kernels.
     pointers : dict
-        From each buffer outside the arena to its place among the pointers; the arena's is 0.
+        From each buffer whose place is not planned to its place among the pointers; see `Printer`.
     feeds, outputs : list of Layout
-    arena_bytes, bound_bytes : int
+    kept_bytes, arena_bytes, bound_bytes : int
+        What is filled before all runs; what each run needs, and at least.
     threads : int
     lines : list of str
         What was done, for people.
@@ -54,10 +56,12 @@ class Built:
 
     source: str
     units: list[str]
+    once: str | None
     steps: list[Any]
     pointers: dict[Buffer, int]
     feeds: list[Layout]
     outputs: list[Layout]
+    kept_bytes: int
     arena_bytes: int
     bound_bytes: int
     threads: int
@@ -106,15 +110,17 @@ def build(
     if found:
         raise NoCodeError(f"{found} whose size depends on data")
     start = time.perf_counter()
-    threads = threads if _seconds(graph.nodes) > WORTH_THREADS else 1
-    order, direct = schedule(graph)
-    lowering = Lowering(graph, order, direct, threads, given)
-    used = lowering.lives.in_arena()
-    arena_bytes, bound_bytes = lay_out(used)
-    barriers = place_barriers(lowering.statements, threads)
-    printer = Printer(lowering.statements)
+    known = known_nodes(graph, is_native)
+    rest = [node for node in graph.nodes if node not in known]
+    threads = threads if _seconds(rest) > WORTH_THREADS else 1
+    order, direct = schedule(graph, known)
+    lowering = Lowering(graph, order, direct, known, threads, given)
+    once, step = lowering.once, lowering.step
+    once.plan(step)
+    barriers = step.plan()
+    printer = Printer(step.statements, once.statements)
     source, units = printer.source, printer.units(threads_at_hand())
-    calls = list(calls_in(lowering.statements))
+    calls = list(calls_in(step.statements))
     steps: list[Any] = []
     for part in printer.parts:
         natives = sum(isinstance(s, str) for s in steps)
@@ -130,15 +136,22 @@ def build(
     )
     returned = sum(x.buffer.nbytes for x in lowering.outputs)
     lines.append(
-        f"plan memory: peak {arena_bytes + returned} bytes: arena {arena_bytes} bytes in "
-        f"{len(used)} buffers (liveness bound {bound_bytes}), {returned} bytes returned a run"
+        f"plan memory: peak {step.nbytes + returned} bytes: arena {step.nbytes} bytes in "
+        f"{len(step.used)} buffers (liveness bound {step.bound_bytes}), {returned} bytes returned "
+        "a run"
     )
+    if printer.once:
+        lines.append(
+            f"once: {len(list(calls_in(once.statements)))} calls before all runs, of "
+            f"{len(known)} operators and for packing; {once.nbytes} bytes kept"
+        )
     profile = [
-        returned + sum(b.nbytes for b in used if b.start <= c.position <= b.end) for c in calls
+        returned + sum(b.nbytes for b in step.used if b.start <= c.position <= b.end) for c in calls
     ]
     return Built(
-        source, units, steps, printer.pointers, lowering.feeds, lowering.outputs, arena_bytes,
-        bound_bytes, threads, profile, lines, len(calls) + pythons, moved,
+        source, units, ONCE if printer.once else None, steps, printer.pointers, lowering.feeds,
+        lowering.outputs, once.nbytes, step.nbytes, step.bound_bytes, threads, profile, lines,
+        len(calls) + pythons, moved,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...graphs.dtypes import FLOAT64
 from ...graphs.ir import Node, Value
-from .kernel import Access, Kernel, everywhere, parameters, times
+from .kernel import Access, Kernel, Packing, everywhere, parameters, times
 from .layout import Layout
 from .scalars import C_TYPES, is_float, literal
 
@@ -32,12 +32,16 @@ class LibraryCall:
     refuses : callable
         From a node to what is said of the data that its kernel refuses: nodes of which the same is
         said refuse the same data.
+    packing : callable or None
+        From the node, the layout of its second operand and the number of threads to how this
+        operand is packed, which is then what the kernel takes.
     """
 
     takes: Callable[[Node], bool]
     kernel: Callable[[Node, Layouts, Layouts, int], Kernel | None]
     order: Callable[[Value, Layout | None], tuple[int, ...] | None] = lambda value, first: None
     refuses: Callable[[Node], Any] = lambda node: node
+    packing: Callable[[Node, Layout, int], Packing] | None = None
 
 
 def call(

@@ -7,81 +7,11 @@ from typing import Any
 from ...graphs.ir import CONSTANT, Node, Value
 from . import labels
 from .attentions import described
-from .calling import Layouts, LibraryCall, are_floats, call, kind, pair
-from .convolutions import Convolution, scratch_bytes
+from .calling import Layouts, LibraryCall, are_floats, call, kind
+from .images import CONVOLUTIONS
 from .kernel import Kernel
 from .layout import Layout
 from .pools import POOLS
-
-# -- convolutions ----------------------------------------------------------------------------
-
-
-def _takes_images(node: Node) -> bool:
-    value = node.outputs[0]
-    sizes = [n for v in (*node.inputs, value) for n in v.aval.shape]
-    return are_floats(*node.inputs, value) and value.aval.ndim in (3, 4) and all(sizes)
-
-
-def _strides(layout: Layout) -> tuple[int, int, int, int]:
-    a, b, *rest = layout.strides
-    height, width = pair(rest, 0)
-    return a, b, height, width
-
-
-def _geometry(node: Node, x: Layout, w: Layout, y: Layout) -> Convolution:
-    attrs = node.attrs
-    (top, _), (left, _) = pair(attrs["padding"], (0, 0))
-    return Convolution(
-        images=x.shape[0],
-        groups=attrs["groups"],
-        channels=x.shape[1],
-        filters=y.shape[1],
-        size=pair(x.shape[2:], 1),
-        windows=pair(y.shape[2:], 1),
-        kernel=pair(w.shape[2:], 1),
-        stride=pair(attrs["stride"], 1),
-        before=(top, left),
-        dilation=pair(attrs["dilation"], 1),
-        x=_strides(x),
-        w=_strides(w),
-        y=_strides(y),
-    )
-
-
-def _conv(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
-    x, w = operands
-    shape = _geometry(node, x, w, results[0])
-    scratch = scratch_bytes("forward", shape, threads, x.dtype.itemsize)
-    return call(
-        node, f"dt_conv2d_{kind(x)}", "dt_conv", shape.text(), operands, results,
-        ("p0", "p1", "q0"), scratch, True, threads=threads,
-    )  # fmt: skip
-
-
-def _conv_transpose(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
-    y, w = operands
-    shape = _geometry(node, results[0], w, y)
-    scratch = scratch_bytes("transpose", shape, threads, y.dtype.itemsize)
-    return call(
-        node, f"dt_conv2d_transpose_{kind(y)}", "dt_conv", shape.text(), operands, results,
-        ("p0", "p1", "q0"), scratch, True, threads=threads,
-    )  # fmt: skip
-
-
-def _conv_weight(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
-    x, y = operands
-    shape = _geometry(node, x, results[0], y)
-    scratch = scratch_bytes("weight", shape, threads, x.dtype.itemsize)
-    return call(
-        node, f"dt_conv2d_weight_{kind(x)}", "dt_conv", shape.text(), operands, results,
-        ("p0", "p1", "q0"), scratch, True, threads=threads,
-    )  # fmt: skip
-
-
-def _channels_last(value: Value, first: Layout | None) -> tuple[int, ...]:
-    axes = range(value.aval.ndim)
-    return (0, *axes[2:], 1)
-
 
 # -- attention -------------------------------------------------------------------------------
 
@@ -241,11 +171,7 @@ def _draw(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kern
 
 
 CALLS: dict[str, LibraryCall] = {
-    "conv1d": LibraryCall(_takes_images, _conv, _channels_last),
-    "conv2d": LibraryCall(_takes_images, _conv, _channels_last),
-    "conv_transpose1d": LibraryCall(_takes_images, _conv_transpose, _channels_last),
-    "conv_transpose2d": LibraryCall(_takes_images, _conv_transpose, _channels_last),
-    "conv_weight_grad": LibraryCall(_takes_images, _conv_weight),
+    **CONVOLUTIONS,
     "scaled_dot_product_attention": LibraryCall(_takes_attention, _attention),
     "attention_grad": LibraryCall(_takes_attention, _attention),
     "cross_entropy": LibraryCall(_takes_labels, _loss, refuses=_labels_from),

@@ -61,7 +61,8 @@ class Convolution:
 
 
 def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -> int:
-    """Bytes that `dt_conv2d` and its relatives need for all threads of a team, aligned to 64.
+    """Bytes that `dt_conv2d` and its relatives need for all threads of a team, aligned to 64,
+    beside the panels of weights.
 
     Parameters
     ----------
@@ -71,10 +72,7 @@ def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -
     itemsize : int
         Of a number.
     """
-    lone = shape.groups > 1 and shape.channels == shape.filters == shape.groups
-    groups = 1 if lone else shape.groups
-    channels, filters = shape.channels // groups, shape.filters // groups
-    taps = shape.kernel[0] * shape.kernel[1]
+    lone, groups, channels, filters = _groups(shape)
     down, right = (_axis(shape, i, kind == "transpose") for i in (0, 1))
     across = right.reached(right.units)
     if kind == "weight":
@@ -82,6 +80,7 @@ def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -
         x_bytes = across * (wide if lone else channels) * itemsize
         y_bytes = shape.windows[1] * wide * itemsize
         band = down.band(down.step * x_bytes + y_bytes)
+        taps = shape.kernel[0] * shape.kernel[1]
         sums = _aligned(groups * taps * (1 if lone else channels) * wide * itemsize)
         copies = _aligned(down.reached(band) * x_bytes) + _aligned(band * y_bytes)
         if not lone and (sums > _SUMS_BYTES or sums * threads > 16 * _SUMS_BYTES):
@@ -89,11 +88,34 @@ def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -
         return threads * (sums + copies)
     depth, columns = (filters, channels) if kind == "transpose" else (channels, filters)
     wide = _room(columns, itemsize)
-    panels = groups * taps * (1 if lone else depth) * wide * itemsize
     row = across * (wide if lone else depth) * itemsize
     band = down.band(down.step * row)
     line = right.units * max(wide * itemsize if lone else 0, _TILE_BYTES)
-    return _aligned(panels) + threads * (_aligned(down.reached(band) * row) + line)
+    return threads * (_aligned(down.reached(band) * row) + line)
+
+
+def panel_elements(kind: Kind, shape: Convolution, itemsize: int) -> int:
+    """How many numbers packed weights take: filled up to whole vectors, so more than the weights.
+
+    Parameters
+    ----------
+    kind : {"forward", "transpose"}
+    shape : Convolution
+    itemsize : int
+        Of a number.
+    """
+    lone, groups, channels, filters = _groups(shape)
+    depth, columns = (filters, channels) if kind == "transpose" else (channels, filters)
+    taps = shape.kernel[0] * shape.kernel[1]
+    return groups * taps * (1 if lone else depth) * _room(columns, itemsize)
+
+
+def _groups(shape: Convolution) -> tuple[bool, int, int, int]:
+    """Whether each channel has one filter of its own; groups as the library counts them, and the
+    channels and filters of each."""
+    lone = shape.groups > 1 and shape.channels == shape.filters == shape.groups
+    groups = 1 if lone else shape.groups
+    return lone, groups, shape.channels // groups, shape.filters // groups
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...graphs.ir import Graph
@@ -60,6 +60,25 @@ class Kernel:
     scratch: int = 0
     waits: bool = False
     refuses: bool = False
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How an operand that stays the same is brought into the order in which kernels read it.
+
+    Attributes
+    ----------
+    name : str
+        Operands that are packed under one name are packed alike.
+    elements : int
+        That it takes when it is packed.
+    kernel : callable
+        From its layout and that of its packed form to what packs it.
+    """
+
+    name: str
+    elements: int
+    kernel: Callable[[Layout, Layout], Kernel]
 
 
 def described(

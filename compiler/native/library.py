@@ -24,7 +24,13 @@ FOLDER = Path(kernels.__file__).parent / "native"
 # there is a file for float and one for double.
 _PARTS = {
     "tiles": ("tile", "half_tile", "pack", "row"),
-    "convolution": ("conv2d", "conv2d_transpose", "conv2d_weight"),
+    "convolution": (
+        "conv2d_pack",
+        "conv2d",
+        "conv2d_transpose_pack",
+        "conv2d_transpose",
+        "conv2d_weight",
+    ),
     "attention": ("attention", "attention_grad"),
     "losses": ("cross_entropy", "nll_loss"),
     "pooling": ("max_pool", "max_pool_grad", "max_pool_tangent", "avg_pool", "avg_pool_grad"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .buffers import Buffer, Room
+from .buffers import Buffer, Placed
 
 
 @dataclass
@@ -70,11 +70,15 @@ class Lives:
             life.end = max(life.end, self.position)
         self.position += 1
 
-    def in_arena(self) -> list[Room]:
-        """The buffers that need room in the arena, with `start` and `end` filled in."""
+    def uses(self, buffer: Buffer) -> bool:
+        """Whether some statement uses a buffer."""
+        return buffer in self._lives
+
+    def planned(self, kind: type[Placed]) -> list[Placed]:
+        """The buffers of one kind that need room, with `start` and `end` filled in."""
         used = []
         for buffer, life in self._lives.items():
-            if isinstance(buffer, Room) and buffer.nbytes:
+            if isinstance(buffer, kind) and buffer.nbytes:
                 buffer.start, buffer.end = life.start, life.end
                 used.append(buffer)
         return used

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...graphs.avals import Aval
-from ...graphs.ir import VARIABLE, Graph, Node, Value
-from .buffers import Constant, Given, Held, Room, Variable
-from .kernels import Kernels
+from ...graphs.ir import CONSTANT, VARIABLE, Graph, Node, Value
+from .buffers import Given, Variable
 from .layout import Layout, dense
-from .lives import Lives
 from .scope import Scope
-from .statements import Statement
 from .support import is_placeable
+from .timeline import Timeline
 
 
 class Lowering:
@@ -26,6 +24,8 @@ class Lowering:
         The order in which to run them; see `schedule`.
     direct : dict
         From each value that is computed straight into a variable to that variable's value.
+    known : set of Node
+        Those of the nodes that are computed once, before the first run.
     threads : int
         How many run the step.
     given : mapping
@@ -33,10 +33,8 @@ class Lowering:
 
     Attributes
     ----------
-    kernels : Kernels
-    statements : list of Statement
-    lives : Lives
-        Of all buffers.
+    once, step : Timeline
+        What runs before all runs, and in each.
     feeds, outputs : list of Layout
     """
 
@@ -45,42 +43,47 @@ class Lowering:
         graph: Graph,
         order: Sequence[Node],
         direct: dict[Value, Value],
+        known: set[Node],
         threads: int,
         given: Mapping[str, Aval],
     ) -> None:
-        self.threads = threads
-        self.kernels = Kernels(threads)
-        self.statements: list[Statement] = []
-        self.lives = Lives()
+        self.once = Timeline(threads)
+        self.step = Timeline(threads, self.once)
         self.feeds: list[Layout] = []
         self.outputs: list[Layout] = []
-        self._sources: dict[int, Layout] = {}
-        self._names = 0
         env: dict[Value, Layout] = {}
         for name, aval in given.items():
             self.feeds.append(_given(aval, f"feed {name}"))
             if name in graph.placeholders:
                 env[graph.placeholders[name]] = self.feeds[-1]
-        places = {v: self.source_of(variable.node) for v, variable in direct.items()}
-        copied = self._place_outputs(graph, places)
-        scope = Scope(self, graph, env, places, self.statements)
-        before, after = _split(copied)
-        for position, value in before.items():
+        places = {v: self.step.source_of(variable.node) for v, variable in direct.items()}
+        copied = self._place_outputs(graph, places, known)
+        computed = {v for node in known for v in node.outputs}
+        others = {v for node in graph.nodes if node not in known for v in node.outputs}
+        before = Scope(self.once, graph, env, {}, self.once.statements, elsewhere=others)
+        for node in graph.nodes:
+            if node in known or node.op is CONSTANT:
+                before.lower(node)
+        scope = Scope(self.step, graph, env, places, self.step.statements, elsewhere=computed)
+        old, new = _split(copied)
+        for position, value in old.items():
             scope.lower_source(value)
             scope.copy(scope.env[value], self.outputs[position])
         for node in order:
             scope.lower(node)
-        for position, value in after.items():
+        for position, value in new.items():
             scope.copy(scope.env[value], self.outputs[position])
         self._commit(scope, graph, direct)
 
-    def _place_outputs(self, graph: Graph, places: dict[Value, Layout]) -> dict[int, Value]:
+    def _place_outputs(
+        self, graph: Graph, places: dict[Value, Layout], known: set[Node]
+    ) -> dict[int, Value]:
         """Give each output its memory; those that no node computes into it are to be copied."""
         copied: dict[int, Value] = {}
         for position, value in enumerate(graph.outputs):
             layout = _given(value.aval, f"output {position}")
             self.outputs.append(layout)
-            if value in places or not is_placeable(value.node):
+            if value in places or value.node in known or not is_placeable(value.node):
                 copied[position] = value
             else:
                 places[value] = layout
@@ -93,40 +96,14 @@ class Lowering:
             variable, value = effect.inputs
             if direct.get(value) is variable:
                 continue
-            source, target = scope.env[value], self.source_of(variable.node)
+            source, target = scope.env[value], self.step.source_of(variable.node)
             if isinstance(source.buffer, Variable):
-                kept = self.room(value.aval, f"old {value.name}")
+                kept = self.step.room(value.aval, f"old {value.name}")
                 scope.copy(source, kept)
                 source = kept
             writes.append((source, target))
         for source, target in writes:
             scope.copy(source, target)
-
-    # -- for scopes --------------------------------------------------------------------------
-
-    def source_of(self, node: Node) -> Layout:
-        """The memory of a variable or constant."""
-        held = node.attrs["storage"] if node.op is VARIABLE else node.attrs["array"]
-        if id(held) not in self._sources:
-            make = Variable if node.op is VARIABLE else Constant
-            buffer: Held = make(held, f"{node.op.name} {node.outputs[0].name}")
-            array = buffer.array
-            strides = tuple(s // array.itemsize for s in array.strides)
-            self._sources[id(held)] = Layout(buffer, array.dtype, array.shape, strides)
-        return self._sources[id(held)]
-
-    def arena(self, nbytes: int, label: str) -> Room:
-        """A new buffer in the arena."""
-        return Room(nbytes, label)
-
-    def room(self, aval: Aval, label: str, order: tuple[int, ...] | None = None) -> Layout:
-        """Memory of its own in the arena, without gaps; `order` has the axes from slow to fast."""
-        return dense(self.arena(int(aval.nbytes), label), aval, order)
-
-    def fresh(self, prefix: str) -> str:
-        """A name for a loop."""
-        self._names += 1
-        return f"{prefix}{self._names}"
 
 
 def _given(aval: Aval, label: str) -> Layout:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .buffers import Buffer, Entries, Room, Stack
+from .buffers import Buffer, Entries, Kept, Placed, Stack
 from .kernel import Kernel
 from .layout import Layout
 from .scalars import C_TYPES
@@ -27,6 +27,8 @@ _QUICKLY = """#ifdef __clang__
 #endif
 """
 
+ONCE = "once"  # the function that runs before all steps
+FIRST = 2  # pointers: the arena and what is kept come before all others
 _BUFFER = re.compile(r"\bb(\d+)\b")
 _WORD = re.compile(r"\w+")
 MOST_COLUMNS = 92  # characters of a line, before it is indented
@@ -91,19 +93,23 @@ class Printer:
     ----------
     parts : list of list of str, or Python
         What runs in turn: the lines of native functions, and operators that run by their kernels.
+    once : list of str
+        The lines of the native function that runs before all steps.
     functions : list of Function
         The kernels.
     pointers : dict
-        From each buffer that is not in the arena to its place among the pointers.
+        From each buffer whose place is not planned to its place among the pointers. The first of
+        these are the arena and what is kept from before all steps.
     """
 
-    def __init__(self, statements: Sequence[Statement]) -> None:
+    def __init__(self, statements: Sequence[Statement], once: Sequence[Statement] = ()) -> None:
         self.pointers: dict[Buffer, int] = {}
         self._buffers: dict[Buffer, int] = {}
         self.functions: list[Function] = []
         self._known: dict[str, str] = {}
         self._labels: dict[str, int] = {}
         self.parts: list[list[str] | Python] = []
+        self.once = self._block(once)
         lines: list[str] = []
         for statement in statements:
             if isinstance(statement, Python):
@@ -144,21 +150,19 @@ class Printer:
         return [steps, *sorted(texts, key=len, reverse=True)]
 
     def _steps(self) -> list[str]:
-        steps: list[str] = []
-        number = 0
-        for part in self.parts:
-            if isinstance(part, Python):
-                continue
-            body = "\n".join(part)
-            used = sorted(set(map(int, _BUFFER.findall(body))))
-            known = "\n".join(self._declared(i) for i in used)
-            steps.append(
-                f'__attribute__((visibility("default")))\n'
-                f"void step{number}(dt_team *team, int thread, char *const *pointers) {{\n"
-                f"{known}\n\n{body}\n}}\n"
-            )
-            number += 1
-        return steps
+        natives = [part for part in self.parts if not isinstance(part, Python)]
+        steps = [self._step(f"step{number}", lines) for number, lines in enumerate(natives)]
+        return [*([self._step(ONCE, self.once)] if self.once else []), *steps]
+
+    def _step(self, name: str, lines: list[str]) -> str:
+        body = "\n".join(lines)
+        used = sorted(set(map(int, _BUFFER.findall(body))))
+        known = "\n".join(self._declared(i) for i in used)
+        return (
+            f'__attribute__((visibility("default")))\n'
+            f"void {name}(dt_team *team, int thread, char *const *pointers) {{\n"
+            f"{known}\n\n{body}\n}}\n"
+        )
 
     def _print(self, statement: Statement) -> list[str]:
         if isinstance(statement, Call):
@@ -250,8 +254,8 @@ class Printer:
         """The name of a buffer's first byte."""
         if isinstance(buffer, Entries):
             return f"((dt_stack *){self._base(buffer.stack)})->entries"
-        if not isinstance(buffer, Room):
-            self.pointers.setdefault(buffer, len(self.pointers) + 1)
+        if not isinstance(buffer, Placed):
+            self.pointers.setdefault(buffer, len(self.pointers) + FIRST)
         if buffer not in self._buffers:
             self._buffers[buffer] = len(self._buffers)
         return f"b{self._buffers[buffer]}"
@@ -259,8 +263,8 @@ class Printer:
     def _declared(self, number: int) -> str:
         """The line that says where a buffer is, and what it holds."""
         buffer = list(self._buffers)[number]
-        if isinstance(buffer, Room):
-            where = f"pointers[0] + {buffer.offset}"
+        if isinstance(buffer, Placed):
+            where = f"pointers[{int(isinstance(buffer, Kept))}] + {buffer.offset}"
         else:
             where = f"pointers[{self.pointers[buffer]}]"
         size = f"{buffer.nbytes} bytes" + (" a round" if isinstance(buffer, Stack) else "")

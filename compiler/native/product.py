@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
@@ -17,7 +18,7 @@ from ..arena import aligned
 from .affine import Affine, in_shape
 from .axes import address, product_of
 from .elements import Let, Store, printed
-from .kernel import Access, Kernel, Span, described, everywhere, hull, parameters, share
+from .kernel import Access, Kernel, Packing, Span, described, everywhere, hull, parameters, share
 from .layout import Layout, sizes
 from .scalars import C_TYPES
 from .sections import ONCE, PER_ELEMENT, PER_ROW, Sections
@@ -250,8 +251,7 @@ class Product:
 
     def _tiles(self) -> list[str]:
         """Block by block of rows, panel by panel of columns, tile by tile of rows."""
-        # Panels that are packed beforehand have whole widths.
-        half = 2 * self.columns <= self.width and not self.is_packed
+        half = _panel_width(self.columns, self.dtype.itemsize) < self.width
         width = f"(DT_WIDTH_{self.type} / 2)" if half else f"DT_WIDTH_{self.type}"
         left, right = self._left(2 * ROWS if half else ROWS), self._right()
         self.scratch = right.nbytes + left.nbytes
@@ -428,21 +428,34 @@ def _parts(name: str, count: str, begin: str, end: str, of: str, body: list[str]
     ]
 
 
-def packing(b: Layout, panels: Layout, threads: int) -> Kernel:
-    """The kernel that packs the second operand of products once, for many of them.
+def packing(b: Layout, threads: int) -> Packing:
+    """How the second operand of products is packed, once for many of them.
 
     Parameters
     ----------
     b : Layout, shape (depth, columns)
-    panels : Layout, shape (padded columns * depth,)
     threads : int
+        That pack it.
     """
     depth, columns = b.shape
-    kind, itemsize = C_TYPES[b.dtype], b.dtype.itemsize
+    width = _panel_width(columns, b.dtype.itemsize)
+    return Packing("panels", -(-columns // width) * width * depth, partial(_pack, threads=threads))
+
+
+def _panel_width(columns: int, itemsize: int) -> int:
+    """Columns of a panel: those of a tile, or of half a tile where all fit into that."""
     width = WIDTH // itemsize
+    return width // 2 if 2 * columns <= width else width
+
+
+def _pack(b: Layout, panels: Layout, threads: int) -> Kernel:
+    depth, columns = b.shape
+    kind, itemsize = C_TYPES[b.dtype], b.dtype.itemsize
+    width = _panel_width(columns, itemsize)
     count = -(-columns // width)
+    part = " / 2" if width < WIDTH // itemsize else ""
     lines = [
-        f"enum {{ WIDTH = DT_WIDTH_{kind} }};",
+        f"enum {{ WIDTH = DT_WIDTH_{kind}{part} }};",
         f"dt_int begin, end = dt_share(team, thread, {count}, &begin) * {width};",
         f"for (dt_int n0 = begin * {width}; n0 < end && n0 < {columns}; n0 += WIDTH) {{",
         f"    const dt_int columns = {columns} - n0 < WIDTH ? {columns} - n0 : WIDTH;",
@@ -455,13 +468,6 @@ def packing(b: Layout, panels: Layout, threads: int) -> Kernel:
     made = [(begin * panel, end * panel) for begin, end in shares]
     accesses = [Access(b, False, everywhere(b, threads)), Access(panels, True, made)]
     return Kernel("pack", f"pack: {depth} x {columns}", parameters([b], [panels]), lines, accesses)
-
-
-def panel_elements(b: Layout) -> int:
-    """How many elements a second operand takes in panels, the last one filled up."""
-    depth, columns = b.shape
-    width = WIDTH // b.dtype.itemsize
-    return -(-columns // width) * width * depth
 
 
 def product_of_body(body: Graph) -> Value | None:

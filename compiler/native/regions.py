@@ -145,7 +145,7 @@ def _carry_in_turns(scope: Scope, value: Value, name: str, length: int | Layout 
     """Two places: a round reads one and writes the other."""
     nbytes = aligned(int(value.aval.nbytes))
     step = nbytes // value.dtype.itemsize
-    first = dense(scope.top.arena(2 * nbytes, f"carry {value.name}"), value.aval)
+    first = dense(scope.top.buffer(2 * nbytes, f"carry {value.name}"), value.aval)
     if isinstance(length, int):
         final = replace(first, offset=step) if length % 2 else first
     else:
@@ -191,7 +191,7 @@ def _carry_in_stack(
     shape = sizes(stack.aval)
     strides = dense_strides(shape)
     row = product_of(shape[1:])
-    buffer = scope.top.arena((length + 1) * row * stack.dtype.itemsize, f"stack {stack.name}")
+    buffer = scope.top.buffer((length + 1) * row * stack.dtype.itemsize, f"stack {stack.name}")
     reverse = bool(node.attrs["reverse"])
     # Going up, a round reads row t and writes row t + 1; going down, the other way round.
     reads, writes = (row, 0) if reverse else (0, row)

@@ -26,6 +26,7 @@ from . import build, cache
 from .buffers import Buffer, Constant, Given, Stack, Variable
 from .build import Built
 from .layout import Layout, dense
+from .printer import FIRST
 from .toolchain import require_compiler
 
 MOST_CONSTANTS = 1 << 20  # bytes of constants that an entry holds
@@ -65,7 +66,7 @@ def recall(name: str, graph: Graph, binding: dict[str, int]) -> Built | None:
     feeds = [_given(v.aval.substitute(binding)) for v in graph.placeholders.values()]
     outputs = [_given(v.aval.substitute(binding)) for v in graph.outputs]
     pointers: dict[Buffer, int] = {}
-    for place, (kind, what) in enumerate(entry.pop("pointers"), 1):
+    for place, (kind, what) in enumerate(entry.pop("pointers"), FIRST):
         if kind == "feed":
             pointers[feeds[what].buffer] = place
         elif kind == "output":
@@ -104,10 +105,10 @@ def remember(name: str, graph: Graph, built: Built) -> None:
     if kept > MOST_CONSTANTS:
         return
     entry = {
-        "source": built.source, "units": built.units, "steps": built.steps, "pointers": pointers,
-        "arena_bytes": built.arena_bytes, "bound_bytes": built.bound_bytes,
-        "threads": built.threads, "profile": built.profile, "lines": built.lines,
-        "launches": built.launches, "moved": built.moved,
+        "source": built.source, "units": built.units, "once": built.once, "steps": built.steps,
+        "pointers": pointers, "kept_bytes": built.kept_bytes, "arena_bytes": built.arena_bytes,
+        "bound_bytes": built.bound_bytes, "threads": built.threads, "profile": built.profile,
+        "lines": built.lines, "launches": built.launches, "moved": built.moved,
     }  # fmt: skip
     cache.store(name, json.dumps(entry).encode())
 

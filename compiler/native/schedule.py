@@ -16,18 +16,24 @@ from .statements import is_long
 from .support import is_call, is_native, is_placeable, joined
 
 
-def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
+def schedule(graph: Graph, known: set[Node]) -> tuple[list[Node], dict[Value, Value]]:
     """Nodes in an order that lets readers of a variable go before what overwrites it.
+
+    Parameters
+    ----------
+    graph : Graph
+    known : set of Node
+        Those that are computed before all runs.
 
     Returns
     -------
     order : list of Node
-        Without effects.
+        Without these, and without effects.
     direct : dict
         From each value that is assigned, and can be computed over the variable's old numbers, to
         the variable's value.
     """
-    nodes = [node for node in graph.nodes if not node.op.effect]
+    nodes = [node for node in graph.nodes if not node.op.effect and node not in known]
     after: dict[Node, set[Node]] = defaultdict(set)
     for node in nodes:
         for value in node.inputs:
@@ -37,7 +43,7 @@ def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
     for effect in graph.effects:
         variable, value = effect.inputs
         readers = _readers(variable)
-        if not _is_free(graph, effect, readers, direct):
+        if value.node in known or not _is_free(graph, effect, readers, direct):
             continue
         writer = value.node
         first = {n for n in (*readers, *stopping) if n is not writer}
@@ -46,7 +52,7 @@ def schedule(graph: Graph) -> tuple[list[Node], dict[Value, Value]]:
         direct[value] = variable
         for node in first:
             after[node].add(writer)
-    elsewhere = {*graph.outputs, *direct}
+    elsewhere = {*graph.outputs, *direct, *(v for node in known for v in node.outputs)}
     parts = {v: node.outputs[0] for v, (node, _) in joined(graph, elsewhere).items()}
     return order(nodes, after, elsewhere, parts), direct
 

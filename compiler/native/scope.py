@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
 
 from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.regions import FUSED
 from .buffers import Buffer, Room
 from .calls import CALLS, WITH_GRADIENT, with_gradient
 from .copies import JOINS, SCATTER, part_of, sliced, zeros_like
-from .kernel import Kernel
+from .kernel import Kernel, Packing
 from .layout import Layout, dense_strides, order_of, sizes, viewed
 from .plan import FULL, Plan
-from .product import packing, panel_elements, product_of_body
+from .product import packing, product_of_body
 from .regions import lower_region, lowers_region
 from .stacks import stack_of
 from .statements import Call, Python, Statement
 from .support import is_call, is_placeable, is_symbolic, joined
-
-if TYPE_CHECKING:
-    from .lower import Lowering
+from .timeline import Timeline, is_known
 
 FEW_ROWS = 4  # from which on a product of fixed operands reads them packed
 OFTEN = 3  # products by the same matrix from which on it is packed once for all
@@ -33,7 +30,7 @@ class Scope:
 
     Parameters
     ----------
-    top : Lowering
+    top : Timeline
     graph : Graph
     env : dict
         From the graph's placeholders to where they lie; other values are added as they are lowered.
@@ -45,17 +42,20 @@ class Scope:
         Whether the graph is the body of a loop, or within one.
     before : list, optional
         Statements that run once before the loop whose body this is.
+    elsewhere : collection of Value
+        Those of the graph that another scope computes.
     """
 
     def __init__(
         self,
-        top: Lowering,
+        top: Timeline,
         graph: Graph,
         env: dict[Value, Layout],
         places: dict[Value, Layout],
         statements: list[Statement],
         in_loop: bool = False,
         before: list[Statement] | None = None,
+        elsewhere: Collection[Value] = (),
     ) -> None:
         self.top, self.env, self.places = top, env, places
         self.statements, self.in_loop = statements, in_loop
@@ -63,9 +63,9 @@ class Scope:
         self._outputs = set(graph.outputs)
         self._readers: dict[Buffer, int] = {}  # how many are still to come
         self._done: set[Node] = set()  # computed together with an earlier node
-        self._panels: dict[Value, Layout] = {}
+        self._packed: dict[tuple[Value, str], Layout] = {}
         self._rights = Counter(map(_right_operand, filter(_has_product, graph.nodes)))
-        self._joined = joined(graph, places)
+        self._joined = joined(graph, {*places, *elsewhere})
 
     # -- where values lie --------------------------------------------------------------------
 
@@ -118,15 +118,7 @@ class Scope:
 
     def call(self, kernel: Kernel, statements: list[Statement] | None = None) -> None:
         """Append a kernel, to other statements than the scope's if they are given."""
-        lives = self.top.lives
-        for access in kernel.accesses:
-            lives.touch(access.layout.buffer)
-        scratch = None
-        if kernel.scratch:
-            scratch = self.top.arena(kernel.scratch, f"scratch of {kernel.label}")
-            lives.touch(scratch)
-        to = self.statements if statements is None else statements
-        to.append(Call(kernel, lives.advance(), scratch))
+        self.top.call(kernel, self.statements if statements is None else statements)
 
     def copy(
         self, source: Layout, target: Layout, statements: list[Statement] | None = None
@@ -220,7 +212,7 @@ class Scope:
         self._reuse(node, body, product)
         operands = [self.env[v] for v in node.inputs]
         results = [self.layout_of(v) for v in node.outputs]
-        panels = None if product is None else self._packed(node, product)
+        panels = None if product is None else self._panels(node, product)
         if panels is not None:
             right = _right_operand(node)
             operands = [panels if v is right else x for v, x in zip(node.inputs, operands)]
@@ -262,9 +254,8 @@ class Scope:
             and not layout.moving
         )
 
-    def _packed(self, node: Node, product: Value) -> Layout | None:
-        """The second operand of a product in panels, if it is packed once for many: before a loop
-        in which it stays as it is, or for several products by it."""
+    def _panels(self, node: Node, product: Value) -> Layout | None:
+        """The second operand of a product in panels, if it is packed for many products."""
         shape = sizes(product.aval)
         if len(shape) != 2 or shape[0] < FEW_ROWS:
             return None
@@ -272,24 +263,34 @@ class Scope:
             return None  # something else reads it as it lies
         value = _right_operand(node)
         layout = self.env[value]
-        before = self._before if value.node.op is PLACEHOLDER and not layout.moving else None
-        if before is None and self._rights[value] < OFTEN:
+        stays = is_known(layout) or self._stays_in_loop(value)
+        if not stays and self._rights[value] < OFTEN:
             return None
-        lives = self.top.lives
-        if value not in self._panels:
-            count = panel_elements(layout)
-            buffer = self.top.arena(count * layout.dtype.itemsize, f"panels of {value.name}")
-            panels = Layout(buffer, layout.dtype, (count,), (1,))
-            kernel = packing(layout, panels, self.top.threads)
-            if before is None:
-                self.call(kernel)
+        return self._pack(value, packing(layout, self.top.threads))
+
+    def _stays_in_loop(self, value: Value) -> bool:
+        """Whether a value of a loop's body is the same in every round."""
+        is_given = self._before is not None and value.node.op is PLACEHOLDER
+        return is_given and not self.env[value].moving
+
+    def _pack(self, value: Value, how: Packing) -> Layout:
+        """An operand as it is packed: before all runs if it is known there, else before the loop
+        in which it stays as it is, or here."""
+        layout, top = self.env[value], self.top
+        if is_known(layout):
+            return top.packed_once(layout, how, value.name)
+        name = (value, how.name)
+        if name not in self._packed:
+            packed = self._packed[name] = top.room_to_pack(layout, how, value.name)
+            kernel = how.kernel(layout, packed)
+            if self._before is not None and self._stays_in_loop(value):
+                self._before.append(Call(kernel, top.lives.position))
+                top.lives.touch(layout.buffer)
+                top.lives.touch_before(packed.buffer)
             else:
-                before.append(Call(kernel, lives.position))
-                lives.touch(layout.buffer)
-                lives.touch_before(buffer)
-            self._panels[value] = panels
-        lives.touch(self._panels[value].buffer)
-        return self._panels[value]
+                self.call(kernel)
+        top.lives.touch(self._packed[name].buffer)
+        return self._packed[name]
 
     # -- calls of the library ----------------------------------------------------------------
 
@@ -298,7 +299,11 @@ class Scope:
             return
         operands = [self.env[v] for v in node.inputs]
         results = [self.layout_of(v) for v in node.outputs]
-        make, threads = CALLS[node.op.name].kernel, self.top.threads
+        call, threads = CALLS[node.op.name], self.top.threads
+        if call.packing is not None:
+            how = call.packing(node, operands[1], threads)
+            operands[1] = self._pack(node.inputs[1], how)
+        make = call.kernel
         kernel = make(node, operands, results, threads)
         if kernel is not None:
             self.call(kernel)
@@ -316,7 +321,7 @@ class Scope:
             self.copy(source, target)
 
     def _dense_room(self, layout: Layout) -> Layout:
-        buffer = self.top.arena(layout.size * layout.dtype.itemsize, "dense")
+        buffer = self.top.buffer(layout.size * layout.dtype.itemsize, "dense")
         return Layout(buffer, layout.dtype, layout.shape, dense_strides(layout.shape))
 
     def _lower_with_gradient(self, node: Node) -> bool:

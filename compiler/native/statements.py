@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...graphs.ir import Node
-from .buffers import Room, Stack
+from .buffers import Placed, Stack
 from .kernel import Kernel
 from .layout import Layout
 
@@ -28,14 +28,14 @@ class Call:
     kernel : Kernel
     position : int
         In the order of all statements, in which memory is planned.
-    scratch : Room or None
+    scratch : Placed or None
     waits_before : bool
         Whether threads wait for each other first.
     """
 
     kernel: Kernel
     position: int
-    scratch: Room | None = None
+    scratch: Placed | None = None
     waits_before: bool = False
 
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from ...graphs.dims import symbols
+from ...graphs.errors import DiptychError
 from ...graphs.ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
 from ...graphs.kernels import launch
 from ...graphs.ops.core import Bound
@@ -24,14 +25,12 @@ def fold(graph: Graph) -> Graph:
 def _visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
     if node.op.region:
         return new.copy_node(node, inputs, _absorbed(node, inputs))
-    if (
-        not all(v.node.op is CONSTANT for v in inputs)
-        or node.is_source
-        or node.bound.may_raise
-        or not _is_known(node)
-    ):
+    if not all(v.node.op is CONSTANT for v in inputs) or node.is_source or not _is_known(node):
         return None
-    results = launch(node.bound, [v.node.attrs["array"] for v in inputs])
+    try:
+        results = launch(node.bound, [v.node.attrs["array"] for v in inputs])
+    except DiptychError:
+        return None  # for the run to raise
     return tuple(new.add_constant(array) for array in results)
 
 

@@ -17,6 +17,7 @@ from ...graphs.dims import Dim
 from ...graphs.dtypes import BOOL
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
+from ..known import known_nodes
 from ..native.plan import END, FULL, REDUCTIONS, ROW
 from ..native.scalars import C_TYPES, has_scalar_code, is_dear, is_float
 from .leave import left_to_readers
@@ -86,6 +87,7 @@ class Grouping:
         self.of: dict[Node, Group] = {}
         self.inlined: set[Node] = set()
         self._exact = _compared_with_extremes(graph)
+        self._known = known_nodes(graph)
         self._part = {id(bound): _part(bound) for bound in graph.bounds}
         self._kept: set[Value] = set()  # for readers that compute something from them
         for node in graph.nodes:
@@ -135,6 +137,7 @@ class Grouping:
             and not is_dear(node)
             and not self._is_product(node)
             and node not in self._exact
+            and node not in self._known
             and not any(user.op.view for v in node.outputs for user in v.uses)
             and not any(v.node.op.view and root(v) in group.members for v in node.inputs)
         )
@@ -176,7 +179,7 @@ class Grouping:
 
     def _add_reduction(self, node: Node) -> None:
         shape, axes = _shape(node.inputs[0]), _reduced_axes(node.bound)
-        source = self._source(node.inputs[0])
+        source = self._source(node.inputs[0], node)
         group = None if source is None else self.of[source]
         if (
             source is not None
@@ -199,14 +202,15 @@ class Grouping:
     def _add_scalar_code(self, node: Node) -> None:
         shape = _shape(node.outputs[0])
         mine = self.of[node] = Group(shape, {node: FULL})
-        sources = {s for s in map(self._source, node.inputs) if s is not None}
+        sources = {s for v in node.inputs if (s := self._source(v, node)) is not None}
         for source in sorted(sources, key=lambda n: -n.id):
             group = self.of[source]
             if group is not mine and self._may_merge(group, mine, source):
                 mine = self._merge(group, mine)
 
-    def _source(self, value: Value) -> Node | None:
-        """The grouped node that a value, or a view of the same elements, comes from."""
+    def _source(self, value: Value, reader: Node) -> Node | None:
+        """The grouped node that a value, or a view of the same elements, comes from; None where
+        it is known before all runs and its reader is not, for these are computed apart."""
         node = value.node
         while node.op.name in SHOWING:
             if (
@@ -215,7 +219,8 @@ class Grouping:
             ):
                 return None
             node = node.inputs[0].node
-        return node if node in self.of else None
+        apart = (node in self._known) != (reader in self._known)
+        return node if node in self.of and not apart else None
 
     def _may_merge(self, group: Group, mine: Group, source: Node) -> bool:
         """Whether the group of a source and that of its reader can be one."""

@@ -2,7 +2,9 @@
  *
  * The three share one description, that of the forward convolution from x to y: its transpose
  * computes x from y, and the gradient of the weights w from x and y. Each thread of a team calls
- * them; `scratch` is shared, and compiler/native/convolutions.py says how long it has to be.
+ * them. The first two read the weights from panels, which every thread has a share in packing:
+ * once for as long as the weights stay what they are. `scratch` is shared as the panels are, and
+ * compiler/native/convolutions.py says how long both have to be.
  */
 #ifndef DIPTYCH_CONVOLUTION_H
 #define DIPTYCH_CONVOLUTION_H
@@ -21,20 +23,29 @@ typedef struct dt_conv {
     dt_int before[2]; /* padding; below 0 it crops. What lies behind follows from `windows`. */
     dt_int dilation[2];
     dt_int x[4]; /* strides: images, channels, height, width */
-    dt_int w[4]; /* filters, channels of a group, height, width */
+    dt_int w[4]; /* filters, channels of a group, height, width; read where weights are packed */
     dt_int y[4]; /* images, filters, height, width */
 } dt_conv;
 
+void dt_conv2d_pack_float(dt_team *team, int thread, const dt_conv *shape, const float *w,
+                          float *panels);
+void dt_conv2d_pack_double(dt_team *team, int thread, const dt_conv *shape, const double *w,
+                           double *panels);
 void dt_conv2d_float(dt_team *team, int thread, const dt_conv *shape, const float *x,
-                     const float *w, float *y, char *scratch);
+                     const float *panels, float *y, char *scratch);
 void dt_conv2d_double(dt_team *team, int thread, const dt_conv *shape, const double *x,
-                      const double *w, double *y, char *scratch);
+                      const double *panels, double *y, char *scratch);
 
-/* Every number of x is written, also where no window reaches. */
+/* The panels of a transpose are its own. Every number of x is written, also where no window
+ * reaches. */
+void dt_conv2d_transpose_pack_float(dt_team *team, int thread, const dt_conv *shape,
+                                    const float *w, float *panels);
+void dt_conv2d_transpose_pack_double(dt_team *team, int thread, const dt_conv *shape,
+                                     const double *w, double *panels);
 void dt_conv2d_transpose_float(dt_team *team, int thread, const dt_conv *shape, const float *y,
-                               const float *w, float *x, char *scratch);
+                               const float *panels, float *x, char *scratch);
 void dt_conv2d_transpose_double(dt_team *team, int thread, const dt_conv *shape, const double *y,
-                                const double *w, double *x, char *scratch);
+                                const double *panels, double *x, char *scratch);
 
 void dt_conv2d_weight_float(dt_team *team, int thread, const dt_conv *shape, const float *x,
                             const float *y, float *w, char *scratch);

@@ -20,15 +20,38 @@ static void product(dt_int width, dt_int rows, dt_int depth, const REAL *a, dt_i
                                                       a_segment, b_segment);
 }
 
+/* What flows through a convolution, or backwards through its transpose. */
+typedef struct {
+    int lone;           /* each channel has one filter of its own; it counts as one group */
+    dt_int groups;
+    dt_int depth;       /* numbers of a group's pixel that are added up */
+    dt_int columns;     /* and of one of its results */
+    dt_int taps, panel; /* weights of a group that meet a pixel; numbers of a packed tap */
+} dt_flow;
+
+static dt_flow flow_of(const dt_conv *shape, int transposed) {
+    dt_flow flow = {.lone = is_depthwise(shape)};
+    flow.groups = flow.lone ? 1 : shape->groups;
+    flow.depth = (transposed ? shape->filters : shape->channels) / flow.groups;
+    flow.columns = (transposed ? shape->channels : shape->filters) / flow.groups;
+    flow.taps = shape->kernel[0] * shape->kernel[1];
+    flow.panel = (flow.lone ? 1 : flow.depth) * room(flow.columns);
+    return flow;
+}
+
 /* Panels of weights in the order in which `compute` reads them: for each group, each part, each
  * tile of columns, each tap, the depth. */
 static void pack_weights(dt_team *team, int thread, const dt_conv *shape, int transposed,
-                         dt_int depth, dt_int columns, const REAL *w, REAL *panels) {
-    const dt_int *strides = shape->w;
+                         const REAL *w, REAL *panels) {
+    const dt_flow flow = flow_of(shape, transposed);
+    const dt_int depth = flow.depth, columns = flow.columns, *strides = shape->w;
+    if (flow.lone) {
+        pack_depthwise(team, thread, shape, transposed, w, panels);
+        return;
+    }
     dt_int column_stride = strides[transposed ? 1 : 0], depth_stride = strides[transposed ? 0 : 1];
-    dt_int taps = shape->kernel[0] * shape->kernel[1], tiles = (columns + WIDTH - 1) / WIDTH;
-    dt_int begin, panel = 0;
-    dt_int end = dt_share(team, thread, shape->groups * tiles * taps, &begin);
+    dt_int tiles = (columns + WIDTH - 1) / WIDTH, begin, panel = 0;
+    dt_int end = dt_share(team, thread, flow.groups * tiles * flow.taps, &begin);
     for (dt_int g = 0; g < shape->groups; g++, w += shape->filters / shape->groups * strides[0])
         for (dt_int r = 0; r < part_count(shape, 0, transposed); r++)
             for (dt_int s = 0; s < part_count(shape, 1, transposed); s++) {
@@ -90,15 +113,14 @@ static void compute(dt_image image, dt_part h, dt_part v, dt_int begin, dt_int e
 }
 
 static void correlate(dt_team *team, int thread, const dt_conv *shape, int transposed,
-                      const REAL *from, const REAL *w, REAL *to, char *scratch) {
+                      const REAL *from, const REAL *panels, REAL *to, char *scratch) {
     const dt_int *from_strides = transposed ? shape->y : shape->x;
     const dt_int *to_strides = transposed ? shape->x : shape->y;
     const dt_int *size = transposed ? shape->windows : shape->size;
-    const int lone = is_depthwise(shape);
-    dt_int groups = lone ? 1 : shape->groups, taps = shape->kernel[0] * shape->kernel[1];
-    dt_int depth = (transposed ? shape->filters : shape->channels) / groups;
-    dt_int columns = (transposed ? shape->channels : shape->filters) / groups;
-    dt_int pixel = lone ? room(depth) : depth, tap = (lone ? 1 : depth) * room(columns);
+    const dt_flow flow = flow_of(shape, transposed);
+    const int lone = flow.lone;
+    dt_int groups = flow.groups, depth = flow.depth, columns = flow.columns, tap = flow.panel;
+    dt_int pixel = lone ? room(depth) : depth;
 
     dt_axis h = axis_of(shape, 0, transposed), v = axis_of(shape, 1, transposed);
     dt_int across = reached(v, v.end - v.begin), bytes = across * pixel * (dt_int)sizeof(REAL);
@@ -106,16 +128,8 @@ static void correlate(dt_team *team, int thread, const dt_conv *shape, int trans
     /* A tile's columns are at most 128 bytes. */
     dt_int line_bytes =
         (v.end - v.begin) * at_least(lone ? room(columns) * (dt_int)sizeof(REAL) : 0, 128);
-    REAL *panels = (REAL *)scratch;
-    scratch += aligned(groups * taps * tap * (dt_int)sizeof(REAL));
     scratch += thread * (band_bytes + line_bytes);
     REAL *line = (REAL *)(scratch + band_bytes);
-
-    if (lone)
-        pack_depthwise(team, thread, shape, transposed, w, panels);
-    else
-        pack_weights(team, thread, shape, transposed, depth, columns, w, panels);
-    dt_barrier(team);
 
     int in_place = (from_strides[1] == 1 || depth == 1) && (!lone || pixel == depth) &&
                    is_inside(h) && is_inside(v);
@@ -133,7 +147,7 @@ static void correlate(dt_team *team, int thread, const dt_conv *shape, int trans
             image = gather(depth, pixel, size, source, from_strides, first * h.step - h.before,
                            reached(h, rows), v.begin * v.step - v.before, across,
                            (REAL *)scratch);
-        const REAL *panel = panels + g * taps * tap;
+        const REAL *panel = panels + g * flow.taps * tap;
         for (dt_int r = 0; r < part_count(shape, 0, transposed); r++)
             for (dt_int s = 0; s < part_count(shape, 1, transposed); s++) {
                 dt_part down = part_of(shape, 0, transposed, r);
@@ -149,12 +163,22 @@ static void correlate(dt_team *team, int thread, const dt_conv *shape, int trans
     }
 }
 
-void OF(dt_conv2d)(dt_team *team, int thread, const dt_conv *shape, const REAL *x, const REAL *w,
-                   REAL *y, char *scratch) {
-    correlate(team, thread, shape, 0, x, w, y, scratch);
+void OF(dt_conv2d_pack)(dt_team *team, int thread, const dt_conv *shape, const REAL *w,
+                        REAL *panels) {
+    pack_weights(team, thread, shape, 0, w, panels);
+}
+
+void OF(dt_conv2d)(dt_team *team, int thread, const dt_conv *shape, const REAL *x,
+                   const REAL *panels, REAL *y, char *scratch) {
+    correlate(team, thread, shape, 0, x, panels, y, scratch);
+}
+
+void OF(dt_conv2d_transpose_pack)(dt_team *team, int thread, const dt_conv *shape, const REAL *w,
+                                  REAL *panels) {
+    pack_weights(team, thread, shape, 1, w, panels);
 }
 
 void OF(dt_conv2d_transpose)(dt_team *team, int thread, const dt_conv *shape, const REAL *y,
-                             const REAL *w, REAL *x, char *scratch) {
-    correlate(team, thread, shape, 1, y, w, x, scratch);
+                             const REAL *panels, REAL *x, char *scratch) {
+    correlate(team, thread, shape, 1, y, panels, x, scratch);
 }
