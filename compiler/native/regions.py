@@ -267,7 +267,7 @@ def _clear_others(scope: Scope, node: Node, branch: Branch) -> None:
         missed = {}
         for value, made in zip(node.outputs, body.outputs):
             buffer = scope.env[value].buffer
-            if isinstance(buffer, Entries) and not made.aval.is_symbolic:
+            if value.aval.is_symbolic > made.aval.is_symbolic and isinstance(buffer, Entries):
                 missed[buffer.stack] = count_of(buffer.stack)
         for count in missed.values():
             scope.copy(zeros_like(count), count, statements)
