@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -122,7 +123,7 @@ def in_shape(
             if target[axis] == 1:
                 parts.append(ZERO)
                 continue
-            if _product(target[start:axis]) == 1:
+            if math.prod(target[start:axis]) == 1:
                 rest, flat = flat, ZERO
             else:
                 flat, rest = divided(flat, target[axis])
@@ -130,10 +131,3 @@ def in_shape(
         parts.append(flat if target[start] != 1 else ZERO)
         result.extend(reversed(parts))
     return tuple(result)
-
-
-def _product(sizes: tuple[int, ...]) -> int:
-    total = 1
-    for n in sizes:
-        total *= n
-    return total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from .affine import ZERO, Affine
@@ -51,7 +52,7 @@ class Axes:
             else:
                 groups.append([variable])
         self.members = groups
-        self.sizes = [product_of(sizes[v] for v in group) for group in groups]
+        self.sizes = [math.prod(sizes[v] for v in group) for group in groups]
         self.loops = [f"{name}{i}" if len(groups) > 1 else name for i in range(len(groups))]
         self._last = [group[-1] for group in groups]
 
@@ -62,7 +63,7 @@ class Axes:
 
     @property
     def size(self) -> int:
-        return product_of(self.sizes)
+        return math.prod(self.sizes)
 
     def walk(
         self,
@@ -176,11 +177,3 @@ def dense_index(variables: Sequence[str], sizes: Mapping[str, int]) -> Affine:
     """The number of an element among those of some axes."""
     shape = tuple(sizes[v] for v in variables)
     return address([Affine.of(v) for v in variables], dense_strides(shape))
-
-
-def product_of(numbers: Iterable[int]) -> int:
-    """The product of whole numbers; 1 for none."""
-    total = 1
-    for n in numbers:
-        total *= n
-    return total

@@ -8,6 +8,7 @@ is quicker. Rows (or, of a sum over rows, partial sums) are spread over the thre
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
 from ..arena import ALIGNMENT, aligned
 from .affine import ZERO, Affine, in_shape
-from .axes import address, dense_index, product_of
+from .axes import address, dense_index
 from .elements import Reduce, Store, reduction, start_of
 from .layout import Layout, sizes
 from .plan import Plan
@@ -73,7 +74,7 @@ class Nest:
         """Begin to pull code, for loops over these variables."""
         self.sections = Sections(self.body, self.operands, outer, inner)
         self.column = dense_index(columns, self.sizes)
-        self.columns = product_of(self.sizes[v] for v in columns)
+        self.columns = math.prod(self.sizes[v] for v in columns)
         self.stored: dict[str, Affine] = {}
 
     def element_of(self, value: Value) -> Index:

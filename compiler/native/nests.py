@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ...graphs.ops.core import Bound
-from .axes import product_of
 from .columns import ColumnNest
 from .kernel import Kernel
 from .layout import Layout
@@ -46,7 +46,7 @@ def _lies_in_columns(
     if not axes:
         return False
     if all(a in reduced for a in axes):
-        return product_of(shape) > LONG
+        return math.prod(shape) > LONG
     lead = max((x for x in operands if x.shape == shape), key=_steps, default=None)
     if lead is None:
         return max(axes) not in reduced

@@ -8,6 +8,7 @@ can, or from packed panels; a transposed operand costs nothing but other strides
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
 from ..arena import aligned
 from .affine import Affine, in_shape
-from .axes import address, product_of
+from .axes import address
 from .elements import Let, Store, printed
 from .kernel import Access, Kernel, Packing, Span, described, everywhere, hull, parameters, share
 from .layout import Layout, sizes
@@ -79,7 +80,7 @@ class Product:
         self.shape = sizes(self.node.outputs[0].aval)
         *batch, self.rows, self.columns = self.shape
         self.depth = sizes(self.node.bound.ins[0])[-1]
-        self.batch = product_of(batch)
+        self.batch = math.prod(batch)
         self.dtype = self.node.outputs[0].dtype
         self.type = C_TYPES[self.dtype]
         self.width = WIDTH // self.dtype.itemsize

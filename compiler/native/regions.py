@@ -7,6 +7,7 @@ rounds that depends on data lies in memory that grows: see `stacks`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,7 +16,6 @@ from ...graphs.ir import Node, Value
 from ...graphs.ops.core import Op
 from ...graphs.regions import CHECKPOINT, COND, SCAN, WHILE
 from ..arena import aligned
-from .axes import product_of
 from .buffers import Entries
 from .copies import zeros_like
 from .layout import Layout, dense, dense_strides, sizes
@@ -190,7 +190,7 @@ def _carry_in_stack(
     """A stack with one row more, which the carry goes through."""
     shape = sizes(stack.aval)
     strides = dense_strides(shape)
-    row = product_of(shape[1:])
+    row = math.prod(shape[1:])
     buffer = scope.top.buffer((length + 1) * row * stack.dtype.itemsize, f"stack {stack.name}")
     reverse = bool(node.attrs["reverse"])
     # Going up, a round reads row t and writes row t + 1; going down, the other way round.
