@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import diptych as dt
-from diptych.compiler.executors import native
+from diptych.compiler.executors import instance, native
 from diptych.compiler.native.toolchain import find_compiler
 
 EXECUTORS = ["reference", "planned", "native"]
@@ -187,6 +187,25 @@ def test_known_results_and_updates() -> None:
         np.testing.assert_allclose(target.array, np.exp(result), rtol=1e-5)
         result[...] = 0
         target.write(np.zeros((600, 700), np.float32))
+
+
+@needs_compiler
+def test_operators_without_native_code_read_what_is_kept() -> None:
+    matrix = dt.Storage(normal(600, 600) + 600 * np.eye(600, dtype=np.float32))
+    program = compiled(lambda: dt.linalg.inv(matrix * 2 + dt.tanh(matrix)))
+    assert "tanh" in function_of(program.source, "once")
+    wanted = np.linalg.inv(matrix.array * 2 + np.tanh(matrix.array))
+    np.testing.assert_allclose(program.run(), wanted, rtol=1e-4, atol=1e-5)
+
+
+@needs_compiler
+def test_without_threads_planned_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight = dt.Storage(normal(40, 33))
+    monkeypatch.setattr(instance, "_enter", lambda: lambda *given: 1)
+    with pytest.warns(UserWarning, match="threads"):
+        program = compiled(lambda x: x @ weight, (64, 40))
+    x = normal(64, 40, seed=1)
+    np.testing.assert_allclose(program.run(fed(x)), x @ weight.array, rtol=1e-4, atol=1e-4)
 
 
 @needs_compiler

@@ -18,6 +18,7 @@ from ..native.layout import Layout
 from ..native.library import library
 from ..native.printer import FIRST
 from ..native.statements import Python
+from ..native.toolchain import CompileError
 from .planned import Planned
 from .stacks import Stacks
 
@@ -127,12 +128,19 @@ class Instance:
 
 
 def prepared(built: Built, code: Any) -> np.ndarray:
-    """Memory for what is computed before all runs, filled."""
+    """Memory for what is computed before all runs, filled.
+
+    Raises
+    ------
+    CompileError
+        When there cannot be as many threads as the code wants.
+    """
     kept = aligned_bytes(built.kept_bytes)
     if built.once is not None:
         table = _table(built, kept[:0], kept)
         launch = _launch(getattr(code, built.once), table, (ctypes.c_int64 * 1)(), 0, built)
-        _enter()(ctypes.addressof(launch), ())
+        if _enter()(ctypes.addressof(launch), ()):
+            raise CompileError(f"once: must have its threads, got no {built.threads} of them")
     return kept
 
 
