@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diptych.compiler.native.convolutions import Convolution, Kind, panel_elements, scratch_bytes
+from diptych.compiler.native.convolutions import (
+    Convolution,
+    Kind,
+    Rows,
+    panel_elements,
+    scratch_bytes,
+    shared_rows,
+)
 from diptych.compiler.native.library import library, load
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.kernels import convolution as kernels
@@ -28,10 +35,12 @@ void step{name}_{type}(dt_team *team, int thread, char *const *p) {{
 PACKED_STEP = """
 void step{name}_{type}(dt_team *team, int thread, char *const *p) {{
     const dt_conv *shape = (const dt_conv *)p[0];
+    const int64_t lone = *(const int64_t *)p[6];
     dt_conv2d{name}_pack_{type}(team, thread, shape, (const {type} *)p[2], ({type} *)p[5]);
     dt_barrier(team);
-    dt_conv2d{name}_{type}(team, thread, shape, (const {type} *)p[1], (const {type} *)p[5],
-                           ({type} *)p[3], p[4]);
+    if (lone < 0 || lone == thread)
+        dt_conv2d{name}_{type}(team, thread, shape, (const {type} *)p[1], (const {type} *)p[5],
+                               ({type} *)p[3], p[4]);
 }}
 """
 SUFFIXES: dict[Kind, str] = {"forward": "", "transpose": "_transpose", "weight": "_weight"}
@@ -113,7 +122,8 @@ class Case:
             np, self.y, self.w, padding=exact, output_padding=(0, 0), **same
         )
 
-    def run(self, kind: Kind, threads: int = 1) -> np.ndarray:
+    def run(self, kind: Kind, threads: int = 1, lone: int = -1) -> np.ndarray:
+        """The result; of one thread alone, where it has packed weights and is asked for."""
         roles = {"forward": "xwy", "transpose": "ywx", "weight": "xyw"}[kind]
         a, b, like = (getattr(self, role) for role in roles)
         memory, out = empty_like(like)
@@ -122,13 +132,14 @@ class Case:
         packed = 0 if kind == "weight" else panel_elements(kind, self.shape, a.itemsize)
         panels = guarded(packed * a.itemsize)
         numbers = np.array([int(n) for n in re.findall(r"-?\d+", self.shape.text())], np.int64)
-        arrays = (numbers, a, b, out, scratch, panels)
+        arrays = (numbers, a, b, out, scratch, panels, np.array(lone, np.int64))
         pointers = (ctypes.c_void_p * len(arrays))(*(n.ctypes.data for n in arrays))
         step = getattr(load(STEPS), f"step{SUFFIXES[kind]}_{TYPES[str(a.dtype)]}")
         assert library().dt_run(step, pointers, threads) == 0
         assert (scratch[nbytes:] == 0xFF).all(), "wrote behind its scratch memory"
         assert (panels[packed * a.itemsize :] == 0xFF).all(), "wrote behind its panels"
-        assert (memory == UNUSED).sum() == memory.size - out.size, "wrote beside its result"
+        if lone < 0:
+            assert (memory == UNUSED).sum() == memory.size - out.size, "wrote beside its result"
         return out
 
     def check(self, threads: int = 1) -> None:
@@ -229,6 +240,44 @@ def test_shapes(case: dict[str, Any], orders: tuple[str, str]) -> None:
 
 def test_more_threads_than_rows() -> None:
     Case(images=1, size=(2, 9)).check(threads=5)
+
+
+def rows_in(array: np.ndarray, rows: Rows) -> np.ndarray:
+    """Which numbers of some images the rows hold."""
+    height = array.shape[2]
+    first, begin, last, end = rows
+    mask = np.zeros((array.shape[0], height), bool)
+    low, high = min(max(begin, 0), height - 1), min(max(end, 1), height)
+    mask.reshape(-1)[first * height + low : last * height + high] = True
+    return np.broadcast_to(mask[:, None, :, None], array.shape)
+
+
+@pytest.mark.parametrize("kind", ["forward", "transpose"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        {},
+        {"size": (16, 5), "stride": (2, 1), "images": 1},
+        {"size": (11, 4), "stride": (3, 2), "kernel": (5, 1), "padding": ((2, 2), (0, 0))},
+        {"size": (9, 4), "kernel": (2, 2), "stride": (4, 1), "padding": ((-1, 3), (0, 0))},
+        {"images": 3, "channels": 16, "filters": 16, "groups": 16},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_threads_keep_to_their_rows(kind: Kind, case: dict[str, Any], threads: int) -> None:
+    """They read no others and write no others: barriers are placed by that."""
+    whole = Case(**case)
+    shares = shared_rows(kind, whole.shape, threads)
+    for thread, share in enumerate(shares):
+        drawn = Case(**case)
+        source, result = (drawn.x, drawn.y) if kind == "forward" else (drawn.y, drawn.x)
+        reads, writes = np.zeros(source.shape, bool), np.zeros(result.shape, bool)
+        if share is not None:
+            reads, writes = rows_in(source, share[0]), rows_in(result, share[1])
+        source[~reads] = np.nan
+        expected = np.where(writes, whole.expected(kind), UNUSED)
+        np.testing.assert_array_equal(drawn.run(kind, threads, thread), expected)
 
 
 @pytest.mark.parametrize("kind", SUFFIXES)

@@ -94,8 +94,9 @@ class _Placing:
     def _visit(self, call: Call, lengths: dict[str, int]) -> None:
         touches = [self._touch(a, lengths) for a in call.kernel.accesses]
         if call.scratch is not None:
-            whole = (call.scratch.offset, call.scratch.offset + call.scratch.nbytes)
-            touches.append(_Touch(type(call.scratch), (whole,) * self.threads, True))
+            base = call.scratch.offset
+            spans = tuple((a + base, b + base) for a, b in call.kernel.scratch_spans(self.threads))
+            touches.append(_Touch(type(call.scratch), spans, True))
         if call.kernel.refuses:
             touches.append(self._asked(True))
         if not call.waits_before and self._conflicts(touches):

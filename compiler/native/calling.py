@@ -56,6 +56,7 @@ def call(
     waits: bool = False,
     refuses: bool = False,
     threads: int = 1,
+    apart: bool = False,
 ) -> Kernel | None:
     """A kernel that calls one function of the library, with its shape as a constant; None where
     there is no such shape."""
@@ -68,7 +69,7 @@ def call(
     note = " -> ".join(", ".join(times(x.shape) for x in side) for side in (operands, results))
     return Kernel(
         node.op.name, f"{node.op.name}: {note}", parameters(operands, results), body,
-        [*reads, *writes], scratch, waits, refuses,
+        [*reads, *writes], scratch, waits, refuses, apart,
     )  # fmt: skip
 
 

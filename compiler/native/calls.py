@@ -44,9 +44,10 @@ def _attention(node: Node, operands: Layouts, results: Layouts, threads: int) ->
     name = f"dt_attention_{'grad_' if g else ''}{kind(q)}"
     arguments = ("p0", "p1", "p2", over, *(("p4", "q0", "q1", "q2") if g else ("q0",)))
     # Only the gradients of keys and values in parts are added up behind a barrier.
+    waits = bool(g) and shape.parts > 1
     return call(
-        node, name, "dt_attention", shape.text(), operands, results, arguments, scratch,
-        bool(g) and shape.parts > 1, threads=threads,
+        node, name, "dt_attention", shape.text(), operands, results, arguments, scratch, waits,
+        threads=threads, apart=not waits,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from .calling import initialiser
+from .kernel import share
 
 Kind = Literal["forward", "transpose", "weight"]
 
@@ -110,6 +111,33 @@ def panel_elements(kind: Kind, shape: Convolution, itemsize: int) -> int:
     return groups * taps * (1 if lone else depth) * _room(columns, itemsize)
 
 
+# From a row of one image to before a row of another, or of the same one.
+Rows = tuple[int, int, int, int]
+
+
+def shared_rows(kind: Kind, shape: Convolution, threads: int) -> list[tuple[Rows, Rows] | None]:
+    """Of each thread, which rows of its source it reads and which of its result it writes; None
+    where it has none. Some may lie outside of the images, where these are padded.
+
+    Parameters
+    ----------
+    kind : {"forward", "transpose"}
+    shape : Convolution
+    threads : int
+    """
+    axis = _axis(shape, 0, kind == "transpose")
+    step, before = (1, 0) if kind == "forward" else (shape.stride[0], shape.before[0])
+    found: list[tuple[Rows, Rows] | None] = []
+    for thread in range(threads):
+        begin, end = share(shape.images * axis.units, thread, threads)
+        (first, u), (last, v) = divmod(begin, axis.units), divmod(end - 1, axis.units)
+        u, v = u + axis.begin, v + axis.begin
+        reads = first, axis.first(u), last, axis.first(v) + axis.reach
+        writes = first, u * step - before, last, (v + 1) * step - before
+        found.append((reads, writes) if begin < end else None)
+    return found
+
+
 def _groups(shape: Convolution) -> tuple[bool, int, int, int]:
     """Whether each channel has one filter of its own; groups as the library counts them, and the
     channels and filters of each."""
@@ -122,9 +150,14 @@ def _groups(shape: Convolution) -> tuple[bool, int, int, int]:
 class _Axis:
     """Units of outputs, and the places of the source that each reads."""
 
+    begin: int
     units: int
     step: int
+    before: int
     reach: int
+
+    def first(self, unit: int) -> int:
+        return unit * self.step - self.before
 
     def reached(self, units: int) -> int:
         return (units - 1) * self.step + self.reach
@@ -137,10 +170,10 @@ class _Axis:
 def _axis(shape: Convolution, i: int, transposed: bool) -> _Axis:
     stride, last = shape.stride[i], (shape.kernel[i] - 1) * shape.dilation[i]
     if not transposed:
-        return _Axis(shape.windows[i], stride, last + 1)
+        return _Axis(0, shape.windows[i], stride, shape.before[i], last + 1)
     begin = shape.before[i] // stride
     end = (shape.before[i] + shape.size[i] - 1) // stride + 1
-    return _Axis(end - begin, 1, last // stride + 1)
+    return _Axis(begin, end - begin, 1, last // stride, last // stride + 1)
 
 
 def _room(columns: int, itemsize: int) -> int:

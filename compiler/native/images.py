@@ -6,8 +6,15 @@ from collections.abc import Mapping
 
 from ...graphs.ir import Node, Value
 from .calling import Layouts, LibraryCall, are_floats, call, kind, pair
-from .convolutions import Convolution, Kind, panel_elements, scratch_bytes
-from .kernel import Access, Kernel, Packing, everywhere, parameters, times
+from .convolutions import (
+    Convolution,
+    Kind,
+    Rows,
+    panel_elements,
+    scratch_bytes,
+    shared_rows,
+)
+from .kernel import Access, Kernel, Packing, Span, everywhere, parameters, times
 from .layout import Layout, sizes
 
 
@@ -71,10 +78,29 @@ def _convolution(node: Node, operands: Layouts, results: Layouts, threads: int) 
     first = operands[0]
     way, shape = _through(node, {node.inputs[0]: first, node.outputs[0]: results[0]})
     scratch = scratch_bytes(way, shape, threads, first.dtype.itemsize)
-    return call(
+    kernel = call(
         node, f"{_FUNCTIONS[way]}_{kind(first)}", "dt_conv", shape.text(), operands, results,
-        ("p0", "p1", "q0"), scratch, threads=threads,
+        ("p0", "p1", "q0"), scratch, threads=threads, apart=True,
     )  # fmt: skip
+    if kernel is not None and shape.groups == 1:
+        shares = shared_rows(way, shape, threads)
+        source, _, result = kernel.accesses
+        source.spans = [(0, 0) if each is None else _span(first, each[0]) for each in shares]
+        result.spans = [(0, 0) if each is None else _span(results[0], each[1]) for each in shares]
+    return kernel
+
+
+def _span(layout: Layout, rows: Rows) -> Span:
+    """The bytes from the first to the last of some rows of images."""
+    first, begin, last, end = rows
+    image, channel, row, column = _strides(layout)
+    height, width = pair(layout.shape[2:], 1)
+    if min(image, channel, row, column) < 0 or (first != last and image < height * row):
+        return everywhere(layout, 1)[0]
+    begin, end = max(0, min(begin, height - 1)), max(1, min(end, height))
+    high = last * image + (end - 1) * row + (layout.shape[1] - 1) * channel + (width - 1) * column
+    size = layout.dtype.itemsize
+    return (first * image + begin * row) * size, (high + 1) * size
 
 
 def _packing(node: Node, w: Layout, threads: int) -> Packing:

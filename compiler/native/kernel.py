@@ -50,6 +50,8 @@ class Kernel:
         Whether it waits for all threads between phases of its own.
     refuses : bool
         Whether it may refuse its data.
+    apart : bool
+        Whether each thread has an equal part of the scratch memory to itself.
     """
 
     label: str
@@ -60,6 +62,13 @@ class Kernel:
     scratch: int = 0
     waits: bool = False
     refuses: bool = False
+    apart: bool = False
+
+    def scratch_spans(self, threads: int) -> list[Span]:
+        """Which bytes of the scratch memory each thread touches."""
+        if not self.apart:
+            return [(0, self.scratch)] * threads
+        return [share(self.scratch, thread, threads) for thread in range(threads)]
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,7 @@ def described(
     accesses: list[Access],
     scratch: int = 0,
     waits: bool = False,
+    apart: bool = False,
 ) -> Kernel:
     """A kernel of a fused node, with what people want to know of it.
 
@@ -104,12 +114,14 @@ def described(
     lines : list of str
     accesses : list of Access
     scratch : int
-    waits : bool
+    waits, apart : bool
     """
     names = [n.op.name for n in body.nodes if n.op.kernel is not None and not n.op.view] or ["copy"]
     label = "_".join(dict.fromkeys(names[:4]))
     note = f"{', '.join(names)}: {times(shape)}"
-    return Kernel(label, note, parameters(operands, results), lines, accesses, scratch, waits)
+    return Kernel(
+        label, note, parameters(operands, results), lines, accesses, scratch, waits, apart=apart
+    )  # fmt: skip
 
 
 def parameters(operands: Iterable[Layout], results: Iterable[Layout]) -> list[str]:

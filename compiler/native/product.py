@@ -161,7 +161,7 @@ class Product:
             lines.append("}")
         return described(
             self.body, (*self.shape, self.depth), self.operands, self.results, lines,
-            self._accesses(), self.scratch * self.threads,
+            self._accesses(), self.scratch * self.threads, apart=True,
         )  # fmt: skip
 
     @staticmethod
