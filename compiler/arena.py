@@ -73,19 +73,21 @@ def _orders(buffers: Sequence[Any]) -> Iterator[list[Any]]:
 
 def _place(buffers: Sequence[Any]) -> int:
     """Put each buffer, in turn, at the lowest place that is free while it lives."""
-    placed: list[Any] = []
+    placed: list[tuple[int, int, int, int]] = []  # from and to where, from and to when
     size = 0
     for buffer in buffers:
+        nbytes, start, end = buffer.nbytes, buffer.start, buffer.end
         offset = 0
-        for other in placed:  # by offset
-            if other.end < buffer.start or buffer.end < other.start:
+        for low, high, first, last in placed:
+            if last < start or end < first:
                 continue
-            if offset + buffer.nbytes <= other.offset:
+            if offset + nbytes <= low:
                 break
-            offset = max(offset, aligned(other.offset + other.nbytes))
+            if high > offset:
+                offset = high
         buffer.offset = offset
-        insort(placed, buffer, key=lambda b: b.offset)
-        size = max(size, offset + buffer.nbytes)
+        insort(placed, (offset, aligned(offset + nbytes), start, end))
+        size = max(size, offset + nbytes)
     return size
 
 

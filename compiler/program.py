@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..graphs.feeds import bind_feeds
-from ..graphs.ir import Graph, Value
+from ..graphs.ir import Graph
 from ..graphs.trees import builder
 from ..graphs.watch import is_watching
 from .executors.reference import Reference
+from .report import PassReport
+from .selection import Selection
 
 _NO_SIZES: dict[str, int] = {}
 
@@ -21,11 +23,8 @@ class Program:
 
     Attributes
     ----------
-    graph : Graph
-        After all passes.
     executor : object
         Of `compiler.EXECUTORS`.
-    reports : list of PassReport
 
     Examples
     --------
@@ -39,26 +38,36 @@ class Program:
 
     def __init__(
         self,
-        graph: Graph,
+        selection: Selection,
         executor: Any,
         structure: Any,
         is_value: list[bool],
-        declared: Mapping[str, Value],
-        reports: list[Any],
     ) -> None:
-        self.graph, self.executor, self.reports = graph, executor, reports
+        self._selection, self.executor = selection, executor
         self._build = builder(structure)
         self._is_value, self._all_values = is_value, all(is_value)
         self._watched: Reference | None = None
-        self._declared = dict(declared)
+        self._declared = declared = selection.declared
+        self._needed: tuple[str, ...] = executor.needed
+        self._symbols = tuple(sorted(selection.symbols))
         positions = {name: i for i, name in enumerate(declared)}
-        self._needed = tuple(graph.placeholders)
-        self._symbols = tuple(sorted(graph.symbols))
-        self._kept = [positions[name] for name in graph.placeholders]
-        whole = not self._symbols and len(self._needed) == len(self._declared)
+        self._kept = [positions[name] for name in self._needed]
+        whole = not self._symbols and len(self._needed) == len(declared)
         self._expected = (
-            [(name, v.dtype, v.shape) for name, v in graph.placeholders.items()] if whole else None
+            [(name, declared[name].dtype, declared[name].shape) for name in self._needed]
+            if whole
+            else None
         )
+
+    @property
+    def graph(self) -> Graph:
+        """The graph after all passes."""
+        return self._selection.graph
+
+    @property
+    def reports(self) -> list[PassReport]:
+        """What each pass did."""
+        return self._selection.reports
 
     def run(self, feeds: Mapping[Any, Any] | None = None) -> Any:
         """Run once.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .avals import Aval, show
+from .collector import paused
 from .dtypes import is_float
 from .errors import DTypeError, GraphError, ShapeError, TapeError
 from .ir import VARIABLE, Graph, Value, storage_of
@@ -122,6 +123,7 @@ def unreached(position: int) -> TapeError:
     )
 
 
+@paused()
 def gradients(
     graph: Graph,
     outputs: Any,

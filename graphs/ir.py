@@ -371,7 +371,8 @@ class Graph:
                     if bodies is not None and node.op.region:
                         bound = bound.changed(bodies=tuple(map(bodies, node.attrs["bodies"])))
                     found = new.copy_node(node, inputs, bound)
-                env.update(zip(node.outputs, found, strict=True))
+                for old, value in zip(node.outputs, found, strict=True):
+                    env[old] = value
         new._location = None
         new.outputs = tuple(env[v] for v in (self.outputs if outputs is None else outputs))
         return new

@@ -236,7 +236,11 @@ class Node:
         self.id = len(graph.nodes)
         self.location, self.when = location, when
         self.recorded = mode.enabled
-        self.outputs = tuple([Value(self, i, aval) for i, aval in enumerate(bound.outs)])
+        outs = bound.outs
+        if len(outs) == 1:
+            self.outputs: tuple[Value, ...] = (Value(self, 0, outs[0]),)
+        else:
+            self.outputs = tuple([Value(self, i, aval) for i, aval in enumerate(outs)])
         for value in inputs:
             value.uses.append(self)
 

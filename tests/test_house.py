@@ -24,7 +24,7 @@ MAY_IMPORT = {
 # Inside graphs, from the ground up: a module may import modules of its own layer and below.
 LAYERS = [
     {"errors"},
-    {"devices", "dtypes", "dims", "avals", "modes", "guards", "threads", "trees"},
+    {"devices", "dtypes", "dims", "avals", "modes", "guards", "threads", "trees", "collector"},
     {"kernels"},
     {"ops"},
     {"operand", "storage", "parameter", "generator"},

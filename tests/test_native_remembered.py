@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import diptych as dt
+from diptych.compiler import selection
 from diptych.compiler.executors import native
 from diptych.compiler.native import cache, remembered
 from diptych.compiler.native.toolchain import find_compiler
@@ -88,6 +89,72 @@ def test_whatever_a_step_depends_on_is_in_its_name(
         dt.set_num_threads(before)
 
 
+def test_a_step_that_is_known_needs_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, w = _training()
+    value, after = _run(first), w.array.copy()
+    monkeypatch.setattr(selection, "run_passes", _forbidden)
+    second, v = _training()
+    assert _run(second) == value
+    assert v.array.tobytes() == after.tobytes()
+    with pytest.raises(AssertionError, match="built again"):
+        second.graph.verify()
+    monkeypatch.undo()
+    assert str(second.graph) == str(first.graph)
+    assert [r.name for r in second.reports] == [r.name for r in first.reports]
+
+
+def _picked() -> tuple[dt.static.Graph, Any, Any]:
+    """Two placeholders of which the first fetch reads the second alone."""
+    with dt.static.Graph() as g:
+        a, b = g.placeholder("a", (2,)), g.placeholder("b", (3,))
+        return g, dt.exp(b), a + dt.sum(b)
+
+
+def test_what_is_appended_later_is_none_of_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    g, fetched, _ = _picked()
+    nodes = len(g.compile(fetched, executor="native").graph.nodes)
+    monkeypatch.setattr(native, "build", _forbidden)
+    g, fetched, other = _picked()
+    program = g.compile(fetched, executor="native")
+    with g:
+        dt.tanh(fetched), other
+    assert len(program.graph.nodes) == nodes
+    with pytest.raises(AssertionError, match="built again"):
+        g.compile(fetched, executor="native")
+
+
+def test_only_what_is_needed_is_fed_to_a_step_that_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    g, fetched, _ = _picked()
+    g.compile(fetched, executor="native")
+    monkeypatch.setattr(native, "build", _forbidden)
+    g, fetched, other = _picked()
+    program = g.compile(fetched, executor="native")
+    np.testing.assert_array_equal(program.run({"b": np.zeros(3, np.float32)}), np.ones(3))
+    with pytest.raises(dt.errors.FeedError):
+        program.run({"a": np.zeros(2, np.float32)})
+    with pytest.raises(AssertionError, match="built again"):
+        g.compile(other, executor="native")
+
+
+def test_data_that_a_step_that_is_known_refuses_are_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def losses() -> Any:
+        with dt.static.Graph() as g:
+            x, t = g.placeholder("x", (4, 3)), g.placeholder("t", (4,), "int64")
+            return g.compile(dt.cross_entropy(x, t), executor="native")
+
+    feeds = {"x": np.zeros((4, 3), np.float32), "t": np.array([0, 1, 7, 2])}
+    with pytest.raises(dt.errors.DiptychError) as first:
+        losses().run(feeds)
+    monkeypatch.setattr(native, "build", _forbidden)
+    with pytest.raises(type(first.value)) as second:
+        losses().run(feeds)
+    assert str(second.value) == str(first.value)
+
+
 def test_variables_that_share_memory_have_steps_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -114,7 +181,7 @@ def test_a_damaged_step_is_built_anew(tmp_path: Any) -> None:
         damaged = data.copy()
         damaged[at] ^= 1
         entry.write_bytes(damaged)
-        assert remembered.recall(entry.name, first.graph, {}) is None
+        assert remembered.recall(entry.name, first._selection, {}) is None
     assert _run(_training()[0]) == value
 
 

@@ -8,6 +8,7 @@ their kernels, between native parts. Where there is no compiler, or it fails, th
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
@@ -16,11 +17,13 @@ import numpy as np
 from ...graphs.ir import VARIABLE, Graph
 from ...graphs.kernels import recorder
 from ...graphs.threads import get_num_threads
+from ..interface import Interface
 from ..native.build import Built, NoCodeError, build
 from ..native.library import load
 from ..native.remembered import name_of, recall, remember
 from ..native.toolchain import CompileError, NoCompilerError
 from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
+from ..selection import Selection
 from .instance import INTERRUPTED, Instance, prepared
 from .memory import Counts
 from .planned import Planned
@@ -34,32 +37,36 @@ class Native(Planning):
 
     Parameters
     ----------
-    graph : Graph
-    passes : sequence of str, optional
-        Which of the passes for native code to run. All by default.
+    selection : Selection
+        Its passes run only where the step of an earlier process is not found again.
+    passes : collection of str
+        Which of the passes for native code to run, by name.
     """
 
     name = "native"
 
-    def __init__(self, graph: Graph, passes: Any = None) -> None:
+    def __init__(self, selection: Selection, passes: Collection[str]) -> None:
         known = {**PASSES, **NATIVE_PASSES}
-        chosen = known if passes is None else passes
-        self._passes = [(name, known[name]) for name in NATIVE_ORDER if name in chosen]
-        self._fallen = ""
-        super().__init__(graph)
+        self._passes = [(name, known[name]) for name in NATIVE_ORDER if name in passes]
+        self._selection, self._fallen = selection, ""
+        super().__init__(selection.symbols)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """The placeholders that a run is fed."""
+        for plan in self._plans.values():
+            return plan.interface.needed
+        return tuple(self._selection.graph.placeholders)
 
     def _made(self, binding: dict[str, int]) -> Plan:
-        reason = _no_code(self._graph)
-        if not reason:
-            try:
-                return _Plan(self._graph, binding, self._passes)
-            except NoCodeError as error:
-                reason = str(error)
-            except (NoCompilerError, CompileError) as error:
-                reason = str(error)
-                _warn_once(reason)
-        self._fallen = reason
-        return _Fallback(self._graph, binding)
+        try:
+            return _Plan(self._selection, binding, self._passes)
+        except NoCodeError as error:
+            self._fallen = str(error)
+        except (NoCompilerError, CompileError) as error:
+            self._fallen = str(error)
+            _warn_once(self._fallen)
+        return _Fallback(self._selection.graph, binding)
 
     def explain(self) -> list[str]:
         fallen = [f"native: runs by planned, for {self._fallen}"] if self._fallen else []
@@ -72,7 +79,7 @@ class _Fallback(Plan):
     source = ""
 
     def __init__(self, graph: Graph, binding: dict[str, int]) -> None:
-        super().__init__(graph)
+        super().__init__(Interface.of(graph))
         self._planned, self._binding = Planned(graph), binding
 
     @property
@@ -89,10 +96,10 @@ class _Fallback(Plan):
 class _Plan(Plan):
     """One binding: its code, and the instances that are free to run."""
 
-    def __init__(self, graph: Graph, binding: dict[str, int], passes: Any) -> None:
-        super().__init__(graph)
-        self._graph, self._binding = graph, binding
-        built = self._built = _recalled_or_built(graph, binding, passes)
+    def __init__(self, selection: Selection, binding: dict[str, int], passes: Any) -> None:
+        built = self._built = _recalled_or_built(selection, binding, passes)
+        super().__init__(built.interface)
+        self._selection, self._binding = selection, binding
         self.source = built.source
         self._code = load(built.units) if any(isinstance(s, str) for s in built.steps) else None
         self._results = Results([(x.shape, x.dtype) for x in built.outputs])
@@ -123,7 +130,7 @@ class _Plan(Plan):
             if not feed.flags.carray:
                 feeds[i] = feed = np.array(feed, order="C")
             # A feed over a variable's memory must keep its numbers.
-            if self.written and (
+            if self.interface.written and (
                 feed.base is not None or self._foreign or id(feed) in self._owners
             ):
                 feeds[i] = feed.copy() if self._overlaps(feed) else feed
@@ -148,11 +155,11 @@ class _Plan(Plan):
 
     def _refused(self, feeds: list[Any]) -> list[Any]:
         """Let the kernels say what is wrong with the data; nothing is written by now."""
-        return Reference(self._graph).run(feeds, self._binding)
+        return Reference(self._selection.graph).run(feeds, self._binding)
 
     @cached_property
     def _counts(self) -> Counts:
-        operators = sum(n.op.kernel is not None for n in self._graph.nodes)
+        operators = sum(n.op.kernel is not None for n in self._selection.graph.nodes)
         return Counts(operators, self._built.launches, self._built.moved)
 
     def _counts_with(self, stack_bytes: int) -> Counts:
@@ -163,14 +170,16 @@ class _Plan(Plan):
         return counts
 
 
-def _recalled_or_built(graph: Graph, binding: dict[str, int], passes: Any) -> Built:
+def _recalled_or_built(selection: Selection, binding: dict[str, int], passes: Any) -> Built:
     threads = get_num_threads()
-    name = name_of(graph, binding, threads, [name for name, _ in passes])
-    built = None if name is None else recall(name, graph, binding)
+    name = name_of(selection, binding, threads, [name for name, _ in passes])
+    built = None if name is None else recall(name, selection, binding)
     if built is None:
-        built = build(graph, binding, threads, passes)
+        if reason := _no_code(selection.graph):
+            raise NoCodeError(reason)
+        built = build(selection.graph, binding, threads, passes)
         if name is not None:
-            remember(name, graph, built)
+            remember(name, selection, built)
     return built
 
 

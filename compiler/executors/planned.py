@@ -19,6 +19,7 @@ from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
 from ...graphs.kernels import recorder
 from ...graphs.regions import kernel_of
 from ..arena import aligned_bytes
+from ..interface import Interface
 from .memory import MemoryPlan, plan_memory
 from .plans import Plan, Planning, titled
 
@@ -33,6 +34,10 @@ class Planned(Planning):
 
     name = "planned"
 
+    def __init__(self, graph: Graph) -> None:
+        self._graph, self.needed = graph, tuple(graph.placeholders)
+        super().__init__(graph.symbols)
+
     def _made(self, binding: dict[str, int]) -> _Plan:
         return _Plan(self._graph, binding)
 
@@ -41,7 +46,7 @@ class _Plan(Plan):
     """One binding: the plan, its code, and the instances that are free to run."""
 
     def __init__(self, graph: Graph, binding: dict[str, int]) -> None:
-        super().__init__(graph)
+        super().__init__(Interface.of(graph))
         self.memory = plan_memory(graph, binding)
         self._writer = _Writer(graph, self.memory, binding)
         self.source = titled(binding, self._writer.text)
@@ -58,7 +63,7 @@ class _Plan(Plan):
         except IndexError:
             step = self._instance()
         # A feed over a variable's memory must keep its numbers while the variable changes.
-        if self.written:
+        if self.interface.written:
             feeds = [f.copy() if self._overlaps(f) else f for f in feeds]
         try:
             results = step(*feeds)

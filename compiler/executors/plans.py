@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
+from ...graphs.collector import paused
 from ...graphs.interpreter import MOST_SIZES
-from ...graphs.ir import Graph
 from ...graphs.kernels import owner, shares_memory
 from ...graphs.storage import moves
+from ..interface import Interface
 
 
 class Plan:
@@ -22,19 +24,16 @@ class Plan:
         The code that was generated.
     moves : int
         Of storages, by the time when the plan was last found to be current.
-    written : list of Storage
-        The variables that a run changes.
+    interface : Interface
     """
 
     source: str
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, interface: Interface) -> None:
         self.moves = moves()
-        self._storages = [storage for storage, _ in graph.variables]
-        self._arrays = [storage.array for storage in self._storages]
-        found = {id(e.attrs["storage"]): e.attrs["storage"] for e in graph.effects}
-        self.written = list(found.values())
-        changed = [storage.array for storage in self.written]
+        self.interface = interface
+        self._arrays = [storage.array for storage in interface.variables]
+        changed = [storage.array for storage in interface.written]
         self._owners = {id(owner(array)) for array in changed}
         # Memory that no array owns, such as a buffer's, may be shown by many.
         self._foreign = not all(map(_is_owned, changed))
@@ -49,12 +48,12 @@ class Plan:
 
     def is_current(self) -> bool:
         """Whether every variable still has the memory that the plan was made for."""
-        found = all(s.array is a for s, a in zip(self._storages, self._arrays))
+        found = all(s.array is a for s, a in zip(self.interface.variables, self._arrays))
         self.moves = moves() if found else self.moves
         return found
 
     def _note_writes(self) -> None:
-        for storage in self.written:
+        for storage in self.interface.written:
             storage.version += 1
 
     def _overlaps(self, feed: Any) -> bool:
@@ -62,17 +61,22 @@ class Plan:
         if id(owner(feed)) in self._owners:
             return True
         foreign = self._foreign or not _is_owned(feed)
-        return foreign and any(shares_memory(feed, s.array) for s in self.written)
+        return foreign and any(shares_memory(feed, s.array) for s in self.interface.written)
 
 
 class Planning:
-    """An executor that makes a plan for each binding."""
+    """An executor that makes a plan for each binding of the symbolic dimensions.
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+    Parameters
+    ----------
+    symbols : collection of str
+        Their names. With none there is one plan, which is made at once.
+    """
+
+    def __init__(self, symbols: Collection[str]) -> None:
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._lock = threading.Lock()
-        if not graph.symbols:
+        if not symbols:
             self._plan({})
 
     def _made(self, binding: dict[str, int]) -> Plan:
@@ -85,6 +89,7 @@ class Planning:
             plan = self._plan(binding)
         return plan.run(feeds)
 
+    @paused()
     def _plan(self, binding: dict[str, int]) -> Plan:
         with self._lock:
             plan = self._made(binding)

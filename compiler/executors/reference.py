@@ -16,6 +16,7 @@ class Reference:
 
     def __init__(self, graph: Graph) -> None:
         self._interpreter = Interpreter(graph)
+        self.needed = tuple(graph.placeholders)
 
     def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
         return self._interpreter.run(feeds, binding)

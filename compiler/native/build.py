@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from ...graphs.ir import Graph, Node
 from ...graphs.threads import cores as threads_at_hand
+from ..interface import Interface
 from ..known import known_nodes
 from ..report import run_passes
 from .buffers import Buffer, Entries, Stack
@@ -52,6 +55,7 @@ class Built:
         What was done, for people.
     launches, moved : int
         Kernels, and bytes that they read and write; what a loop repeats counts once.
+    interface : Interface
     """
 
     source: str
@@ -69,6 +73,7 @@ class Built:
     lines: list[str]
     launches: int
     moved: int
+    interface: Interface
 
     @property
     def stacks(self) -> list[Stack]:
@@ -102,6 +107,7 @@ def build(
     NoCodeError
         When a size that depends on data is that of more than what loops keep of their rounds.
     """
+    interface = Interface.of(graph)
     graph = concrete(graph, binding)
     given = {name: value.aval for name, value in graph.placeholders.items()}
     graph, reports = run_passes(graph, passes)
@@ -145,13 +151,16 @@ def build(
             f"once: {len(list(calls_in(once.statements)))} calls before all runs, of "
             f"{len(known)} operators and for packing; {once.nbytes} bytes kept"
         )
-    profile = [
-        returned + sum(b.nbytes for b in step.used if b.start <= c.position <= b.end) for c in calls
-    ]
+    begun = Counter[int]()
+    for buffer in step.used:
+        begun[buffer.start] += buffer.nbytes
+        begun[buffer.end + 1] -= buffer.nbytes
+    in_use = list(accumulate(begun[i] for i in range(step.lives.position)))
+    profile = [returned + in_use[c.position] for c in calls]
     return Built(
         source, units, ONCE if printer.once else None, steps, printer.pointers, lowering.feeds,
         lowering.outputs, once.nbytes, step.nbytes, step.bound_bytes, threads, profile, lines,
-        len(calls) + pythons, moved,
+        len(calls) + pythons, moved, interface,
     )  # fmt: skip
 
 

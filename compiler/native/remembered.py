@@ -1,18 +1,18 @@
 """Steps that an earlier process has written: found again by what the graph says, without passes.
 
 An entry of the cache holds a step as JSON: its C text, and what each of its pointers is. Its name
-covers the graph (operators, attributes, avals, constants, which variables share memory), the
-threads, the passes, the compiler, and the files of this package that a step depends on.
+covers what was fetched of which graph, how its variables lie in memory, the threads, the passes,
+the compiler, and the files of this package that a step depends on.
 """
 
 from __future__ import annotations
 
 import base64
-import functools
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
+from functools import cache as cached
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ import numpy as np
 
 from ... import graphs
 from ...graphs.avals import Aval
-from ...graphs.ir import ASSIGN, CONSTANT, VARIABLE, Graph
-from ...graphs.kernels import shares_memory
+from ..interface import Interface
+from ..selection import Selection
 from . import build, cache
 from .buffers import Buffer, Constant, Given, Stack, Variable
 from .build import Built
@@ -33,38 +33,45 @@ MOST_CONSTANTS = 1 << 20  # bytes of constants that an entry holds
 
 
 def name_of(
-    graph: Graph, binding: dict[str, int], threads: int, passes: Sequence[str]
+    selection: Selection, binding: dict[str, int], threads: int, passes: Sequence[str]
 ) -> str | None:
-    """The name of a step's entry; None where some attribute has no lasting text."""
+    """The name of a step's entry; None where it could not be found again."""
     if not cache.keeps_programs():
         return None
-    try:
-        lines = list(_graph_lines(graph, {id(s): i for i, (s, _) in enumerate(graph.variables)}))
-    except _NoTextError:
+    found = selection.fingerprint
+    if found is None:
         return None
-    arrays = [storage.array for storage, _ in graph.variables]
+    arrays = [storage.array for storage in found.storages]
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        return None
     memory = [f"{a.strides} {a.flags.writeable}" for a in arrays]
-    pairs = [
-        (i, j, a.ctypes.data - arrays[j].ctypes.data)
-        for i, a in enumerate(arrays)
-        for j in range(i)
-        if shares_memory(a, arrays[j])
-    ]
     rest = (
-        f"{sorted(binding.items())} {threads} {build.WORTH_THREADS} {list(passes)} {memory} {pairs}"
-    )
-    return cache.key(*require_compiler().signature, _package(), rest, *lines) + ".step"
+        [name for name, _ in selection.passes], list(passes), sorted(binding.items()),
+        threads, build.WORTH_THREADS, memory, list(_shared(arrays)),
+    )  # fmt: skip
+    signature = require_compiler().signature
+    return cache.key(*signature, np.__version__, _package(), str(rest), found.text) + ".step"
 
 
-def recall(name: str, graph: Graph, binding: dict[str, int]) -> Built | None:
-    """A step from the cache, for this graph; None where there is none."""
+def _shared(arrays: list[np.ndarray]) -> Iterator[tuple[int, int, int]]:
+    """Which of them share memory, and how far apart they begin."""
+    near: list[tuple[int, int, int]] = []
+    for span in sorted((*np.lib.array_utils.byte_bounds(a), i) for i, a in enumerate(arrays)):
+        begin, _, j = span
+        near = [known for known in near if known[1] > begin]
+        yield from ((i, j, begin - low) for low, _, i in near)
+        near.append(span)
+
+
+def recall(name: str, selection: Selection, binding: dict[str, int]) -> Built | None:
+    """A step from the cache, for what is fetched here; None where there is none."""
     data = cache.read(name)
-    if data is None:
+    if data is None or (found := selection.fingerprint) is None:
         return None
     entry = json.loads(data)
-    constants = list(_constants(graph))
-    feeds = [_given(v.aval.substitute(binding)) for v in graph.placeholders.values()]
-    outputs = [_given(v.aval.substitute(binding)) for v in graph.outputs]
+    needed = entry.pop("needed")
+    feeds = [_given(selection.declared[name].aval.substitute(binding)) for name in needed]
+    outputs = [_given(v.aval.substitute(binding)) for v in selection.outputs]
     pointers: dict[Buffer, int] = {}
     for place, (kind, what) in enumerate(entry.pop("pointers"), FIRST):
         if kind == "feed":
@@ -72,21 +79,26 @@ def recall(name: str, graph: Graph, binding: dict[str, int]) -> Built | None:
         elif kind == "output":
             pointers[outputs[what].buffer] = place
         elif kind == "variable":
-            pointers[Variable(graph.variables[what][0])] = place
+            pointers[Variable(found.storages[what])] = place
         elif kind == "stack":
             pointers[Stack(what)] = place
         else:
-            array = constants[what] if isinstance(what, int) else _array(what)
+            array = found.constants[what] if isinstance(what, int) else _array(what)
             pointers[Constant(array)] = place
-    return Built(**entry, pointers=pointers, feeds=feeds, outputs=outputs)
+    variables, written = (
+        tuple([found.storages[i] for i in entry.pop(which)]) for which in ("variables", "written")
+    )
+    interface = Interface(tuple(needed), variables, written)
+    return Built(**entry, pointers=pointers, feeds=feeds, outputs=outputs, interface=interface)
 
 
-def remember(name: str, graph: Graph, built: Built) -> None:
+def remember(name: str, selection: Selection, built: Built) -> None:
     """Put a step into the cache, unless part of it cannot be kept."""
-    if not all(isinstance(step, str) for step in built.steps):
+    found = selection.fingerprint
+    if found is None or not all(isinstance(step, str) for step in built.steps):
         return
-    constants = {id(array): i for i, array in enumerate(_constants(graph))}
-    storages = {id(storage): i for i, (storage, _) in enumerate(graph.variables)}
+    constants = {id(array): i for i, array in enumerate(found.constants)}
+    storages = {id(storage): i for i, storage in enumerate(found.storages)}
     places = {x.buffer: ("feed", i) for i, x in enumerate(built.feeds)}
     places |= {x.buffer: ("output", i) for i, x in enumerate(built.outputs)}
     pointers: list[Any] = []
@@ -109,58 +121,11 @@ def remember(name: str, graph: Graph, built: Built) -> None:
         "pointers": pointers, "kept_bytes": built.kept_bytes, "arena_bytes": built.arena_bytes,
         "bound_bytes": built.bound_bytes, "threads": built.threads, "profile": built.profile,
         "lines": built.lines, "launches": built.launches, "moved": built.moved,
+        "needed": built.interface.needed,
+        "variables": [storages[id(s)] for s in built.interface.variables],
+        "written": [storages[id(s)] for s in built.interface.written],
     }  # fmt: skip
     cache.store(name, json.dumps(entry).encode())
-
-
-class _NoTextError(Exception):
-    """An attribute that only this process knows."""
-
-
-def _graph_lines(graph: Graph, storages: dict[int, int]) -> Iterator[str]:
-    """A graph in text, of which equal texts give equal steps."""
-    for node in graph.nodes:
-        inputs = " ".join(f"{v.node.id}.{v.index}" for v in node.inputs)
-        when = "" if node.when is None else f"{node.when.node.id}.{node.when.index}"
-        yield f"{node.id} {node.op.name} {inputs} {when} {node.bound.ins} {node.bound.outs}"
-        if node.op in (VARIABLE, ASSIGN):
-            yield f"storage {storages[id(node.attrs['storage'])]}"
-            continue
-        for key, value in node.attrs.items():
-            yield key
-            yield from _attribute(value, storages)
-    yield " ".join(f"{v.node.id}.{v.index}" for v in graph.outputs)
-
-
-def _attribute(value: Any, storages: dict[int, int]) -> Iterator[str]:
-    if isinstance(value, np.ndarray):
-        data = np.ascontiguousarray(value).reshape(-1).view(np.uint8).data  # bfloat16 has none
-        digest = blake2b(data, digest_size=16).hexdigest()
-        yield f"{value.dtype} {value.shape} {value.strides} {digest}"
-    elif isinstance(value, Graph):
-        yield "("
-        yield from _graph_lines(value, storages)
-        yield ")"
-    elif isinstance(value, tuple):
-        yield f"tuple {len(value)}"
-        for item in value:
-            yield from _attribute(item, storages)
-    elif isinstance(value, str | int | float | bool | None | np.dtype) or hasattr(value, "shape"):
-        yield f"{type(value).__name__} {value!r}"
-    elif type(value).__module__.startswith(__package__.partition(".")[0]):
-        yield f"{type(value).__name__} {value}"
-    else:
-        raise _NoTextError
-
-
-def _constants(graph: Graph) -> Iterator[np.ndarray]:
-    """All constant arrays, in an order that the graph's text fixes."""
-    for node in graph.nodes:
-        if node.op is CONSTANT:
-            yield node.attrs["array"]
-        elif node.op.region:
-            for body in node.attrs["bodies"]:
-                yield from _constants(body)
 
 
 def _given(aval: Aval) -> Layout:
@@ -178,11 +143,21 @@ def _array(text: list[Any]) -> np.ndarray:
     return np.frombuffer(base64.b64decode(data), name).reshape(shape)
 
 
-@functools.cache
+@cached
 def _package() -> str:
     """The version of this package, down to its files."""
-    top = Path(graphs.__file__).parent
-    files = [p for folder in (top, Path(__file__).parent.parent) for p in folder.rglob("*.[pch]*")]
-    stats = ((p.name, p.stat()) for p in sorted(files) if p.suffix in (".py", ".c", ".h"))
-    text = " ".join(f"{name} {s.st_size} {s.st_mtime_ns}" for name, s in stats)
-    return sys.modules[__name__.partition(".")[0]].__version__ + text
+    version = sys.modules[__name__.partition(".")[0]].__version__
+    folders = Path(graphs.__file__).parent, Path(__file__).parent.parent
+    return " ".join([version, *(stamp for folder in folders for stamp in _stamps(folder))])
+
+
+def _stamps(folder: Path | str) -> Iterator[str]:
+    """What changes when a file of code does."""
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir():
+            yield from _stamps(entry.path)
+        elif entry.name.endswith((".py", ".c", ".h")):
+            info = entry.stat()
+            yield f"{entry.name} {info.st_size} {info.st_mtime_ns}"

@@ -49,6 +49,8 @@ class _Rebuilding:
         self.env.update(zip(node.outputs, self.new.copy_node(node, inputs, bound)))
 
     def _append_group(self, group: Group) -> None:
+        members = sorted(group.members, key=lambda n: n.id)
+        location = members[-1].location
         body = Graph()
         inner: dict[Value, Value] = {}
         operands: list[Value] = []
@@ -70,10 +72,10 @@ class _Rebuilding:
                     operands.append(self.env[value])
             return inner[value]
 
-        members = sorted(group.members, key=lambda n: n.id)
-        for node in members:
-            for value in node.outputs:
-                lowered(value)
+        with body.located(location):
+            for node in members:
+                for value in node.outputs:
+                    lowered(value)
         shown = [
             v
             for node in members
@@ -91,7 +93,7 @@ class _Rebuilding:
         if bound is None:
             ins, outs = (tuple([v.aval for v in values]) for values in (operands, shown))
             bound = self._bounds[key] = Bound(FUSED, attrs, ins, outs)
-        node = self.new.append(bound, tuple(operands), None, members[-1].location)
+        node = self.new.append(bound, tuple(operands), None, location)
         self.env.update(zip(shown, node.outputs))
 
     def _leads(self, node: Node, group: Group) -> bool:

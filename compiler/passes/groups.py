@@ -298,12 +298,12 @@ class Grouping:
     def _crossing(self, group: Group, mine: Group) -> tuple[set[Value], set[Value]]:
         """What both together would read of others, and show to others."""
         a, b = group.members, mine.members
-        read = {v for v in group.read | mine.read if v.node not in a and v.node not in b}
+        inner = (group.shown & mine.read) | (group.read & mine.shown)
         shown = {
-            v for v in group.shown | mine.shown
+            v for v in inner
             if v in self._outputs or any(u not in a and u not in b for u in v.uses)
         }  # fmt: skip
-        return read, shown
+        return (group.read | mine.read) - inner, ((group.shown | mine.shown) - inner) | shown
 
     def _is_between(self, group: Group, mine: Group) -> bool:
         """Whether a node outside of both reads one of them and is read by the other."""
