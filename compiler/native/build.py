@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from ...graphs.ir import Graph, Node
@@ -51,6 +49,8 @@ class Built:
     kept_bytes, arena_bytes, bound_bytes : int
         What is filled before all runs; what each run needs, and at least.
     threads : int
+    profile : list of int
+        Per kernel the bytes in use while it runs: of the arena, and of what is returned.
     lines : list of str
         What was done, for people.
     launches, moved : int
@@ -111,7 +111,6 @@ def build(
     graph = concrete(graph, binding)
     given = {name: value.aval for name, value in graph.placeholders.items()}
     graph, reports = run_passes(graph, passes)
-    lines = list(map(str, reports))
     found = without_place(graph)
     if found:
         raise NoCodeError(f"{found} whose size depends on data")
@@ -126,42 +125,48 @@ def build(
     barriers = step.plan()
     printer = Printer(step.statements, once.statements)
     source, units = printer.source, printer.units(threads_at_hand())
+    seconds = time.perf_counter() - start
     calls = list(calls_in(step.statements))
     steps: list[Any] = []
     for part in printer.parts:
         natives = sum(isinstance(s, str) for s in steps)
         steps.append(part if isinstance(part, Python) else f"step{natives}")
-    seconds = time.perf_counter() - start
     pythons = sum(isinstance(s, Python) for s in steps)
     moved = sum(b - a for c in calls for x in c.kernel.accesses for a, b in x.spans)
-    lines.append(
+    returned = sum(x.buffer.nbytes for x in lowering.outputs)
+    lines = [
+        *map(str, reports),
         f"lower: {len(calls)} calls of {len(printer.functions)} kernels, {barriers} barriers, "
         f"{len(direct)} results straight into variables, {moved} bytes read and written, "
-        f"{pythons} operators without native code "
-        f"({seconds * 1e3:.2f} ms)"
-    )
-    returned = sum(x.buffer.nbytes for x in lowering.outputs)
-    lines.append(
+        f"{pythons} operators without native code ({seconds * 1e3:.2f} ms)",
         f"plan memory: peak {step.nbytes + returned} bytes: arena {step.nbytes} bytes in "
         f"{len(step.used)} buffers (liveness bound {step.bound_bytes}), {returned} bytes returned "
-        "a run"
-    )
+        "a run",
+    ]
     if printer.once:
         lines.append(
             f"once: {len(list(calls_in(once.statements)))} calls before all runs, of "
             f"{len(known)} operators and for packing; {once.nbytes} bytes kept"
         )
-    begun = Counter[int]()
-    for buffer in step.used:
-        begun[buffer.start] += buffer.nbytes
-        begun[buffer.end + 1] -= buffer.nbytes
-    in_use = list(accumulate(begun[i] for i in range(step.lives.position)))
-    profile = [returned + in_use[c.position] for c in calls]
+    in_use = step.in_use()
     return Built(
-        source, units, ONCE if printer.once else None, steps, printer.pointers, lowering.feeds,
-        lowering.outputs, once.nbytes, step.nbytes, step.bound_bytes, threads, profile, lines,
-        len(calls) + pythons, moved, interface,
-    )  # fmt: skip
+        source=source,
+        units=units,
+        once=ONCE if printer.once else None,
+        steps=steps,
+        pointers=printer.pointers,
+        feeds=lowering.feeds,
+        outputs=lowering.outputs,
+        kept_bytes=once.nbytes,
+        arena_bytes=step.nbytes,
+        bound_bytes=step.bound_bytes,
+        threads=threads,
+        profile=[returned + in_use[call.position] for call in calls],
+        lines=lines,
+        launches=len(calls) + pythons,
+        moved=moved,
+        interface=interface,
+    )
 
 
 def _seconds(nodes: list[Node]) -> float:

@@ -89,6 +89,13 @@ def pair(value: Sequence[Any], first: Any) -> tuple[Any, Any]:
     return (value[0], value[1]) if len(value) == 2 else (first, value[0])
 
 
+def image_strides(layout: Layout) -> tuple[int, int, int, int]:
+    """Of images, channels, rows and columns; see `pair`."""
+    image, channel, *rest = layout.strides
+    height, width = pair(rest, 0)
+    return image, channel, height, width
+
+
 def initialiser(*values: Any) -> str:
     """The initialiser of a struct in C, from its fields in order; arrays and structs are tuples."""
     return "{" + ", ".join(map(_initial, values)) + "}"

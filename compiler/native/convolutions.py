@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from ..arena import aligned
 from .calling import initialiser
 from .kernel import share
 
@@ -82,8 +83,8 @@ def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -
         y_bytes = shape.windows[1] * wide * itemsize
         band = down.band(down.step * x_bytes + y_bytes)
         taps = shape.kernel[0] * shape.kernel[1]
-        sums = _aligned(groups * taps * (1 if lone else channels) * wide * itemsize)
-        copies = _aligned(down.reached(band) * x_bytes) + _aligned(band * y_bytes)
+        sums = aligned(groups * taps * (1 if lone else channels) * wide * itemsize)
+        copies = aligned(down.reached(band) * x_bytes) + aligned(band * y_bytes)
         if not lone and (sums > _SUMS_BYTES or sums * threads > 16 * _SUMS_BYTES):
             return sums + copies * max(1, min(_BLOCK, _BLOCK_BYTES // copies))
         return threads * (sums + copies)
@@ -92,7 +93,7 @@ def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -
     row = across * (wide if lone else depth) * itemsize
     band = down.band(down.step * row)
     line = right.units * max(wide * itemsize if lone else 0, _TILE_BYTES)
-    return threads * (_aligned(down.reached(band) * row) + line)
+    return threads * (aligned(down.reached(band) * row) + line)
 
 
 def panel_elements(kind: Kind, shape: Convolution, itemsize: int) -> int:
@@ -179,7 +180,3 @@ def _axis(shape: Convolution, i: int, transposed: bool) -> _Axis:
 def _room(columns: int, itemsize: int) -> int:
     whole = 64 // itemsize
     return -(-columns // whole) * whole
-
-
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // 64) * 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...graphs.ir import Node, Value
-from .calling import Layouts, LibraryCall, are_floats, call, kind, pair
+from .calling import Layouts, LibraryCall, are_floats, call, image_strides, kind, pair
 from .convolutions import (
     Convolution,
     Kind,
@@ -37,7 +37,7 @@ def _geometry(
     (top, _), (left, _) = pair(attrs["padding"], (0, 0))
     x_size, w_size, y_size = (sizes(v.aval) for v in (x, w, y))
     x_strides, w_strides, y_strides = (
-        _strides(where[v]) if v in where else (0, 0, 0, 0) for v in (x, w, y)
+        image_strides(where[v]) if v in where else (0, 0, 0, 0) for v in (x, w, y)
     )
     return Convolution(
         images=x_size[0],
@@ -54,12 +54,6 @@ def _geometry(
         w=w_strides,
         y=y_strides,
     )
-
-
-def _strides(layout: Layout) -> tuple[int, int, int, int]:
-    a, b, *rest = layout.strides
-    height, width = pair(rest, 0)
-    return a, b, height, width
 
 
 def _through(node: Node, where: Mapping[Value, Layout]) -> tuple[Kind, Convolution]:
@@ -93,7 +87,7 @@ def _convolution(node: Node, operands: Layouts, results: Layouts, threads: int) 
 def _span(layout: Layout, rows: Rows) -> Span:
     """The bytes from the first to the last of some rows of images."""
     first, begin, last, end = rows
-    image, channel, row, column = _strides(layout)
+    image, channel, row, column = image_strides(layout)
     height, width = pair(layout.shape[2:], 1)
     if min(image, channel, row, column) < 0 or (first != last and image < height * row):
         return everywhere(layout, 1)[0]

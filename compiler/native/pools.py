@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ...graphs.ir import Node, Value
-from .calling import Layouts, LibraryCall, are_floats, call, initialiser, kind, pair
+from .calling import Layouts, LibraryCall, are_floats, call, image_strides, initialiser, kind, pair
 from .kernel import Kernel
 from .layout import Layout, order_of
-
-Strides = tuple[int, ...]
 
 
 def _takes(node: Node) -> bool:
@@ -22,11 +20,6 @@ def _takes(node: Node) -> bool:
 def _as_first(value: Value, first: Layout | None) -> tuple[int, ...] | None:
     """The order of the first operand: windows lie as the images do."""
     return None if first is None else order_of(first)
-
-
-def _strides(layout: Layout) -> Strides:
-    image, channel, *rest = layout.strides
-    return image, channel, *pair(rest, 0)
 
 
 def _shape(node: Node, images: Layout, windows: Layout, slopes: tuple[Layout, Layout]) -> str:
@@ -44,7 +37,7 @@ def _shape(node: Node, images: Layout, windows: Layout, slopes: tuple[Layout, La
         pair(attrs["stride"], 1), tuple(before for before, _ in padding),
         pair(attrs.get("dilation", (1, 1)), 1),
         tuple(-before for before, _ in pads), tuple(n + after for n, (_, after) in zip(size, pads)),
-        *map(_strides, (images, windows, *slopes)),
+        *map(image_strides, (images, windows, *slopes)),
     )  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import accumulate
+
 from ...graphs.avals import Aval
 from ...graphs.ir import VARIABLE, Node
 from ..arena import lay_out
@@ -96,6 +99,14 @@ class Timeline:
             once.call(how.kernel(layout, packed), once.statements)
         self.lives.touch(once._packed[key].buffer)
         return once._packed[key]
+
+    def in_use(self) -> list[int]:
+        """Bytes of the buffers that are in use at each position, once memory is planned."""
+        changes = Counter[int]()
+        for buffer in self.used:
+            changes[buffer.start] += buffer.nbytes
+            changes[buffer.end + 1] -= buffer.nbytes
+        return list(accumulate(changes[i] for i in range(self.lives.position)))
 
     def plan(self, later: Timeline | None = None) -> int:
         """Give buffers their places, and kernels the barriers between them.
