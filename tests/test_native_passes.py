@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from native_passes import TOGETHER, assert_agrees, built, changed, lines, ops_of
 from registry import KERNELS, SAMPLES, assert_close, call, cases, fill, is_array, results_of
@@ -427,6 +429,24 @@ def test_combine_joined_products(join):
         return join([x @ w, y @ w, dt.tanh(x) @ w])
 
     assert ops_of(assert_agrees(built(build, (4, 3), (4, 3), (3, 2)), combine))["matmul"] == 1
+
+
+@pytest.mark.parametrize("first", [4, 5])
+def test_combine_joins_rows_once(first):
+    """Also where one sum has more terms than the other, whichever comes first."""
+
+    def build(x, y):
+        a, b = ([dt.tanh(v) * i for i in range(1, 6)] for v in (x, y))
+        sums = []
+        for begin in (5 - first, first - 4):
+            rows = [dt.sin(v + begin) for v in a[begin:]]
+            terms = [dt.permute_dims(v, (1, 0)) @ w for v, w in zip(rows, b[begin:])]
+            sums.append(dt.accumulate(terms))
+        return tuple(sums)
+
+    after = assert_agrees(built(build, (2, 3), (2, 4)), combine, tolerance=1e-4)
+    parts = Counter(v for n in after.nodes if n.op.name == "concat" for v in n.inputs)
+    assert len(parts) >= 5 and set(parts.values()) == {1}
 
 
 def test_a_long_chain_of_sums_is_no_recursion():

@@ -64,6 +64,28 @@ class Layout:
         )
 
 
+def are_apart(a: Layout, b: Layout) -> bool:
+    """Whether two layouts of one buffer certainly have no element in common, in round 0."""
+    (low, high), (begin, end) = a.span, b.span
+    if high <= begin or end <= low:
+        return True
+    steps = {abs(s) for s in (*a.strides, *b.strides)} if a.dtype == b.dtype else set()
+    return any(_in_other_columns(a, b, step) for step in steps if step > 1)
+
+
+def _in_other_columns(a: Layout, b: Layout, step: int) -> bool:
+    """Whether two layouts use different columns of a matrix with rows of so many elements."""
+    columns = []
+    for layout in (a, b):
+        inner = [(n - 1) * s for n, s in zip(layout.shape, layout.strides) if abs(s) < step]
+        if any(s % step for s in layout.strides if abs(s) >= step):
+            return False
+        first = (layout.offset + sum(e for e in inner if e < 0)) % step
+        columns.append((first, first + sum(map(abs, inner)) + 1))
+    (low, high), (begin, end) = columns
+    return max(high, end) <= step and (high <= begin or end <= low)
+
+
 def sizes(aval: Aval) -> tuple[int, ...]:
     """The shape of an aval of a graph that is concrete, which has no symbolic dimension."""
     return tuple(int(n) for n in aval.shape)

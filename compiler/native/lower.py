@@ -64,7 +64,9 @@ class Lowering:
         for node in graph.nodes:
             if node in known or node.op is CONSTANT:
                 before.lower(node)
-        scope = Scope(self.step, graph, env, places, self.step.statements, elsewhere=computed)
+        scope = Scope(
+            self.step, graph, env, places, self.step.statements, elsewhere=computed, order=order
+        )
         old, new = _split(copied)
         for position, value in old.items():
             scope.lower_source(value)

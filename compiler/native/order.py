@@ -152,18 +152,23 @@ class _State:
 def _sorted(
     nodes: Sequence[Node], after: Mapping[Node, Collection[Node]], uses: _Uses, rank: Rank
 ) -> list[Node]:
-    """Topological order; of the nodes that are ready the first by rank, then by creation."""
+    """Topological order; of the nodes that are ready views, which take nothing, then the first by
+    rank, then by creation."""
     waiting = dict.fromkeys(nodes, 0)
     for node in nodes:
         for later in after[node]:
             if later in waiting:
                 waiting[later] += 1
     state, done = uses.start(), set()
-    ready = [(rank(state.change(node)), node.id, node) for node in nodes if not waiting[node]]
+
+    def place(node: Node) -> tuple[bool, int, int, Node]:
+        return not node.op.view, rank(state.change(node)), node.id, node
+
+    ready = [place(node) for node in nodes if not waiting[node]]
     heapq.heapify(ready)
     result = []
     while ready:
-        _, _, node = heapq.heappop(ready)
+        *_, node = heapq.heappop(ready)
         if node in done:
             continue
         done.add(node)
@@ -175,5 +180,5 @@ def _sorted(
                 if not waiting[later]:
                     other.add(later)
         for n in other - done:  # what it changes only ever becomes less
-            heapq.heappush(ready, (rank(state.change(n)), n.id, n))
+            heapq.heappush(ready, place(n))
     return result

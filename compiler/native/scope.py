@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 
 from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.regions import FUSED
-from .buffers import Buffer, Room
+from .buffers import Room
 from .calls import CALLS, WITH_GRADIENT, with_gradient
 from .copies import JOINS, SCATTER, part_of, sliced, zeros_like
 from .kernel import Kernel, Packing
 from .layout import Layout, dense_strides, order_of, sizes, viewed
-from .plan import FULL, Plan
 from .product import packing, product_of_body
 from .regions import lower_region, lowers_region
+from .reuse import Readers, place_over_operands, place_over_parts
 from .stacks import stack_of
 from .statements import Call, Python, Statement
 from .support import is_call, is_placeable, is_symbolic, joined
@@ -44,6 +44,15 @@ class Scope:
         Statements that run once before the loop whose body this is.
     elsewhere : collection of Value
         Those of the graph that another scope computes.
+    order : sequence of Node, optional
+        That in which nodes will be lowered; as they were created by default.
+
+    Attributes
+    ----------
+    outputs : set of Value
+    readers : Readers
+    position : dict
+        From each node to its number in the order.
     """
 
     def __init__(
@@ -56,12 +65,14 @@ class Scope:
         in_loop: bool = False,
         before: list[Statement] | None = None,
         elsewhere: Collection[Value] = (),
+        order: Sequence[Node] = (),
     ) -> None:
         self.top, self.env, self.places = top, env, places
         self.statements, self.in_loop = statements, in_loop
         self._before = before
-        self._outputs = set(graph.outputs)
-        self._readers: dict[Buffer, int] = {}  # how many are still to come
+        self.outputs = set(graph.outputs)
+        self.readers = Readers()
+        self.position = {node: i for i, node in enumerate(order or graph.nodes)}
         self._done: set[Node] = set()  # computed together with an earlier node
         self._packed: dict[tuple[Value, str], Layout] = {}
         self._rights = Counter(map(_right_operand, filter(_has_product, graph.nodes)))
@@ -69,31 +80,37 @@ class Scope:
 
     # -- where values lie --------------------------------------------------------------------
 
-    def layout_of(self, value: Value) -> Layout:
-        """Where a value that is about to be computed goes."""
+    def layout_of(self, value: Value, maker: Node | None = None) -> Layout:
+        """Where a value goes that is about to be computed, itself or a part of it, by a fused node
+        if that is given."""
         if value in self.env:
             return self.env[value]
         if value in self.places:
             layout = self.places[value]
         elif value in self._joined:
             node, position = self._joined[value]
-            layout = part_of(node, self.layout_of(node.outputs[0]), position)
+            layout = part_of(node, self.layout_of(node.outputs[0], maker), position)
         else:
             label = f"{value.node.op.name} {value.name}"
             layout = self.top.room(value.aval, label, self._order(value))
+            if maker is not None and value.node.op.name in JOINS:
+                layout = place_over_parts(self, layout, value, maker) or layout
         self.define(value, layout)
         return layout
 
     def define(self, value: Value, layout: Layout) -> None:
         """Say where a value lies."""
         self.env[value] = layout
-        kept = value in self._outputs or not isinstance(layout.buffer, Room)
-        more = len(value.uses) + (_FOREVER if kept else 0)
-        self._readers[layout.buffer] = self._readers.get(layout.buffer, 0) + more
+        kept = value in self.outputs or not isinstance(layout.buffer, Room)
+        self.readers.add(value, layout, len(value.uses) + (_FOREVER if kept else 0))
 
     def is_placed(self, value: Value) -> bool:
         """Whether it is settled where a value is to be computed."""
         return value in self.places or value in self._joined
+
+    def is_part(self, value: Value, node: Node, position: int) -> bool:
+        """Whether a value is computed straight into the result of a node that joins it."""
+        return self._joined.get(value) == (node, position)
 
     def _order(self, value: Value) -> tuple[int, ...] | None:
         """The axes from slow to fast: as all readers permute them, as the operator likes them, or
@@ -164,9 +181,7 @@ class Scope:
     def _release(self, node: Node) -> None:
         """Note that a node has read its operands."""
         for value in node.inputs:
-            buffer = self.env[value].buffer
-            if buffer in self._readers:
-                self._readers[buffer] -= 1
+            self.readers.read(value)
 
     def _lower_view(self, node: Node) -> None:
         [operand], [result] = node.inputs, node.outputs
@@ -177,7 +192,7 @@ class Scope:
             layout = viewed(node, dense)
         if layout is None:
             raise NotImplementedError(node.op.name)
-        if layout.buffer in self._readers or layout.buffer is not self.env[operand].buffer:
+        if operand in self.readers or layout.buffer is not self.env[operand].buffer:
             self.define(result, layout)
         else:  # memory of the scope around, which alone knows who else reads it
             self.env[result] = layout
@@ -185,7 +200,7 @@ class Scope:
     def _lower_join(self, node: Node) -> None:
         layout = self.layout_of(node.outputs[0])
         for position, value in enumerate(node.inputs):
-            if self._joined.get(value) != (node, position):
+            if not self.is_part(value, node, position):
                 self.copy(self.env[value], part_of(node, layout, position))
 
     def _lower_scatter(self, node: Node) -> None:
@@ -209,50 +224,15 @@ class Scope:
     def _lower_fused(self, node: Node) -> None:
         [body] = node.attrs["bodies"]
         product = product_of_body(body)
-        self._reuse(node, body, product)
+        place_over_operands(self, node)
         operands = [self.env[v] for v in node.inputs]
-        results = [self.layout_of(v) for v in node.outputs]
+        results = [self.layout_of(v, node) for v in node.outputs]
         panels = None if product is None else self._panels(node, product)
         if panels is not None:
             right = _right_operand(node)
             operands = [panels if v is right else x for v, x in zip(node.inputs, operands)]
         is_packed = panels is not None
         self.call(self.top.kernels.fused(node.bound, operands, results, self.in_loop, is_packed))
-
-    def _reuse(self, node: Node, body: Graph, product: Value | None) -> None:
-        """Compute results over operands that nothing reads later, element by element."""
-        plan = Plan(body, node.attrs["kinds"])
-        read_whole = set() if product is None else set(product.node.inputs)
-        placeholders = body.placeholders.values()
-        operands = [v for v, p in zip(node.inputs, placeholders) if p not in read_whole]
-        buffers = Counter(self.env[v].buffer for v in node.inputs)
-        taken: set[Buffer] = set()
-        for result, inner in zip(node.outputs, body.outputs):
-            if self.is_placed(result) or plan.kind[inner.node] != FULL:
-                continue
-            if product is None and plan.level[inner.node] != plan.passes - 1:
-                continue
-            for operand in operands:
-                layout = self.env[operand]
-                buffer = layout.buffer
-                once = buffer not in taken and buffers[buffer] == 1
-                if once and self._can_hold(layout, result):
-                    taken.add(buffer)
-                    self.define(result, layout)
-                    break
-
-    def _can_hold(self, layout: Layout, result: Value) -> bool:
-        """Whether memory with one reader to come is just what a result needs."""
-        buffer = layout.buffer
-        return (
-            isinstance(buffer, Room)
-            and self._readers.get(buffer) == 1
-            and layout.shape == result.aval.shape
-            and layout.dtype == result.dtype
-            and int(result.aval.nbytes) == buffer.nbytes
-            and layout.strides == dense_strides(layout.shape, order_of(layout))
-            and not layout.moving
-        )
 
     def _panels(self, node: Node, product: Value) -> Layout | None:
         """The second operand of a product in panels, if it is packed for many products."""

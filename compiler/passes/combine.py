@@ -13,6 +13,8 @@ from .assemble import joined, slot_of, slots_of
 from .contract import is_mergeable, is_transposed, merged, reshaped, transposed
 from .terms import readers, whole_sums
 
+Key = tuple[tuple[int, tuple[Any, ...]], ...]  # which matrices are joined, and their shapes
+
 FEWEST = 3  # products to make one of
 MOST_ROWS = 256  # of one of them: from here on a product is efficient by itself
 
@@ -36,7 +38,7 @@ class _Combining:
     def __init__(self, graph: Graph) -> None:
         self.reads = readers(graph)
         self.env: dict[Value, Value] = {}
-        self.matrices: dict[Any, Value] = {}
+        self.matrices: dict[Key, Value] = {}
         self.sums = whole_sums(graph, self.reads)
         self.products: dict[Node, list[Value]] = {}
         self.orders: dict[frozenset[Value], list[Value]] = {}
@@ -71,12 +73,36 @@ class _Combining:
         return isinstance(rows, int) and rows <= MOST_ROWS
 
     def _matrix(self, rows: Sequence[Value]) -> Value:
-        """Matrices one below the other, once for all that read them."""
-        key = tuple((_base(v), v.shape) for v in rows)
+        """Matrices one below the other, once for all that read them, or some of them that follow
+        each other."""
+        key = tuple((id(_base(v)), v.shape) for v in rows)
         if key not in self.matrices:
-            parts = [reshaped(self.env[_base(v)], v.shape) for v in rows]
-            self.matrices[key] = joined(parts, 0)
+            found = self._rows_of_another(key)
+            self.matrices[key] = joined(self._runs(key, rows), 0) if found is None else found
         return self.matrices[key]
+
+    def _rows_of_another(self, key: Key) -> Value | None:
+        """The part of a matrix that has the same rows and more."""
+        for known, matrix in self.matrices.items():
+            for first in range(len(known) - len(key) + 1):
+                if known[first : first + len(key)] == key:
+                    begin, count = (sum(n for _, (n, *_) in p) for p in (known[:first], key))
+                    return getitem(matrix, ((begin, begin + count, 1),))
+        return None
+
+    def _runs(self, key: Key, rows: Sequence[Value]) -> list[Value]:
+        """What to join: the matrices, or as many of them as are joined by now."""
+        found = []
+        while key:
+            begins = [known for known in self.matrices if key[: len(known)] == known]
+            longest = max(begins, key=len, default=())
+            if longest:
+                found.append(self.matrices[longest])
+            else:
+                found.append(reshaped(self.env[_base(rows[0])], rows[0].shape))
+            count = max(len(longest), 1)
+            key, rows = key[count:], rows[count:]
+        return found
 
     def _sum(self, root: Node) -> Value | None:
         terms = self.sums[root]

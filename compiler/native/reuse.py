@@ -1,0 +1,199 @@
+"""Reuse: results that lie where operands lay that nothing reads any more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ...graphs.ir import Node, Value
+from ...graphs.regions import FUSED
+from .buffers import Buffer, Room
+from .copies import JOINS, part_of
+from .layout import Layout, are_apart, dense_strides, order_of
+from .plan import FULL, Plan
+from .product import product_of_body
+
+if TYPE_CHECKING:
+    from .scope import Scope
+
+LINE = 64  # bytes that follow each other, at least, in memory that has gaps
+
+
+class Readers:
+    """What is still to be read of the values that a scope computes, and of views of them."""
+
+    def __init__(self) -> None:
+        self._where: dict[Value, Layout] = {}
+        self._left: dict[Buffer, dict[Value, int]] = {}
+
+    def __contains__(self, value: Value) -> bool:
+        return value in self._where
+
+    def add(self, value: Value, layout: Layout, count: int) -> None:
+        """Note where a value lies that will be read so many times."""
+        self._where[value] = layout
+        self._left.setdefault(layout.buffer, {})[value] = count
+
+    def read(self, value: Value) -> None:
+        """Note that a value has been read."""
+        if value in self:
+            self._left[self._where[value].buffer][value] -= 1
+
+    def of(self, layout: Layout, after: Mapping[Value, int]) -> Iterator[Value]:
+        """The values that may have elements in common with a layout and are still to be read when
+        each has been read as often as `after` says."""
+        for value, count in self._left.get(layout.buffer, {}).items():
+            if count > after.get(value, 0) and not are_apart(self._where[value], layout):
+                yield value
+
+
+def overwritable(node: Node) -> dict[Value, set[Value]]:
+    """From each result of a fused node to the operands over which it can be computed: those of its
+    shape and dtype that the node reads element by element, as long as it writes nothing yet."""
+    [body] = node.attrs["bodies"]
+    plan, has_product = Plan(body, node.attrs["kinds"]), product_of_body(body) is not None
+    operands = set(node.inputs) - _read_whole(node)
+    found = {}
+    for result, inner in zip(node.outputs, body.outputs):
+        is_last = has_product or plan.level[inner.node] == plan.passes - 1
+        if plan.kind[inner.node] == FULL and is_last:
+            alike = (result.aval.shape, result.dtype)
+            found[result] = {v for v in operands if (v.aval.shape, v.dtype) == alike}
+    return found
+
+
+def _read_whole(node: Node) -> set[Value]:
+    """The operands that the product in a fused node reads, by rows and columns."""
+    [body] = node.attrs["bodies"]
+    product = product_of_body(body)
+    whole = set() if product is None else set(product.node.inputs)
+    return {v for v, inner in zip(node.inputs, body.placeholders.values()) if inner in whole}
+
+
+# -- one result over one operand ---------------------------------------------------------------
+
+
+def place_over_operands(scope: Scope, node: Node) -> None:
+    """Give results of a fused node the places of operands that nothing else reads."""
+    for result in filter(scope.is_placed, node.outputs):
+        scope.layout_of(result, node)  # what is joined may need these very places
+    reads = Counter(node.inputs)
+    for result, operands in overwritable(node).items():
+        for operand in reads:
+            layout = scope.env[operand]
+            if (
+                operand in operands
+                and operand in scope.readers
+                and not scope.is_placed(result)
+                and _is_good_room(layout)
+                and _gives_way_to_element(scope, layout, node, reads)
+            ):
+                scope.define(result, layout)
+                break
+
+
+def _is_good_room(layout: Layout) -> bool:
+    """Whether results may lie as an operand does: without gaps, or in whole lines."""
+    if not isinstance(layout.buffer, Room) or layout.moving:
+        return False
+    if layout.strides == dense_strides(layout.shape, order_of(layout)):
+        return True
+    run = layout.shape[-1] * layout.dtype.itemsize
+    return layout.strides[-1] == 1 and run >= LINE and _is_one_to_one(layout)
+
+
+def _is_one_to_one(layout: Layout) -> bool:
+    """Whether no two elements share memory: each axis steps over all of the faster ones."""
+    reach = 0
+    for stride, size in sorted(zip(layout.strides, layout.shape)):
+        if size > 1:
+            if stride <= reach:
+                return False
+            reach += (size - 1) * stride
+    return True
+
+
+def _gives_way_to_element(
+    scope: Scope, layout: Layout, node: Node, reads: Mapping[Value, int]
+) -> bool:
+    """Whether a node is the last to read what lies at a layout, and that element by element."""
+    whole = _read_whole(node)
+    near = [
+        value
+        for value in reads
+        if scope.env[value].buffer is layout.buffer and not are_apart(scope.env[value], layout)
+    ]
+    return all(scope.env[v] == layout and v not in whole for v in near) and not list(
+        scope.readers.of(layout, reads)
+    )
+
+
+# -- a joined value over what its parts are computed of ----------------------------------------
+
+
+def place_over_parts(scope: Scope, fresh: Layout, joined: Value, maker: Node) -> Layout | None:
+    """A place for a joined value of which a fused node is about to make the first part: where
+    values lie that give way to its parts, each to one that is computed of it, or later.
+
+    Parameters
+    ----------
+    scope : Scope
+    fresh : Layout
+        How it would lie in memory of its own.
+    joined : Value
+    maker : Node
+    """
+    operands = overwritable(maker)
+    for part, node, layout in _parts(scope, joined, fresh):
+        for operand in operands.get(part, ()) if node is maker else ():
+            there = scope.env[operand]
+            whole = replace(fresh, buffer=there.buffer, offset=there.offset - layout.offset)
+            if (
+                operand in scope.readers
+                and isinstance(there.buffer, Room)
+                and not there.moving
+                and there.strides == layout.strides
+                and whole.span[0] >= 0
+                and whole.span[1] <= there.buffer.nbytes
+                and _gives_way_to_parts(scope, whole, joined, maker)
+            ):
+                return whole
+    return None
+
+
+def _parts(scope: Scope, joined: Value, layout: Layout) -> Iterator[tuple[Value, Node, Layout]]:
+    """The parts of a joined value, what computes or copies each, and where it lies then."""
+    node = joined.node
+    for position, value in enumerate(node.inputs):
+        part = part_of(node, layout, position)
+        if not scope.is_part(value, node, position):
+            yield value, node, part
+        elif value.node.op.name in JOINS:
+            yield from _parts(scope, value, part)
+        else:
+            yield value, value.node, part
+
+
+def _gives_way_to_parts(scope: Scope, layout: Layout, joined: Value, maker: Node) -> bool:
+    """Whether all that is still to be read where a joined value would lie is read before its part
+    in that very place is computed, or for it, element by element."""
+    parts: dict[Any, tuple[Value, Node]] = {
+        (part.offset, part.shape, part.strides): (value, node)
+        for value, node, part in _parts(scope, joined, layout)
+    }
+    over, position = cache(overwritable), scope.position
+    now = position[maker]
+    for value in scope.readers.of(layout, {}):
+        lies = scope.env[value]
+        part, node = parts.get((lies.offset, lies.shape, lies.strides), (None, None))
+        if node is None or part is None or node.op is not FUSED or value in scope.outputs:
+            return False
+        for user in value.uses:
+            at = position.get(user, len(position))
+            is_before = at < now or (at < position[node] and not user.op.view)
+            if not is_before and not (user is node and value in over(node).get(part, ())):
+                return False
+    return True
