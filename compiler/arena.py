@@ -98,6 +98,8 @@ def aligned(nbytes: int) -> int:
 
 def aligned_bytes(nbytes: int) -> np.ndarray:
     """Memory for an arena."""
+    if not nbytes:
+        return np.empty(0, np.uint8)
     raw = np.empty(nbytes + ALIGNMENT, np.uint8)
     shift = -raw.ctypes.data % ALIGNMENT
     return raw[shift : shift + nbytes]

@@ -131,7 +131,7 @@ def test_weights_are_updated_before_the_next_gradient_and_after_every_check() ->
         for storage, slope in zip(variables, slopes):
             g.assign(storage, g.variable(storage) - 0.1 * slope)
     graph = lowered(g)
-    nodes, direct = schedule(graph)
+    nodes, direct = schedule(graph, set())
     at = {node: position for position, node in enumerate(nodes)}
     [first, second] = [n for n in nodes if n.op.name in ("embedding", "cross_entropy_grad")]
     [last] = [n for n in nodes if n.op.name == "embedding_grad"]

@@ -83,7 +83,8 @@ class _Uses:
                 return value
 
     def _nbytes(self, value: Value) -> int:
-        if value in self._elsewhere or value.node.is_source or value.aval.is_symbolic:
+        is_there = value.node not in self.made or value.node.is_source
+        if is_there or value in self._elsewhere or value.aval.is_symbolic:
             return 0  # what grows is outside the arena
         return int(value.aval.nbytes)
 
