@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
+from heapq import heappop, heappush
 from typing import Any
 
-from ..graphs.autodiff import as_list, met, seeds_for, unreached
+import numpy as np
+
+from ..graphs.autodiff import as_list, seeds_for, unreached
+from ..graphs.compiled import universal
+from ..graphs.dtypes import FLOAT32, FLOAT64
 from ..graphs.errors import AnomalyError, TapeError
-from ..graphs.modes import GradMode
-from .tape import Node
+from ..graphs.kernels import recorder
+from ..graphs.modes import GradMode, is_grad_enabled
+from ..graphs.pulling import met
+from .tape import Node, Recorded
 from .tensor import Tensor
 
 
@@ -112,62 +118,139 @@ def _sweep(
 
     Also the nodes whose rules ran.
 
-    Nodes are taken from a heap in descending order of creation, so a cotangent is complete when
-    its node is reached; there is no recursion, so a chain may be of any length.
+    Nodes are taken in descending order of creation, so a cotangent is complete when its node is
+    reached; there is no recursion, so a chain may be of any length.
     """
     useful = None if wanted is None else _useful(outputs, wanted)
-    arrived: dict[tuple[int, int], tuple[Any, Any]] = {}
-    heap: list[tuple[int, Node]] = []
-    queued: set[int] = set()
-
-    def give(source: Any, index: int, cotangent: Any) -> None:
-        key = (id(source), index)
-        arrived[key] = (source, met(arrived[key][1] if key in arrived else None, cotangent))
-        if isinstance(source, Node) and id(source) not in queued:
-            queued.add(id(source))
-            heapq.heappush(heap, (-source.seq, source))
-
+    arrivals = Arrivals(not is_grad_enabled() and recorder() is None)
     for output, seed in zip(outputs, seeds):
         source, index = output.edge() or (output, 0)
-        give(source, index, seed)
+        arrivals.give(source, index, seed)
     found: dict[tuple[int, int], tuple[Any, Tensor]] = {}
     ran: list[Node] = []
-    while heap:
-        _, node = heapq.heappop(heap)
-        totals: list[Any] = []
-        for index in range(len(node.outputs)):
-            key = (id(node), index)
-            gradient = None
-            if key in arrived:
-                gradient = node.apply_hooks(index, arrived.pop(key)[1])
-                if wanted is not None:
-                    if key in wanted:
-                        found[key] = (node, gradient)
-                elif node.retained and index in node.retained:
-                    found[key] = (node.retained[index](), gradient)
-            totals.append(gradient)
-        needs = [
-            edge is not None and (useful is None or id(edge[0]) in useful) for edge in node.edges
-        ]
-        if not any(needs):
+    while arrivals.heap:
+        node, totals = arrivals.next()
+        if node.is_watched or wanted is not None:
+            _look(node, totals, wanted, found)
+        sources = node.wanted
+        if useful is not None:
+            sources = tuple([i for i in sources if id(node.edges[i][0]) in useful])
+        if not sources:
             continue
         node.check_alive()
         ran.append(node)
-        for position, cotangent in _pull(node, totals, needs):
-            source, index = node.edges[position]
-            give(source, index, cotangent)
-    for key, (leaf, cotangent) in arrived.items():
+        arrivals.pull(node, totals, sources)
+    for leaf, cotangent in arrivals.leaves.values():
+        key = (id(leaf), 0)
         if wanted is None or key in wanted:
             found[key] = (leaf, leaf.apply_hooks(cotangent))
     return found, ran
 
 
-def _pull(node: Node, totals: list[Any], needs: list[bool]) -> list[tuple[int, Any]]:
-    try:
-        return node.pull(totals, needs)
-    except AnomalyError as error:
-        error.add_note(f"in the gradient of {node.name}, called at {node.location}")
-        raise
+def _look(
+    node: Node,
+    totals: list[Any],
+    wanted: set[tuple[int, int]] | None,
+    found: dict[tuple[int, int], tuple[Any, Tensor]],
+) -> None:
+    """Run the hooks on a node's cotangents, and note those that are asked for."""
+    for index, total in enumerate(totals):
+        if total is None:
+            continue
+        totals[index] = gradient = node.apply_hooks(index, total)
+        key = (id(node), index)
+        if wanted is not None:
+            if key in wanted:
+                found[key] = (node, gradient)
+        elif node.retained and index in node.retained:
+            found[key] = (node.retained[index](), gradient)
+
+
+class Arrivals:
+    """The cotangents that have come to nodes and leaves, and which node is next.
+
+    Parameters
+    ----------
+    in_place : bool
+        Whether a sum that was made here may grow in place: where nobody can have seen it.
+
+    Attributes
+    ----------
+    heap : list of int
+        Of the nodes that wait, ``-seq``.
+    leaves : dict
+        By id, a leaf and its cotangent.
+    """
+
+    def __init__(self, in_place: bool) -> None:
+        self.heap: list[int] = []
+        self.leaves: dict[int, tuple[Any, Any]] = {}
+        self._in_place = in_place
+        self._nodes: dict[int, Node] = {}
+        self._totals: dict[int, list[Any]] = {}
+        self._sums: set[tuple[int, int]] = set()
+
+    def give(self, source: Any, index: int, cotangent: Any) -> None:
+        """Add a cotangent of a leaf, or of one result of a node."""
+        if isinstance(source, Node):
+            self._give_node(source, index, cotangent)
+            return
+        before = self.leaves.get(id(source))
+        if before is not None:
+            cotangent = self._met(before[1], cotangent, (id(source), -1))
+        self.leaves[id(source)] = (source, cotangent)
+
+    def _give_node(self, node: Node, index: int, cotangent: Any) -> None:
+        key = -node.seq
+        totals = self._totals.get(key)
+        if totals is None:
+            totals = [None] * len(node.outputs)
+            self._nodes[key] = node
+            self._totals[key] = totals
+            heappush(self.heap, key)
+        before = totals[index]
+        totals[index] = cotangent if before is None else self._met(before, cotangent, (key, index))
+
+    def _met(self, first: Any, cotangent: Any, place: tuple[int, int]) -> Any:
+        """The sum of two cotangents at one place; the third is added to the sum of these."""
+        if place in self._sums and _can_grow(first, cotangent):
+            _add(first.array, cotangent.array, out=first.array)
+            return first
+        if self._in_place:
+            self._sums.add(place)
+        return met(first, cotangent)
+
+    def next(self) -> tuple[Node, list[Any]]:
+        """The last node that was made of those that wait, and what has come to its results."""
+        key = heappop(self.heap)
+        return self._nodes.pop(key), self._totals.pop(key)
+
+    def pull(self, node: Node, totals: list[Any], wanted: tuple[int, ...]) -> None:
+        """Let cotangents pass through a node."""
+        try:
+            pulled = node.pull(totals, wanted)
+        except AnomalyError as error:
+            error.add_note(f"in the gradient of {node.name}, called at {node.location}")
+            raise
+        for position, cotangent in pulled:
+            edge = node.edges[position]
+            self.give(edge[0], edge[1], cotangent)
+
+
+_add = universal(np.add)
+
+
+def _can_grow(total: Any, cotangent: Any) -> bool:
+    """Whether adding in place gives the bits of a new sum."""
+    if not (isinstance(total, Recorded) and isinstance(cotangent, Recorded)):
+        return False
+    grows, added = total.array, cotangent.array
+    return (
+        isinstance(grows, np.ndarray)
+        and isinstance(added, np.ndarray)
+        and grows.dtype == added.dtype
+        and grows.dtype in (FLOAT32, FLOAT64)
+    )
 
 
 def _nodes(outputs: list[Tensor]) -> list[Node]:

@@ -12,7 +12,7 @@ from ..graphs.kernels import launch
 from ..graphs.modes import is_grad_enabled
 from ..graphs.ops import REGISTRY, stack
 from .style import EAGER
-from .tape import Node
+from .tape import Node, join
 from .tensor import Tensor
 
 _GETITEM = REGISTRY["getitem"]
@@ -21,9 +21,7 @@ _GETITEM = REGISTRY["getitem"]
 class RowsNode(Node):
     """The node of all rows; its gradient needs nothing but theirs."""
 
-    __slots__ = ()
-
-    def pull(self, cotangents: list[Any], needs: list[bool]) -> list[tuple[int, Any]]:
+    def pull(self, cotangents: list[Any], wanted: tuple[int, ...]) -> list[tuple[int, Any]]:
         rows = [zeros_of(a) if g is None else g for a, g in zip(self.outputs, cotangents)]
         return [(0, stack(rows))]
 
@@ -48,5 +46,5 @@ def rows(x: Tensor) -> list[Tensor]:
     if edge is not None and found:
         node = RowsNode("rows", (edge,), tuple(avals), {})
         for index, view in enumerate(found):
-            view.grad_fn, view.index, view.requires_grad = node, index, True
+            join(view, node, index)
     return found

@@ -4,81 +4,94 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..graphs.dtypes import is_float
+from ..graphs.bound import Bound, bind_operands
 from ..graphs.kernels import launch, shares
 from ..graphs.modes import mode, note_reads, note_write
 from ..graphs.operand import Operand
 from ..graphs.ops import astype
-from ..graphs.ops.core import Bound, Op
-from ..graphs.ops.plain import as_plain, materialise, spec_of
+from ..graphs.ops.core import Op
+from ..graphs.ops.dispatch import DirectStyle
+from ..graphs.ops.plain import as_plain
 from ..graphs.storage import Storage
-from .tape import OpNode, Saved
+from .tape import Recorded, edge_of, join, made, new_node, new_saved
 
 
-class Eager:
+class Eager(DirectStyle):
     """Applies operators to tensors at once. One instance, `EAGER`, serves every thread."""
 
-    rank = 1
-    tensor_type: Any = None
-    parameter_type: Any = None
+    def __init__(self) -> None:
+        self.rank = 1
+        self.tensor_type: Any = None
+        self.parameter_type: Any = None
 
     def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
-        tensors: list[Any] = []
-        arrays: list[Any] = []
-        specs: list[Any] = []
+        """Apply an operator: check, run the kernel, record."""
+        tensors = operands
+        arrays = []
+        records = False
         for operand in operands:
-            if not isinstance(operand, Operand):
-                operand = array = as_plain(operand, op.name)
+            if isinstance(operand, Recorded):
+                records = records or _may_record(operand)
+                arrays.append(_array(operand))
             else:
-                if isinstance(operand, Storage):
-                    operand = self.read(operand)
-                array = operand.array
-            tensors.append(operand)
-            arrays.append(array)
-            specs.append(spec_of(array))
-        bound = op.bind(tuple(specs), attrs)
-        if mode.readers:
+                if tensors is operands and isinstance(operand, Operand):
+                    tensors = tuple(
+                        [self.read(x) if isinstance(x, Storage) else x for x in operands]
+                    )
+                arrays.append(_plain(op, operand))
+        bound: Bound = bind_operands(op, arrays, attrs)
+        now = mode()
+        if now.readers:
             note_reads(op.name, tensors)
-        for i in bound.casts:
-            if isinstance(tensors[i], Operand):
-                tensors[i] = astype(tensors[i], bound.ins[i].dtype)
-                arrays[i] = tensors[i].array
-            else:
-                arrays[i] = materialise(arrays[i], bound.ins[i], op.name)
-        tensor = self.tensor_type
-        results = [tensor(array) for array in launch(bound, arrays)]
-        if op.view and shares(results[0].array, arrays[0]):
-            self.link(tensors[0], results[0], bound)
-        if mode.enabled and bound.differentiable:
-            edges = [t.edge() if isinstance(t, tensor) else None for t in tensors]
-            if any(edges):
-                self._record(bound, tensors, results, tuple(edges))
-        return results[0] if len(results) == 1 else tuple(results)
+        if bound.casts:
+            tensors = self._cast(bound, tensors, arrays)
+        computed = launch(bound, arrays)
+        if len(computed) == 1:
+            result = made(self.tensor_type, computed[0])
+            if bound.view and shares(result.array, arrays[0]):
+                self.link(tensors[0], result, bound)
+            if records and now.enabled and bound.differentiable:
+                self._record(bound, tensors, [result])
+            return result
+        results = [made(self.tensor_type, array) for array in computed]
+        if records and now.enabled and bound.differentiable:
+            self._record(bound, tensors, results)
+        return tuple(results)
 
-    def _record(
-        self, bound: Bound, tensors: list[Any], results: list[Any], edges: tuple[Any, ...]
-    ) -> None:
-        op = bound.op
-        names = {n for i, edge in enumerate(edges) if edge is not None for n in op.reads(i)}
-        saved = {}
-        for name in names:
-            if name in op.results:
-                index = op.results.index(name)
-                saved[name] = Saved(name, results[index], index)
+    def _cast(self, bound: Bound, tensors: tuple[Any, ...], arrays: list[Any]) -> tuple[Any, ...]:
+        """Bring operands to the dtypes that the operator computes with."""
+        cast = list(tensors)
+        for i in bound.casts:
+            if isinstance(cast[i], Recorded):
+                cast[i] = astype(cast[i], bound.ins[i].dtype)
+                arrays[i] = cast[i].array
             else:
-                operand = tensors[op.operands.index(name)]
-                if not isinstance(operand, self.tensor_type):
-                    position = op.operands.index(name)
-                    operand = self.tensor_type(materialise(operand, bound.ins[position], op.name))
-                saved[name] = Saved(name, operand, None)
-        node = OpNode(bound, edges, saved)
-        for index, (result, aval) in enumerate(zip(results, bound.outs)):
-            if is_float(aval.dtype):
-                result.grad_fn, result.index, result.requires_grad = node, index, True
+                arrays[i] = bound.materialise(arrays[i], i)
+        return tuple(cast)
+
+    def _record(self, bound: Bound, tensors: tuple[Any, ...], results: list[Any]) -> None:
+        """Put a node on the tape, if a gradient is wanted for an operand."""
+        edges = tuple([_edge(x) for x in tensors])
+        wanted = tuple([i for i, edge in enumerate(edges) if edge is not None])
+        if not wanted:
+            return
+        saved = {}
+        for name, position, index in bound.reads(wanted):
+            if position is None:
+                saved[name] = new_saved(name, results[index], index)
+            else:
+                operand = tensors[position]
+                if not isinstance(operand, Recorded):
+                    operand = made(self.tensor_type, bound.materialise(operand, position))
+                saved[name] = new_saved(name, operand, None)
+        node = new_node(bound, edges, saved)
+        for index, result in enumerate(results):
+            if bound.floats[index]:
+                join(result, node, index)
 
     def link(self, source: Any, view: Any, bound: Bound) -> None:
         """Let a view share its base's storage, so that a change of either shows in the version."""
-        if isinstance(source, self.tensor_type):
+        if isinstance(source, Recorded):
             view._storage = source.storage
             view._base = source if source._base is None else source._base
             view._made = (source, bound)
@@ -114,6 +127,28 @@ class Eager:
         from .grad import grad
 
         return grad(outputs, inputs, **options)
+
+
+def _may_record(tensor: Recorded) -> bool:
+    """Whether a gradient is wanted for a tensor; of a view, whether that has to be looked at."""
+    return tensor.requires_grad or tensor._base is not None
+
+
+def _array(tensor: Recorded) -> Any:
+    return tensor.array
+
+
+def _edge(operand: Any) -> Any:
+    return edge_of(operand) if isinstance(operand, Recorded) else None
+
+
+def _plain(op: Op, operand: Any) -> Any:
+    """The array or number that an operand is."""
+    if type(operand) is float or type(operand) is int:
+        return operand
+    if isinstance(operand, Storage):
+        return operand.storage.array
+    return operand.array if isinstance(operand, Operand) else as_plain(operand, op.name)
 
 
 EAGER = Eager()

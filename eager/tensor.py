@@ -9,6 +9,7 @@ import numpy as np
 
 from ..graphs import ops
 from ..graphs.avals import show
+from ..graphs.compiled import adopt_operators
 from ..graphs.devices import CPU, Device, device_of, put
 from ..graphs.dtypes import is_float, is_integer
 from ..graphs.errors import ArgumentError, DTypeError, GraphError, ShapeError, TapeError
@@ -20,7 +21,7 @@ from ..graphs.parameter import Parameter
 from ..graphs.storage import Storage
 from .dlpack import export
 from .style import EAGER
-from .tape import Node
+from .tape import Recorded
 from .views import base_after, retaken, steps
 
 
@@ -35,7 +36,7 @@ def _in_place(operator: Any) -> Callable[[Any, Any], Any]:
     return change
 
 
-class Tensor(Operand):
+class Tensor(Recorded, Operand):
     """An array that operators run on at once, and that records how it was made.
 
     Made by `tensor`, `asarray`, `from_numpy`, the creation functions and every operator.
@@ -59,51 +60,15 @@ class Tensor(Operand):
     tensor([2., 4.])
     """
 
-    __slots__ = (
-        "__weakref__", "_base", "_hooks", "_made", "_recorded_version", "_storage",
-        "_view_version", "array", "grad", "grad_fn", "index", "requires_grad",
-    )  # fmt: skip
+    __slots__ = ()
 
     style: Any = EAGER
-
-    def __init__(self, array: Any, requires_grad: bool = False) -> None:
-        self.array = array
-        self.requires_grad = requires_grad
-        self.grad: Any = None
-        self.grad_fn: Node | None = None
-        self.index = 0
-        self._storage: Storage | None = None
-        self._base: Tensor | None = None
-        self._made: tuple[Tensor, Any] | None = None
-        self._view_version = self._recorded_version = 0
-        self._hooks: list[Callable[[Any], Any]] | None = None
 
     # -- what it is --------------------------------------------------------------------------
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.array.dtype
-
-    @property
     def device(self) -> Device:
         return device_of(self.array)
-
-    @property
-    def storage(self) -> Storage:
-        """The storage that this tensor and all its views share."""
-        if self._storage is None:
-            self._storage = Storage.__new__(Storage)
-            self._storage.array, self._storage.version, self._storage.name = self.array, 0, None
-        return self._storage
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether nothing recorded made it."""
-        return self.grad_fn is None
 
     @property
     def next_functions(self) -> Any:
@@ -210,7 +175,7 @@ class Tensor(Operand):
         array = put(self.array, target)
         if array is self.array:
             return self
-        if self.requires_grad and mode.enabled:
+        if self.requires_grad and mode().enabled:
             raise TapeError("to: a recorded tensor cannot move, got requires_grad=True; detach it")
         return Tensor(array)
 
@@ -346,29 +311,6 @@ class Tensor(Operand):
             gradient = gradient if replaced is None else replaced
         return gradient
 
-    def edge(self) -> tuple[Any, int] | None:
-        """Where its gradient flows: its maker, or itself if it is a leaf."""
-        if self._base is not None and self._is_stale(self._base):
-            raise TapeError(
-                "view: its base must not change in place after it was taken, got version "
-                f"{self.storage.version} in place of {self._view_version}; take the view again"
-            )
-        if not self.requires_grad:
-            return None
-        return (self if self.grad_fn is None else self.grad_fn, self.index)
-
-    def _is_stale(self, base: Tensor) -> bool:
-        """Whether this view's numbers have a history that it does not know of."""
-        if self._view_version == self.storage.version:
-            return False
-        return self.requires_grad or base._recorded_version > self._view_version
-
-    def rejoin(self, node: Node, index: int) -> Tensor:
-        """This detached result with its history put back."""
-        joined = self.detach()
-        joined.grad_fn, joined.index, joined.requires_grad = node, index, True
-        return joined
-
     # -- in place ----------------------------------------------------------------------------
 
     def __setitem__(self, index: Any, value: Any) -> None:
@@ -402,7 +344,7 @@ class Tensor(Operand):
                 "view; clone it"
             )
         owner = self if self._base is None else self._base
-        if mode.enabled and owner.requires_grad and owner.is_leaf:
+        if mode().enabled and owner.requires_grad and owner.is_leaf:
             raise TapeError(
                 f"{name}: a leaf that records must not change in place, got requires_grad=True; "
                 "use dt.no_grad()"
@@ -415,7 +357,7 @@ class Tensor(Operand):
         recorded = self.requires_grad or getattr(value, "requires_grad", False)
         return (
             recorder() is None
-            and not (mode.enabled and recorded)
+            and not (mode().enabled and recorded)
             and dispatch.style_of(self, value, *entries) is EAGER
         )
 
@@ -501,6 +443,8 @@ class TensorParameter(Tensor, Parameter):
 
 
 EAGER.tensor_type, EAGER.parameter_type = Tensor, TensorParameter
+for kind in (Tensor, TensorParameter):
+    adopt_operators(kind, Recorded)
 
 
 def recordable(array: Any, requires_grad: bool) -> bool:

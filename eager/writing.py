@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..graphs import ops
+from ..graphs.bound import bind_operands
 from ..graphs.kernels import shares
 from ..graphs.modes import mode, note_reads
 from ..graphs.ops.core import Op
-from ..graphs.ops.plain import as_plain, materialise, spec_of
+from ..graphs.ops.plain import as_plain
 from .style import EAGER
 
 # Operators that change a copy of one operand, and which that is.
@@ -41,12 +42,11 @@ class Writing:
         if op.name == "setitem" and isinstance(operands[1], Target):
             return target  # a part of it, which is written by now
         given = [_plain(x, op.name) for x in operands]
-        bound = op.bind(tuple(map(spec_of, given)), attrs)
-        if mode.readers:
+        bound = bind_operands(op, given, attrs)
+        if mode().readers:
             note_reads(op.name, list(operands))
         arrays = [
-            x if x is target.tensor.array else materialise(x, aval, op.name)
-            for x, aval in zip(given, bound.ins)
+            x if x is target.tensor.array else bound.materialise(x, i) for i, x in enumerate(given)
         ]
         if op.name == "where":
             target.device.xp.copyto(target.tensor.array, arrays[1], where=arrays[0])

@@ -1,4 +1,4 @@
-"""Reverse-mode differentiation of graphs, and the step that graphs and the tape share.
+"""Reverse-mode differentiation of graphs.
 
 The gradient rules are the operators' own. Nodes are visited in descending order of creation, and
 a cotangent that meets another at a value is added to it at once by `accumulate`, here, on the tape
@@ -7,7 +7,7 @@ and in the loops of `control`, so all give the same kernels in the same order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .avals import Aval, show
@@ -17,44 +17,9 @@ from .errors import DTypeError, GraphError, ShapeError, TapeError
 from .ir import VARIABLE, Graph, Value, storage_of
 from .modes import enable_grad
 from .operand import Operand
-from .ops import accumulate, ones, stop_gradient, zeros
-from .ops.core import Bound, Context
+from .ops import ones, stop_gradient, zeros
 from .ops.plain import array_of, as_plain
-
-
-def pull(
-    bound: Bound,
-    needs: Sequence[bool],
-    saved: Callable[[str], Any],
-    cotangents: Sequence[Any],
-) -> list[tuple[int, Any]]:
-    """Cotangents of the operands of one call, from those of its results.
-
-    Parameters
-    ----------
-    bound : Bound
-    needs : sequence of bool
-        Which operands' cotangents are wanted; no rule runs for the others.
-    saved : callable
-        From the name of an operand or result to what the rules read.
-    cotangents : sequence
-        One per result.
-
-    Returns
-    -------
-    list of (position, cotangent), in order of position
-    """
-    op = bound.op
-    wanted = [i for i, need in enumerate(needs) if need]
-    names = {name for i in wanted for name in op.reads(i)}
-    context = Context(bound, {name: saved(name) for name in names})
-    pulled = ((i, op.rule(i)(context, *cotangents)) for i in wanted)
-    return [(i, g) for i, g in pulled if g is not None]
-
-
-def met(first: Any | None, cotangent: Any) -> Any:
-    """The sum of the cotangents that have met at one value, when another arrives."""
-    return cotangent if first is None else accumulate([first, cotangent])
+from .pulling import met, pull
 
 
 def seeds_for(outputs: Sequence[Any], given: Any) -> list[Any]:
@@ -249,4 +214,5 @@ def _pull_node(
         **dict(zip(node.op.operands, node.inputs)),
         **dict(zip(node.op.results, node.outputs)),
     }
-    return pull(node.bound, needs, named.__getitem__, full)
+    wanted = tuple(i for i, need in enumerate(needs) if need)
+    return pull(node.bound, wanted, {n: named[n] for n, _, _ in node.bound.reads(wanted)}, full)

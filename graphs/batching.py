@@ -18,10 +18,11 @@ from .avals import show
 from .devices import device_of
 from .dims import Size
 from .errors import ArgumentError, DTypeError, ShapeError, StaticValueError, TapeError
+from .numbers import materialise, spec_of
 from .operand import Operand
 from .ops import dispatch
 from .ops.core import Bound, Op
-from .ops.plain import as_plain, materialise, shaped, spec_of
+from .ops.plain import as_plain, shaped
 from .ops.rules import normal_axis
 from .trees import flatten, matched, unflatten
 

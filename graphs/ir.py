@@ -28,11 +28,12 @@ from .nodes import (
     Value,
     user_location,
 )  # fmt: skip
+from .numbers import materialise, spec_of
 from .operand import Operand
 from .ops import dispatch
 from .ops.core import Bound, Op
 from .ops.manipulation import stop_gradient
-from .ops.plain import array_of, as_plain, materialise, spec_of
+from .ops.plain import array_of, as_plain
 from .parameter import Parameter
 from .storage import Storage
 

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
-
-class _Mode(threading.local):
-    enabled = True
-    notes: dict[int, Any] | None = None
-    readers: tuple[Callable[[str, Any], None], ...] = ()
+from .compiled import Local
 
 
-mode = _Mode()
+class Mode:
+    """What is in force on one thread.
+
+    Attributes
+    ----------
+    enabled : bool
+        Whether operators record.
+    notes : dict or None
+        What `noting_writes` collects.
+    readers : tuple of callables
+        Those of `noting_reads`.
+    styles : list of Style
+        The graphs being built, outermost first.
+    """
+
+    def __init__(self) -> None:
+        self.enabled = True
+        self.notes: dict[int, Any] | None = None
+        self.readers: tuple[Callable[[str, Any], None], ...] = ()
+        self.styles: list[Any] = []
+
+
+_mode = Local(Mode)
+
+
+def mode() -> Mode:
+    """What is in force on this thread."""
+    return _mode()
 
 
 def is_grad_enabled() -> bool:
     """Whether operators on this thread record for a gradient."""
-    return mode.enabled
+    return mode().enabled
 
 
 class GradMode:
@@ -31,11 +53,11 @@ class GradMode:
         self._before: list[bool] = []
 
     def __enter__(self) -> None:
-        self._before.append(mode.enabled)
-        mode.enabled = self.enabled
+        self._before.append(mode().enabled)
+        mode().enabled = self.enabled
 
     def __exit__(self, *exc: Any) -> None:
-        mode.enabled = self._before.pop()
+        mode().enabled = self._before.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
@@ -53,19 +75,19 @@ def noting_writes() -> Iterator[dict[int, Any]]:
     With it what it held, and its version, before the first write. An outer block learns of it, too.
     """
     notes: dict[int, Any] = {}
-    outer, mode.notes = mode.notes, notes
+    outer, mode().notes = mode().notes, notes
     try:
         yield notes
     finally:
-        mode.notes = outer
+        mode().notes = outer
         if outer is not None:
             outer.update({**notes, **outer})
 
 
 def note_write(storage: Any) -> None:
     """Say that a storage is about to be written."""
-    if mode.notes is not None and id(storage) not in mode.notes:
-        mode.notes[id(storage)] = (storage, storage.array.copy(), storage.version)
+    if mode().notes is not None and id(storage) not in mode().notes:
+        mode().notes[id(storage)] = (storage, storage.array.copy(), storage.version)
 
 
 @contextmanager
@@ -74,12 +96,12 @@ def noting_reads(reader: Callable[[str, Any], None]) -> Iterator[None]:
 
     The readers of outer blocks are called, too.
     """
-    outer = mode.readers
-    mode.readers = (*outer, reader)
+    outer = mode().readers
+    mode().readers = (*outer, reader)
     try:
         yield
     finally:
-        mode.readers = outer
+        mode().readers = outer
 
 
 def note_reads(operator: str, operands: list[Any]) -> None:
@@ -87,7 +109,7 @@ def note_reads(operator: str, operands: list[Any]) -> None:
     for operand in operands:
         storage = getattr(operand, "storage", None)
         if storage is not None:
-            for reader in mode.readers:
+            for reader in mode().readers:
                 reader(operator, storage)
 
 
@@ -108,11 +130,11 @@ class set_grad_enabled(GradMode):
 
     def __init__(self, enabled: bool) -> None:
         super().__init__(enabled)
-        self._before.append(mode.enabled)
-        mode.enabled = enabled
+        self._before.append(mode().enabled)
+        mode().enabled = enabled
 
     def __enter__(self) -> None:
-        mode.enabled = self.enabled
+        mode().enabled = self.enabled
 
 
 def no_grad(function: Callable[..., Any] | None = None) -> Any:

@@ -235,7 +235,7 @@ class Node:
         self.graph, self.op, self.bound, self.inputs = graph, bound.op, bound, inputs
         self.id = len(graph.nodes)
         self.location, self.when = location, when
-        self.recorded = mode.enabled
+        self.recorded = mode().enabled
         outs = bound.outs
         if len(outs) == 1:
             self.outputs: tuple[Value, ...] = (Value(self, 0, outs[0]),)

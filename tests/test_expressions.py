@@ -15,8 +15,8 @@ from samples import SPECIAL
 
 import diptych as dt
 from diptych.graphs.kernels import launch
+from diptych.graphs.numbers import spec_of
 from diptych.graphs.ops import Bound, Op
-from diptych.graphs.ops.plain import spec_of
 
 pytestmark = pytest.mark.usefixtures("special_values")
 

@@ -8,17 +8,9 @@ depend on the strides of the result, too, so this rule is what makes an executor
 buffers give the bits that eager code gives.
 """
 
-from .launch import (
-    Recorder,
-    copied,
-    launch,
-    owner,
-    recorder,
-    recording,
-    shares,
-    shares_memory,
-    touched_bytes,
-)  # fmt: skip
+from .launch import copied, launch, recorder, recording
+from .memory import owner, shares, shares_memory, touched_bytes
+from .recorders import Recorder
 
 __all__ = [
     "Recorder", "copied", "launch", "owner", "recorder", "recording", "shares", "shares_memory",

@@ -7,6 +7,7 @@ that have a namespace of their own.
 
 from typing import TYPE_CHECKING, Any
 
+from ..bound import Bound, Context
 from . import (
     activations,
     advanced,
@@ -45,7 +46,7 @@ from . import (
     statistics,
     subscript,
 )
-from .core import REGISTRY, Bound, Context, Op, defop
+from .core import REGISTRY, Op, defop
 
 FUNCTIONS: dict[str, Any] = {
     name: getattr(family, name)

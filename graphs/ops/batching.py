@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..dims import Size
+from ..numbers import materialise
 from . import dispatch
 from .core import Bound
-from .plain import materialise
 
 Results = Any
 

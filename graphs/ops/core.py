@@ -17,9 +17,10 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..avals import Aval
-from ..devices import CPU
+from ..bound import Binder, Bound
+from ..compiled import Table
 from ..dims import Size
-from ..dtypes import BFLOAT16, FLOAT32, as_dtype, is_float
+from ..dtypes import as_dtype
 from ..errors import DeviceError, DiptychError, DTypeError, ShapeError
 from . import dispatch, promotion
 
@@ -34,7 +35,7 @@ Signature = tuple[tuple[Any, ...] | type, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Op:
+class Op(Binder):
     """One operator. See `defop` for the fields."""
 
     name: str
@@ -61,6 +62,9 @@ class Op:
     module: str
     doc: str
     bounds: dict[Any, Bound] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", Table())
 
     def bind(self, signature: Signature, attrs: tuple[Any, ...]) -> Bound:
         """Check operands and attributes against the operator's rules, once per signature.
@@ -126,88 +130,12 @@ class Op:
         return f"<op {self.name}>"
 
 
-class Bound:
-    """An operator bound to the avals of its operands: checked, normalised, ready to launch.
-
-    Attributes
-    ----------
-    op : Op
-    attrs : dict
-        Normalised attributes.
-    ins, outs : tuple of Aval
-        Of the operands after promotion, and of the results.
-    casts : tuple of int
-        Positions of operands that promotion changes.
-    kernel : callable
-        ``kernel(*arrays, out=None)``.
-    differentiable : bool
-        Whether a gradient can flow through the call.
-    """
-
-    __slots__ = ("attrs", "casts", "differentiable", "ins", "kernel", "op", "outs")
-
-    def __init__(
-        self,
-        op: Op,
-        attrs: dict[str, Any],
-        ins: tuple[Aval, ...],
-        outs: tuple[Aval, ...],
-        casts: tuple[int, ...] = (),
-    ) -> None:
-        self.op, self.attrs, self.ins, self.outs, self.casts = op, attrs, ins, outs, casts
-        self.differentiable = bool(op.vjp) and any(is_float(out.dtype) for out in outs)
-        device = next((a.device for a in (*ins, *outs) if a.ndim), outs[0].device if outs else CPU)
-        self.kernel: Any = None
-        if isinstance(op.kernel, str):
-            ufunc = getattr(device.xp, op.kernel)
-            self.kernel = partial(ufunc, order="C") if device.kind == "cpu" else ufunc
-        elif op.kernel is not None:
-            self.kernel = partial(op.kernel, device.xp, **attrs)
-        if not op.view and any(aval.dtype == BFLOAT16 for aval in ins):
-            self.kernel = partial(_in_float32, device.xp, self.kernel, outs)
-
-    def changed(self, **attrs: Any) -> Bound:
-        """The same with some attributes changed."""
-        return Bound(self.op, {**self.attrs, **attrs}, self.ins, self.outs, self.casts)
-
-    @property
-    def may_raise(self) -> bool:
-        """Whether the kernel may refuse its data."""
-        rule = self.op.may_raise
-        return rule(*self.ins) if callable(rule) else rule
-
-    @property
-    def flop(self) -> Size:
-        """Floating-point operations of one launch, by the operator's cost rule."""
-        return self.op.cost(self.ins, self.outs, self.attrs)
-
-
 class Operator(Protocol):
     """The function of an operator: what `defop` gives and users call."""
 
     op: Op
 
     def __call__(self, *operands: Any, **attrs: Any) -> Any: ...
-
-
-class Context:
-    """What a gradient rule sees of the call it differentiates.
-
-    Operands and results that the rule declared in `saves` are attributes by their name (eager
-    tensors on the tape, values in a graph), and so are the operator's attributes.
-
-    Attributes
-    ----------
-    ins, outs : tuple of Aval
-    """
-
-    def __init__(self, bound: Bound, saved: dict[str, Any]) -> None:
-        self.__dict__.update(bound.attrs)
-        self.__dict__.update(saved)
-        self.ins, self.outs = bound.ins, bound.outs
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"gradient rule: must declare what it reads in saves, got {name!r}")
 
 
 def defop(
@@ -346,24 +274,6 @@ def _function(op: Op) -> Operator:
     function.__doc__ = op.doc
     function.op = op
     return function
-
-
-def _in_float32(
-    xp: Any, kernel: Callable[..., Any], outs: tuple[Aval, ...], *arrays: Any, out: Any = None
-) -> Any:
-    """Run a kernel on bfloat16 operands as float32, and round its results once."""
-    wide = [a.astype(FLOAT32) if a.dtype == BFLOAT16 else a for a in arrays]
-    results = kernel(*wide)
-    if out is not None:
-        xp.copyto(out, results, casting="unsafe")
-        return out
-    if isinstance(results, tuple):
-        return tuple(_rounded(xp, r, aval) for r, aval in zip(results, outs))
-    return _rounded(xp, results, outs[0])
-
-
-def _rounded(xp: Any, result: Any, aval: Aval) -> Any:
-    return xp.asarray(result).astype(aval.dtype, order="C", copy=False)
 
 
 def distinct(attrs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -8,11 +8,11 @@ alone, the kernel runs and gives a plain array.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..modes import mode
 from .plain import plain
 
 if TYPE_CHECKING:
@@ -47,45 +47,76 @@ class Style(Protocol):
         """Gradients of the sum of `outputs` with respect to `inputs`."""
 
 
-class _Current(threading.local):
-    def __init__(self) -> None:
-        self.stack: list[Style] = []
-
-
-_current = _Current()
+_VARIES = object()
 _default: list[Style] = [plain]
+_styles: dict[type, Any] = {}  # of types whose operands all have one
+
+
+class DirectStyle:
+    """Base of a style whose `call` is compiled, so that compiled code calls it directly."""
+
+    def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
+        raise NotImplementedError
 
 
 def call(op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
     """Apply `op` in the style of its operands."""
-    return style_of(*operands).call(op, operands, attrs)
+    style = _style_of(operands)
+    if isinstance(style, DirectStyle):
+        return _call_directly(style, op, operands, attrs)
+    return style.call(op, operands, attrs)
+
+
+def _call_directly(
+    style: DirectStyle, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]
+) -> Any:
+    return style.call(op, operands, attrs)
 
 
 def style_of(*operands: Any) -> Style:
     """The style that an operator on these operands would take."""
-    chosen: Style | None = None
+    return _style_of(operands)
+
+
+def _style_of(operands: tuple[Any, ...]) -> Style:
+    chosen: Any = None
     for operand in operands:
-        style = getattr(operand, "style", None)
-        if style is not None and (chosen is None or style.rank > chosen.rank):
+        kind = type(operand)
+        style = _styles[kind] if kind in _styles else _style_by_type(operand, kind)
+        if style is _VARIES:
+            style = operand.style
+        if style is None or style is chosen:
+            continue
+        if chosen is None or style.rank > chosen.rank:
             chosen = style
-    if chosen is not None:
-        return _in_force(chosen) if _current.stack else chosen
-    return plain if operands else current()
+    if chosen is None:
+        return plain if operands else current()
+    styles = mode().styles
+    return _in_force(chosen, styles) if styles else chosen
 
 
-def _in_force(style: Style) -> Style:
+def _style_by_type(operand: Any, kind: type) -> Any:
+    """The style that a type's operands share, noted; `_VARIES` where each has its own."""
+    declared = getattr(kind, "style", None)
+    varies = hasattr(declared, "__get__") or (declared is None and hasattr(operand, "style"))
+    _styles[kind] = _VARIES if varies else declared
+    return _styles[kind]
+
+
+def _in_force(style: Style, styles: list[Any]) -> Style:
     """The body that is being built within a graph, if any, which brings in what it reads of it."""
-    inner: Any = _current.stack[-1]
+    inner: Any = styles[-1]
     while inner is not None:
         if inner is style:
-            return _current.stack[-1]
+            return styles[-1]
         inner = getattr(inner, "parent", None)
     return style
 
 
 def current() -> Style:
     """The style in force on this thread: the innermost graph being built, else eager."""
-    return _current.stack[-1] if _current.stack else _default[0]
+    styles = mode().styles
+    return styles[-1] if styles else _default[0]
 
 
 def default() -> Style:
@@ -101,8 +132,9 @@ def set_default(style: Style) -> None:
 @contextmanager
 def in_style(style: Style) -> Iterator[None]:
     """Put a style in force on this thread within the block."""
-    _current.stack.append(style)
+    styles = mode().styles
+    styles.append(style)
     try:
         yield
     finally:
-        _current.stack.pop()
+        styles.pop()

@@ -6,29 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..avals import Aval
-from ..devices import CPU, device_of, put
+from ..bound import bind_operands
 from ..dtypes import BFLOAT16, COMPLEX64, DEFAULT_FLOAT
 from ..errors import DTypeError, TapeError
 from ..kernels import launch
-from ..kernels.elementwise import cast
+from ..numbers import SCALARS
 
 if TYPE_CHECKING:
     from .core import Op
 
-_SCALARS = (float, int, bool, complex)
 _DEFAULTS = {np.dtype("float64"): DEFAULT_FLOAT, np.dtype("complex128"): COMPLEX64}
-_constants: dict[tuple[Any, ...], Any] = {}
-
-
-def spec_of(operand: Any) -> tuple[Any, ...] | type:
-    """How a plain operand enters `Op.bind`: the fields of its aval, or its type if it is weak."""
-    kind = type(operand)
-    if kind is np.ndarray:
-        return (operand.shape, operand.dtype)
-    if kind in _SCALARS:
-        return kind
-    return (operand.shape, operand.dtype, device_of(operand))
 
 
 def as_plain(operand: Any, where: str) -> Any:
@@ -79,34 +66,7 @@ def shaped(operand: Any, where: str) -> Any:
     if hasattr(operand, "style"):
         return operand
     given = as_plain(operand, where)
-    return array_of(given, where) if type(given) in _SCALARS else given
-
-
-def materialise(operand: Any, aval: Aval, where: str) -> Any:
-    """A plain operand as the array of `aval`'s dtype and device that a kernel takes."""
-    if type(operand) in _SCALARS:
-        return _constant(operand, aval, where)
-    return operand if operand.dtype == aval.dtype else cast(operand, aval.dtype)
-
-
-def _constant(number: complex, aval: Aval, where: str) -> Any:
-    """A 0-d array of a Python scalar, made once: converting it at each call costs more."""
-    # Zeros are keyed by their text, for 0.0 == -0.0 == 0 == False.
-    device = None if aval.device is CPU else aval.device
-    key = (type(number), number or str(number), aval.dtype, device)
-    found = _constants.get(key)
-    if found is None:
-        try:
-            array = np.array(number, aval.dtype)
-        except (OverflowError, ValueError):
-            raise DTypeError(
-                f"{where}: a number must fit the dtype {aval.dtype}, got {number}"
-            ) from None
-        array.flags.writeable = False
-        if len(_constants) >= 4096:
-            _constants.clear()
-        found = _constants[key] = put(array, aval.device)
-    return found
+    return array_of(given, where) if type(given) in SCALARS else given
 
 
 class Plain:
@@ -119,9 +79,9 @@ class Plain:
         return array
 
     def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
-        operands = tuple(as_plain(x, op.name) for x in operands)
-        bound = op.bind(tuple(map(spec_of, operands)), attrs)
-        arrays = [materialise(x, aval, op.name) for x, aval in zip(operands, bound.ins)]
+        given = [as_plain(x, op.name) for x in operands]
+        bound = bind_operands(op, given, attrs)
+        arrays = [bound.materialise(x, i) for i, x in enumerate(given)]
         results = launch(bound, arrays)
         return results[0] if len(op.results) == 1 else results
 

@@ -20,6 +20,7 @@ from ..avals import Aval, show
 from ..dims import Shape, product
 from ..dtypes import BOOL, INT64, is_integer
 from ..errors import DTypeError, ShapeError
+from ..numbers import materialise
 from . import advanced, indexing
 from .advanced import index_put, take
 from .elementwise import astype
@@ -27,7 +28,7 @@ from .indexing import WHOLE, hashable, value_as_first
 from .joining import stack
 from .logic import where
 from .manipulation import broadcast_to, device_of, named, reshape
-from .plain import array_of, materialise, shaped
+from .plain import array_of, shaped
 from .rules import broadcast_shapes
 from .searching import nonzero
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..compiler import Program, compile_graph
 from ..eager import Node, Tensor
-from ..eager.tape import Saved
+from ..eager.tape import Saved, join
 from ..graphs.autodiff import depending
 from ..graphs.batching import Batched, per_example
 from ..graphs.dtypes import is_float
@@ -97,7 +97,7 @@ class GraphFunction:
         """Run the graph; one tensor per output."""
         arrays = [t.array for t in tensors]
         operands = [*tensors, *self.parameters]
-        if mode.readers:
+        if mode().readers:
             note_reads(self.name, operands)
         edges = tuple(t.edge() for t in operands) if self._may_record() else ()
         if not any(edges):
@@ -112,7 +112,7 @@ class GraphFunction:
         node = GraphNode(self, edges, operands, kept)
         for index, (recorded, result) in enumerate(zip(self._depending(needs), results)):
             if recorded:
-                result.grad_fn, result.index, result.requires_grad = node, index, True
+                join(result, node, index)
         return results
 
     def _may_record(self) -> bool:
@@ -282,8 +282,6 @@ class GraphFunction:
 class GraphNode(Node):
     """The one node on the tape that stands for a compiled graph."""
 
-    __slots__ = ("_function", "_kept", "_versions")
-
     def __init__(
         self,
         function: GraphFunction,
@@ -297,7 +295,8 @@ class GraphNode(Node):
         self._function, self._kept = function, kept
         self._versions = {id(s): s.version for s, _ in function.graph.variables}
 
-    def pull(self, cotangents: list[Any], needs: list[bool]) -> list[tuple[int, Any]]:
+    def pull(self, cotangents: list[Any], wanted: tuple[int, ...]) -> list[tuple[int, Any]]:
+        needs = [i in wanted for i in range(len(self.edges))]
         return self._function.pull(self, cotangents, needs)
 
     def array_of(self, value: Value) -> Any:

@@ -1,0 +1,20 @@
+cimport cython
+from diptych.eager.tape cimport Node, Recorded
+
+cdef class Arrivals:
+    cdef public list heap
+    cdef public dict leaves
+    cdef bint _in_place
+    cdef dict _nodes, _totals
+    cdef set _sums
+
+    cpdef object give(self, object source, Py_ssize_t index, object cotangent)
+    @cython.locals(totals=list)
+    cdef object _give_node(self, Node node, Py_ssize_t index, object cotangent)
+    cdef object _met(self, object first, object cotangent, tuple place)
+    cpdef tuple next(self)
+    @cython.locals(pulled=list, edge=tuple)
+    cpdef object pull(self, Node node, list totals, tuple wanted)
+
+@cython.locals(arrivals=Arrivals, node=Node, totals=list, sources=tuple)
+cpdef tuple _sweep(list outputs, list seeds, set wanted)

@@ -1,0 +1,20 @@
+cimport cython
+
+cdef class Binder:
+    cdef public object table
+
+cdef class Bound:
+    cdef public object op, kernel
+    cdef public dict attrs
+    cdef public tuple ins, outs, casts, floats
+    cdef public bint differentiable, view
+    cdef dict _reads, _rules, _constants
+
+    cpdef object materialise(self, object operand, Py_ssize_t position)
+    cpdef tuple reads(self, tuple wanted)
+    cpdef object rule(self, Py_ssize_t position)
+
+@cython.locals(fields=dict)
+cpdef object new_context(type kind, Bound bound, dict saved)
+@cython.locals(bound=Bound)
+cpdef Bound bind_operands(Binder op, list operands, tuple attrs)

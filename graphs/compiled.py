@@ -1,0 +1,73 @@
+"""What the extension offers, and its twins in Python for where it is not built.
+
+The extension is built with the package where there is a compiler, and so are the modules that have
+a ``.pxd`` file beside them; ``DIPTYCH_PURE_PYTHON=1`` does without all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+try:
+    from . import speedups
+except ImportError:
+    speedups = None  # type: ignore[assignment]
+
+
+def is_compiled() -> bool:
+    """Whether the hot paths of eager code run as compiled code.
+
+    Examples
+    --------
+    >>> dt.is_compiled() in (True, False)
+    True
+    """
+    return speedups is not None
+
+
+class _Local(threading.local):
+    """Called, it gives this thread's object, which a factory makes once."""
+
+    def __init__(self, factory: Callable[[], Any]) -> None:
+        self._object = factory()  # runs again on each thread
+
+    def __call__(self) -> Any:
+        return self._object
+
+
+class _Table:
+    """No table: `Op.bind` has one for shapes and dtypes that are Python objects already."""
+
+    def __call__(self, operands: list[Any], attrs: tuple[Any, ...]) -> None:
+        return None
+
+    def add(self, operands: list[Any], attrs: tuple[Any, ...], found: Any) -> None:
+        return None
+
+
+def _quiet(ufunc: Any, *arrays: Any, out: Any = None) -> Any:
+    with np.errstate(all="ignore"):
+        return ufunc(*arrays, out=out, order="C")
+
+
+def universal(ufunc: np.ufunc) -> Callable[..., Any]:
+    """A ufunc of NumPy as a kernel: without warnings, its result C-contiguous."""
+    quiet = partial(_quiet, ufunc)
+    if speedups is None or ufunc.signature is not None:  # a product of matrices has one
+        return quiet
+    return speedups.Loop(ufunc, quiet)
+
+
+def adopt_operators(kind: type, base: type) -> None:
+    """Let a class call the operators of its base without a search, where the base is compiled."""
+    if speedups is not None:
+        speedups.adopt_operators(kind, base)
+
+
+Local: Any = _Local if speedups is None else speedups.Local
+Table: Any = _Table if speedups is None else speedups.Table

@@ -1,0 +1,280 @@
+/* Loop: an element-wise kernel that calls a ufunc's own inner loop.
+
+A ufunc finds its loop, checks for errors and sets up an iterator in three times the time that the
+loop itself takes on a few numbers. Here the loop is looked up by the dtypes alone, operands that
+lie densely are one call of it, and others are walked by their strides. Floating-point errors are
+not reported. What this does not know, such as dtypes that need a conversion, goes to the careful
+callable, which is the ufunc. The bits are the ufunc's: they come from the very same loop. */
+
+#include "speedups.h"
+
+#include <structmember.h>
+
+enum { MOST_OPERANDS = 4, RELEASES_GIL = 8192 };
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject *ufunc;
+    PyObject *careful;
+    int last; /* the loop that served last, which most likely serves again */
+} Loop;
+
+typedef struct {
+    char *data[MOST_OPERANDS];
+    npy_intp strides[MOST_OPERANDS][NPY_MAXDIMS];
+    npy_intp shape[NPY_MAXDIMS];
+    int operands, ndim;
+} Walk;
+
+static int find_loop(Loop *self, PyUFuncObject *ufunc, PyArrayObject *const *arrays)
+{
+    for (int tried = -1; tried < ufunc->ntypes; tried++) {
+        const int candidate = tried < 0 ? self->last : tried;
+        const char *types = ufunc->types + (npy_intp)candidate * ufunc->nargs;
+        int fits = 1;
+        for (int i = 0; i < ufunc->nin && fits; i++)
+            fits = types[i] == (char)PyArray_TYPE(arrays[i]);
+        if (fits)
+            return self->last = candidate;
+    }
+    return -1;
+}
+
+/* The shape that operands broadcast to; whether they do. */
+static int broadcast(PyArrayObject *const *arrays, int count, Walk *walk)
+{
+    walk->ndim = 0;
+    for (int i = 0; i < count; i++)
+        walk->ndim = PyArray_NDIM(arrays[i]) > walk->ndim ? PyArray_NDIM(arrays[i]) : walk->ndim;
+    for (int axis = 0; axis < walk->ndim; axis++)
+        walk->shape[axis] = 1;
+    for (int i = 0; i < count; i++) {
+        const int ndim = PyArray_NDIM(arrays[i]), first = walk->ndim - ndim;
+        const npy_intp *dims = PyArray_DIMS(arrays[i]);
+        for (int axis = 0; axis < ndim; axis++) {
+            npy_intp *size = &walk->shape[first + axis];
+            if (dims[axis] == 1 || dims[axis] == *size)
+                continue;
+            if (*size != 1)
+                return 0;
+            *size = dims[axis];
+        }
+    }
+    return 1;
+}
+
+static int has_shape(PyArrayObject *array, const Walk *walk)
+{
+    return PyArray_NDIM(array) == walk->ndim
+           && memcmp(PyArray_DIMS(array), walk->shape, sizeof(npy_intp) * walk->ndim) == 0;
+}
+
+/* Bytes behind the first element up to the last one, for an array without negative strides. */
+static npy_intp extent(PyArrayObject *array)
+{
+    npy_intp bytes = PyArray_ITEMSIZE(array);
+    for (int axis = 0; axis < PyArray_NDIM(array); axis++) {
+        if (PyArray_STRIDE(array, axis) < 0)
+            return -1;
+        bytes += (PyArray_DIM(array, axis) - 1) * PyArray_STRIDE(array, axis);
+    }
+    return bytes;
+}
+
+/* Whether writing `out` element by element leaves alone what is still to be read. */
+static int may_write(PyArrayObject *out, PyArrayObject *read)
+{
+    const char *from = PyArray_BYTES(read), *to = PyArray_BYTES(out);
+    const npy_intp reads = extent(read), writes = extent(out);
+    if (reads < 0 || writes < 0)
+        return 0;
+    if (from + reads <= to || to + writes <= from)
+        return 1;
+    return from == to && PyArray_NDIM(read) == PyArray_NDIM(out)
+           && PyArray_ITEMSIZE(read) == PyArray_ITEMSIZE(out)
+           && !memcmp(PyArray_DIMS(read), PyArray_DIMS(out), sizeof(npy_intp) * PyArray_NDIM(out))
+           && !memcmp(PyArray_STRIDES(read), PyArray_STRIDES(out),
+                      sizeof(npy_intp) * PyArray_NDIM(out));
+}
+
+static int usable_out(PyArrayObject *out, int type, PyArrayObject *const *arrays, int count,
+                      const Walk *walk)
+{
+    if (!PyArray_CheckExact(out) || PyArray_TYPE(out) != type || !PyArray_ISBEHAVED(out)
+        || !has_shape(out, walk))
+        return 0;
+    for (int i = 0; i < count; i++)
+        if (!may_write(out, arrays[i]))
+            return 0;
+    return 1;
+}
+
+static void place(Walk *walk, int operand, PyArrayObject *array)
+{
+    const int first = walk->ndim - PyArray_NDIM(array);
+    walk->data[operand] = PyArray_BYTES(array);
+    for (int axis = 0; axis < walk->ndim; axis++) {
+        const int own = axis - first;
+        walk->strides[operand][axis] =
+            own < 0 || PyArray_DIM(array, own) == 1 ? 0 : PyArray_STRIDE(array, own);
+    }
+}
+
+/* Joins axes that all operands step through as if they were one; drops those of one element. */
+static void coalesce(Walk *walk)
+{
+    int kept = 0;
+    for (int axis = 0; axis < walk->ndim; axis++) {
+        if (walk->shape[axis] == 1)
+            continue;
+        int joins = kept > 0;
+        for (int i = 0; i < walk->operands && joins; i++)
+            joins = walk->strides[i][kept - 1] == walk->strides[i][axis] * walk->shape[axis];
+        const npy_intp size = walk->shape[axis];
+        if (joins)
+            walk->shape[kept - 1] *= size;
+        else
+            walk->shape[kept++] = size;
+        for (int i = 0; i < walk->operands; i++)
+            walk->strides[i][kept - 1] = walk->strides[i][axis];
+    }
+    if (kept == 0) {
+        walk->shape[kept++] = 1;
+        for (int i = 0; i < walk->operands; i++)
+            walk->strides[i][0] = 0;
+    }
+    walk->ndim = kept;
+}
+
+static void run(Walk *walk, PyUFuncGenericFunction loop, void *data)
+{
+    npy_intp steps[MOST_OPERANDS], at[NPY_MAXDIMS] = {0};
+    const int inner = walk->ndim - 1;
+    for (int i = 0; i < walk->operands; i++)
+        steps[i] = walk->strides[i][inner];
+    for (;;) {
+        char *pointers[MOST_OPERANDS];
+        npy_intp count = walk->shape[inner];
+        memcpy(pointers, walk->data, sizeof pointers);
+        loop(pointers, &count, steps, data);
+        int axis = inner - 1;
+        for (; axis >= 0; axis--) {
+            const int more = ++at[axis] < walk->shape[axis];
+            for (int i = 0; i < walk->operands; i++)
+                walk->data[i] += walk->strides[i][axis] * (more ? 1 : 1 - walk->shape[axis]);
+            if (more)
+                break;
+            at[axis] = 0;
+        }
+        if (axis < 0)
+            return;
+    }
+}
+
+static PyObject *careful(Loop *self, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    return PyObject_Vectorcall(self->careful, args, nargsf, names);
+}
+
+static PyObject *call_loop(PyObject *object, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Loop *self = (Loop *)object;
+    PyUFuncObject *ufunc = (PyUFuncObject *)self->ufunc;
+    PyArrayObject *const *arrays = (PyArrayObject *const *)args;
+    const Py_ssize_t given = PyVectorcall_NARGS(nargsf);
+    const Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    if (given != ufunc->nin || named > 1
+        || (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "out") != 0))
+        return careful(self, args, nargsf, names);
+    for (int i = 0; i < ufunc->nin; i++)
+        if (!PyArray_CheckExact(args[i]) || !PyArray_ISBEHAVED_RO(arrays[i]))
+            return careful(self, args, nargsf, names);
+    const int found = find_loop(self, ufunc, arrays);
+    Walk walk;
+    if (found < 0 || !broadcast(arrays, ufunc->nin, &walk))
+        return careful(self, args, nargsf, names);
+    const int type = ufunc->types[(npy_intp)found * ufunc->nargs + ufunc->nin];
+    PyArrayObject *out;
+    if (named && args[given] != Py_None) {
+        out = (PyArrayObject *)args[given];
+        if (!usable_out(out, type, arrays, ufunc->nin, &walk))
+            return careful(self, args, nargsf, names);
+        Py_INCREF(out);
+    } else {
+        out = (PyArrayObject *)PyArray_SimpleNew(walk.ndim, walk.shape, type);
+        if (out == NULL)
+            return NULL;
+    }
+    const npy_intp size = PyArray_SIZE(out);
+    if (size == 0)
+        return (PyObject *)out;
+    walk.operands = ufunc->nargs;
+    for (int i = 0; i < ufunc->nin; i++)
+        place(&walk, i, arrays[i]);
+    place(&walk, ufunc->nin, out);
+    coalesce(&walk);
+    PyUFuncGenericFunction loop = ufunc->functions[found];
+    void *data = ufunc->data == NULL ? NULL : (void *)ufunc->data[found];
+    if (size < RELEASES_GIL) {
+        run(&walk, loop, data);
+    } else {
+        Py_BEGIN_ALLOW_THREADS
+        run(&walk, loop, data);
+        Py_END_ALLOW_THREADS
+    }
+    return (PyObject *)out;
+}
+
+static PyObject *new_loop(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"ufunc", "careful", NULL};
+    PyObject *ufunc, *fallback;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O", names, &PyUFunc_Type, &ufunc, &fallback))
+        return NULL;
+    const PyUFuncObject *known = (PyUFuncObject *)ufunc;
+    if (known->core_enabled || known->nout != 1 || known->nargs > MOST_OPERANDS
+        || known->ntypes == 0) {
+        PyErr_Format(PyExc_ValueError, "Loop: must be an element-wise ufunc of one result, got %R",
+                     ufunc);
+        return NULL;
+    }
+    Loop *self = (Loop *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->call = call_loop;
+    self->ufunc = Py_NewRef(ufunc);
+    self->careful = Py_NewRef(fallback);
+    return (PyObject *)self;
+}
+
+static void free_loop(Loop *self)
+{
+    Py_CLEAR(self->ufunc);
+    Py_CLEAR(self->careful);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *show_loop(Loop *self)
+{
+    return PyUnicode_FromFormat("<loop of %R>", self->ufunc);
+}
+
+static PyMemberDef members[] = {
+    {"ufunc", T_OBJECT_EX, offsetof(Loop, ufunc), READONLY, "The ufunc whose loops it calls."},
+    {NULL},
+};
+
+PyTypeObject LoopType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "diptych.graphs.speedups.Loop",
+    .tp_doc = "Loop(ufunc, careful): a ufunc as a kernel, called by its inner loop where it can be.",
+    .tp_basicsize = sizeof(Loop),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_vectorcall_offset = offsetof(Loop, call),
+    .tp_call = PyVectorcall_Call,
+    .tp_new = new_loop,
+    .tp_dealloc = (destructor)free_loop,
+    .tp_repr = (reprfunc)show_loop,
+    .tp_members = members,
+};

@@ -1,0 +1,57 @@
+/* The extension: what Python cannot say as fast, each with a twin in Python where it is used. */
+
+#define DIPTYCH_IMPORTS_NUMPY
+#include "speedups.h"
+
+/* A class in Python finds the methods of its operators by name at each call, also those that it
+inherits from a compiled base, whose slots could be called at once: here it takes these over. */
+static PyObject *adopt_operators(PyObject *module, PyObject *args)
+{
+    PyTypeObject *kind, *base;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &kind, &PyType_Type, &base))
+        return NULL;
+    const PyNumberMethods *from = base->tp_as_number;
+    if (!(kind->tp_flags & Py_TPFLAGS_HEAPTYPE) || !PyType_IsSubtype(kind, base) || from == NULL) {
+        PyErr_Format(PyExc_TypeError, "adopt_operators: must be a class and its base, got %R, %R",
+                     kind, base);
+        return NULL;
+    }
+    PyNumberMethods *to = kind->tp_as_number;
+    to->nb_add = from->nb_add;
+    to->nb_subtract = from->nb_subtract;
+    to->nb_multiply = from->nb_multiply;
+    to->nb_true_divide = from->nb_true_divide;
+    to->nb_matrix_multiply = from->nb_matrix_multiply;
+    to->nb_negative = from->nb_negative;
+    PyType_Modified(kind);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+    {"adopt_operators", adopt_operators, METH_VARARGS,
+     "adopt_operators(kind, base): let a class call its compiled base's operators directly."},
+    {NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "diptych.graphs.speedups",
+    .m_doc = "Inner loops of ufuncs, tables by shape, and objects per thread.",
+    .m_size = -1,
+    .m_methods = methods,
+};
+
+PyMODINIT_FUNC PyInit_speedups(void)
+{
+    import_array();
+    import_umath();
+    PyObject *module = PyModule_Create(&definition);
+    if (module == NULL)
+        return NULL;
+    if (PyModule_AddType(module, &LoopType) < 0 || PyModule_AddType(module, &TableType) < 0
+        || PyModule_AddType(module, &LocalType) < 0) {
+        Py_DECREF(module);
+        return NULL;
+    }
+    return module;
+}

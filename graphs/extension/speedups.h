@@ -1,0 +1,23 @@
+/* What the files of this extension share: Python, NumPy, and the types that they define. */
+
+#ifndef DIPTYCH_SPEEDUPS_H
+#define DIPTYCH_SPEEDUPS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+
+#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
+#define NPY_TARGET_VERSION NPY_2_0_API_VERSION
+#define PY_ARRAY_UNIQUE_SYMBOL diptych_speedups_array
+#define PY_UFUNC_UNIQUE_SYMBOL diptych_speedups_ufunc
+#ifndef DIPTYCH_IMPORTS_NUMPY
+#define NO_IMPORT_ARRAY
+#define NO_IMPORT_UFUNC
+#endif
+#include <numpy/arrayobject.h>
+#include <numpy/ufuncobject.h>
+
+extern PyTypeObject LoopType, TableType, LocalType;
+
+#endif

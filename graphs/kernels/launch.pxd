@@ -1,0 +1,7 @@
+from diptych.graphs.bound cimport Bound
+
+cdef type NDARRAY
+cdef object _recorder
+
+cpdef tuple launch(Bound bound, list arrays)
+cpdef object recorder()

@@ -1,0 +1,15 @@
+from diptych.graphs.bound cimport Binder
+from diptych.graphs.modes cimport Mode, mode
+
+cdef list _default
+cdef dict _styles
+cdef object _VARIES
+
+cdef class DirectStyle:
+    cpdef object call(self, Binder op, tuple operands, tuple attrs)
+
+cpdef object call(Binder op, tuple operands, tuple attrs)
+cdef object _call_directly(DirectStyle style, Binder op, tuple operands, tuple attrs)
+cdef object _style_of(tuple operands)
+cdef object _in_force(object style, list styles)
+cpdef object current()
