@@ -5,7 +5,7 @@ cdef class Arrivals:
     cdef public list heap
     cdef public dict leaves
     cdef bint _in_place
-    cdef dict _nodes, _totals
+    cdef dict _waiting
     cdef set _sums
 
     cpdef object give(self, object source, Py_ssize_t index, object cotangent)

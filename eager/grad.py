@@ -186,8 +186,7 @@ class Arrivals:
         self.heap: list[int] = []
         self.leaves: dict[int, tuple[Any, Any]] = {}
         self._in_place = in_place
-        self._nodes: dict[int, Node] = {}
-        self._totals: dict[int, list[Any]] = {}
+        self._waiting: dict[int, list[Any]] = {}  # by -seq: cotangents, and the node behind them
         self._sums: set[tuple[int, int]] = set()
 
     def give(self, source: Any, index: int, cotangent: Any) -> None:
@@ -202,11 +201,11 @@ class Arrivals:
 
     def _give_node(self, node: Node, index: int, cotangent: Any) -> None:
         key = -node.seq
-        totals = self._totals.get(key)
+        totals = self._waiting.get(key)
         if totals is None:
             totals = [None] * len(node.outputs)
-            self._nodes[key] = node
-            self._totals[key] = totals
+            totals.append(node)
+            self._waiting[key] = totals
             heappush(self.heap, key)
         before = totals[index]
         totals[index] = cotangent if before is None else self._met(before, cotangent, (key, index))
@@ -222,8 +221,8 @@ class Arrivals:
 
     def next(self) -> tuple[Node, list[Any]]:
         """The last node that was made of those that wait, and what has come to its results."""
-        key = heappop(self.heap)
-        return self._nodes.pop(key), self._totals.pop(key)
+        totals = self._waiting.pop(heappop(self.heap))
+        return totals.pop(), totals
 
     def pull(self, node: Node, totals: list[Any], wanted: tuple[int, ...]) -> None:
         """Let cotangents pass through a node."""

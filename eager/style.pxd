@@ -1,7 +1,7 @@
 cimport cython
 from diptych.eager.tape cimport OpNode, Recorded, edge_of, join, made, new_node, new_saved
 from diptych.graphs.bound cimport Binder, Bound, bind_operands
-from diptych.graphs.kernels.launch cimport launch
+from diptych.graphs.kernels.launch cimport run_kernel
 from diptych.graphs.modes cimport Mode, mode
 from diptych.graphs.ops.dispatch cimport DirectStyle
 
@@ -10,11 +10,11 @@ cdef class Eager(DirectStyle):
     cdef public type tensor_type, parameter_type
 
     @cython.locals(bound=Bound, now=Mode, result=Recorded, arrays=list, tensors=tuple,
-                   computed=tuple, records=cython.bint)
+                   records=cython.bint)
     cpdef object call(self, Binder op, tuple operands, tuple attrs)
     cdef tuple _cast(self, Bound bound, tuple tensors, list arrays)
     @cython.locals(node=OpNode, saved=dict, index=cython.Py_ssize_t)
-    cdef object _record(self, Bound bound, tuple tensors, list results)
+    cdef object _record(self, Bound bound, tuple tensors, tuple results)
 
 cdef bint _may_record(Recorded tensor)
 cdef object _array(Recorded tensor)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..graphs.bound import Bound, bind_operands
-from ..graphs.kernels import launch, shares
+from ..graphs.kernels import shares
+from ..graphs.kernels.launch import run_kernel
 from ..graphs.modes import mode, note_reads, note_write
 from ..graphs.operand import Operand
 from ..graphs.ops import astype
@@ -45,18 +46,19 @@ class Eager(DirectStyle):
             note_reads(op.name, tensors)
         if bound.casts:
             tensors = self._cast(bound, tensors, arrays)
-        computed = launch(bound, arrays)
-        if len(computed) == 1:
-            result = made(self.tensor_type, computed[0])
-            if bound.view and shares(result.array, arrays[0]):
+        computed = run_kernel(bound, arrays)
+        records = records and now.enabled and bound.differentiable
+        if type(computed) is not tuple:
+            result = made(self.tensor_type, computed)
+            if bound.view and shares(computed, arrays[0]):
                 self.link(tensors[0], result, bound)
-            if records and now.enabled and bound.differentiable:
-                self._record(bound, tensors, [result])
+            if records:
+                self._record(bound, tensors, (result,))
             return result
-        results = [made(self.tensor_type, array) for array in computed]
-        if records and now.enabled and bound.differentiable:
+        results = tuple([made(self.tensor_type, array) for array in computed])
+        if records:
             self._record(bound, tensors, results)
-        return tuple(results)
+        return results
 
     def _cast(self, bound: Bound, tensors: tuple[Any, ...], arrays: list[Any]) -> tuple[Any, ...]:
         """Bring operands to the dtypes that the operator computes with."""
@@ -69,7 +71,7 @@ class Eager(DirectStyle):
                 arrays[i] = bound.materialise(arrays[i], i)
         return tuple(cast)
 
-    def _record(self, bound: Bound, tensors: tuple[Any, ...], results: list[Any]) -> None:
+    def _record(self, bound: Bound, tensors: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Put a node on the tape, if a gradient is wanted for an operand."""
         edges = tuple([_edge(x) for x in tensors])
         wanted = tuple([i for i, edge in enumerate(edges) if edge is not None])
@@ -83,8 +85,8 @@ class Eager(DirectStyle):
                 operand = tensors[position]
                 if not isinstance(operand, Recorded):
                     operand = made(self.tensor_type, bound.materialise(operand, position))
-                saved[name] = new_saved(name, operand, None)
-        node = new_node(bound, edges, saved)
+                saved[name] = new_saved(name, operand, -1)
+        node = new_node(bound, edges, wanted, saved)
         for index, result in enumerate(results):
             if bound.floats[index]:
                 join(result, node, index)

@@ -11,7 +11,9 @@ from ..graphs.autodiff import zeros_of
 from ..graphs.avals import Aval
 from ..graphs.bound import Bound
 from ..graphs.errors import TapeError
+from ..graphs.held import new_held
 from ..graphs.kernels import recorder
+from ..graphs.modes import mode
 from ..graphs.nodes import user_location
 from ..graphs.ops import REGISTRY
 from ..graphs.ops.dispatch import call
@@ -49,11 +51,7 @@ class Recorded:
     @property
     def storage(self) -> Storage:
         """The storage that this tensor and all its views share."""
-        if self._storage is None:
-            storage = Storage.__new__(Storage)
-            storage.array, storage.version, storage.name = self.array, 0, None
-            self._storage = storage
-        return self._storage
+        return storage_of(self)
 
     @property
     def is_leaf(self) -> bool:
@@ -108,9 +106,17 @@ def made(kind: Any, array: Any) -> Any:
     return tensor
 
 
+def storage_of(tensor: Recorded) -> Storage:
+    """The storage of a tensor, which it gets when it is first asked for."""
+    if tensor._storage is None:
+        tensor._storage = new_held(Storage, tensor.array)
+    return tensor._storage
+
+
 def version_of(tensor: Recorded) -> int:
     """How often a tensor's memory was written; without a storage, never."""
-    return 0 if tensor._storage is None else tensor._storage.version
+    held = tensor._storage
+    return 0 if held is None else held.version
 
 
 def edge_of(tensor: Recorded) -> tuple[Any, int] | None:
@@ -144,7 +150,7 @@ class Saved:
     tensor would tie a knot with the node that the tensor holds.
     """
 
-    def __init__(self, name: Any, tensor: Recorded, index: int | None) -> None:
+    def __init__(self, name: Any, tensor: Recorded, index: int = -1) -> None:
         keep(self, name, tensor, index)
 
     def read(self, node: Node) -> Any:
@@ -155,7 +161,7 @@ class Saved:
                 f"{node.name}: a value saved for the gradient must not change in place, got "
                 f"{self.name!r} at version {version_of(tensor)} in place of {self.version}"
             )
-        if self.index < 0:
+        if self.index < 0 or not mode().enabled:
             return tensor
         joined = made(type(tensor), tensor.array)
         joined._storage = tensor._storage
@@ -163,20 +169,19 @@ class Saved:
         return joined
 
 
-def keep(saved: Saved, name: Any, tensor: Recorded, index: int | None) -> None:
-    """Fill in what saves an operand, or the result of that index."""
+def keep(saved: Saved, name: Any, tensor: Recorded, index: int) -> None:
+    """Fill in what saves the result of an index, or an operand, whose index is -1."""
     saved.name = name
     saved.version = version_of(tensor)
-    if index is None:
-        saved.index = -1
+    saved.index = index
+    if index < 0:
         saved.tensor = tensor
     else:
-        saved.index = index
         saved.tensor = made(type(tensor), tensor.array)
-        saved.tensor._storage = tensor.storage
+        saved.tensor._storage = storage_of(tensor)
 
 
-def new_saved(name: str, tensor: Recorded, index: int | None) -> Saved:
+def new_saved(name: str, tensor: Recorded, index: int) -> Saved:
     """What calling the class gives, sooner."""
     saved = Saved.__new__(Saved)
     keep(saved, name, tensor, index)
@@ -214,18 +219,22 @@ class Node:
         outputs: tuple[Aval, ...],
         saved: dict[Any, Saved],
     ) -> None:
-        self.begin(name, edges, outputs, saved)
+        wanted = tuple([i for i, edge in enumerate(edges) if edge is not None])
+        self.begin(name, edges, wanted, outputs, saved)
 
     def begin(
         self,
         name: str,
         edges: tuple[Any, ...],
+        wanted: tuple[int, ...],
         outputs: tuple[Aval, ...],
         saved: dict[Any, Saved],
     ) -> None:
         """Fill in a new node."""
-        self.name, self.edges, self.outputs = name, edges, outputs
-        self.wanted = tuple([i for i, edge in enumerate(edges) if edge is not None])
+        self.name = name
+        self.edges = edges
+        self.wanted = wanted
+        self.outputs = outputs
         self.saved: SavedValues | None = saved
         self.seq = next(_count)
         self.location = user_location() if recorder() is not None and is_watching() else None
@@ -327,10 +336,12 @@ class OpNode(Node):
         return pull(self.bound, wanted, saved, full)
 
 
-def new_node(bound: Bound, edges: tuple[Any, ...], saved: dict[Any, Saved]) -> OpNode:
+def new_node(
+    bound: Bound, edges: tuple[Any, ...], wanted: tuple[int, ...], saved: dict[Any, Saved]
+) -> OpNode:
     """The node of one operator's call."""
     node = OpNode.__new__(OpNode)
-    node.begin(bound.op.name, edges, bound.outs, saved)
+    node.begin(bound.name, edges, wanted, bound.outs, saved)
     node.bound = bound
     return node
 

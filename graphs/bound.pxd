@@ -5,6 +5,7 @@ cdef class Binder:
 
 cdef class Bound:
     cdef public object op, kernel
+    cdef public str name
     cdef public dict attrs
     cdef public tuple ins, outs, casts, floats
     cdef public bint differentiable, view

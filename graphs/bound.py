@@ -32,6 +32,8 @@ class Bound:
     Attributes
     ----------
     op : Op
+    name : str
+        The operator's.
     attrs : dict
         Normalised attributes.
     ins, outs : tuple of Aval
@@ -58,6 +60,7 @@ class Bound:
         "floats",
         "ins",
         "kernel",
+        "name",
         "op",
         "outs",
         "view",
@@ -75,6 +78,7 @@ class Bound:
         self.floats = tuple([is_float(out.dtype) for out in outs])
         self.differentiable = bool(op.vjp) and any(self.floats)
         self.view = op.view
+        self.name = op.name
         self._reads: dict[tuple[int, ...], tuple[Any, ...]] = {}
         self._rules: dict[int, Callable[..., Any]] = {}
         self._constants: dict[Any, Any] = {}

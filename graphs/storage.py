@@ -11,6 +11,7 @@ from .avals import Aval, aval_of, show
 from .devices import Device, device_of, put
 from .dtypes import as_dtype, is_float, is_integer, rank
 from .errors import DTypeError, ShapeError, UnknownNameError
+from .held import Held
 from .kernels import recorder
 from .operand import Operand
 from .ops import dispatch
@@ -30,7 +31,7 @@ def note_move() -> None:
     _moves += 1
 
 
-class Storage(Operand):
+class Storage(Held, Operand):
     """State that outlives a step: a parameter's numbers, a learning rate, a random offset.
 
     Programs hold storages and not arrays, so what eager code writes a program reads. As an
@@ -58,7 +59,7 @@ class Storage(Operand):
     1
     """
 
-    __slots__ = ("__weakref__", "array", "name", "version")
+    __slots__ = ("__weakref__",)
 
     def __init__(self, data: Any, name: str | None = None) -> None:
         self.array = _array(data)

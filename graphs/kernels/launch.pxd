@@ -4,4 +4,5 @@ cdef type NDARRAY
 cdef object _recorder
 
 cpdef tuple launch(Bound bound, list arrays)
+cpdef object run_kernel(Bound bound, list arrays)
 cpdef object recorder()

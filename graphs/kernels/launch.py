@@ -17,7 +17,13 @@ _recorder: Recorder | None = None
 
 
 def launch(bound: Bound, arrays: list[Any]) -> tuple[Any, ...]:
-    """Run the kernel of a bound operator on arrays; the results as a tuple.
+    """Run the kernel of a bound operator on arrays; the results as a tuple."""
+    result = run_kernel(bound, arrays)
+    return result if type(result) is tuple else (result,)
+
+
+def run_kernel(bound: Bound, arrays: list[Any]) -> Any:
+    """`launch`, with a single result by itself.
 
     NumPy gives scalars where it should give 0-d arrays; they become arrays here.
     """
@@ -29,15 +35,12 @@ def launch(bound: Bound, arrays: list[Any]) -> tuple[Any, ...]:
         result = kernel(arrays[0])
     else:
         result = kernel(*arrays)
-    if type(result) is NDARRAY:
-        results: tuple[Any, ...] = (result,)
-    elif type(result) is tuple:
-        results = result
-    else:
-        results = (np.asarray(result) if isinstance(result, np.generic) else result,)
+    if type(result) is not NDARRAY and isinstance(result, np.generic):
+        result = np.asarray(result)
     if _recorder is not None:
+        results = result if type(result) is tuple else (result,)
         _recorder.note(bound, tuple(arrays), results)
-    return results
+    return result
 
 
 def recorder() -> Recorder | None:

@@ -3,7 +3,7 @@ from diptych.graphs.modes cimport Mode, mode
 
 cdef list _default
 cdef dict _styles
-cdef object _VARIES
+cdef object _VARIES, _UNKNOWN
 
 cdef class DirectStyle:
     cpdef object call(self, Binder op, tuple operands, tuple attrs)

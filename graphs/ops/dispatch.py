@@ -47,7 +47,7 @@ class Style(Protocol):
         """Gradients of the sum of `outputs` with respect to `inputs`."""
 
 
-_VARIES = object()
+_VARIES, _UNKNOWN = object(), object()
 _default: list[Style] = [plain]
 _styles: dict[type, Any] = {}  # of types whose operands all have one
 
@@ -82,7 +82,9 @@ def _style_of(operands: tuple[Any, ...]) -> Style:
     chosen: Any = None
     for operand in operands:
         kind = type(operand)
-        style = _styles[kind] if kind in _styles else _style_by_type(operand, kind)
+        style = _styles.get(kind, _UNKNOWN)
+        if style is _UNKNOWN:
+            style = _style_by_type(operand, kind)
         if style is _VARIES:
             style = operand.style
         if style is None or style is chosen:

@@ -290,7 +290,7 @@ class GraphNode(Node):
         kept: dict[Value, Any],
     ) -> None:
         count = len(function.inputs)
-        saved = {i: Saved(f"argument {i}", t, None) for i, t in enumerate(operands[:count])}
+        saved = {i: Saved(f"argument {i}", t) for i, t in enumerate(operands[:count])}
         super().__init__(function.name, edges, tuple(v.aval for v in function.outputs), saved)
         self._function, self._kept = function, kept
         self._versions = {id(s): s.version for s, _ in function.graph.variables}

@@ -1,0 +1,1 @@
+cpdef object unbroadcast(object g, object aval)
