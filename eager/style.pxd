@@ -2,14 +2,14 @@ cimport cython
 from diptych.eager.tape cimport OpNode, Recorded, edge_of, join, made, new_node, new_saved
 from diptych.graphs.bound cimport Binder, Bound, bind_operands
 from diptych.graphs.kernels.launch cimport run_kernel
-from diptych.graphs.modes cimport Mode, mode
+from diptych.graphs.modes cimport Mode, mode, readers
 from diptych.graphs.ops.dispatch cimport DirectStyle
 
 cdef class Eager(DirectStyle):
     cdef public int rank
     cdef public type tensor_type, parameter_type
 
-    @cython.locals(bound=Bound, now=Mode, result=Recorded, arrays=list, tensors=tuple,
+    @cython.locals(bound=Bound, result=Recorded, arrays=list, tensors=tuple,
                    records=cython.bint)
     cpdef object call(self, Binder op, tuple operands, tuple attrs)
     cdef tuple _cast(self, Bound bound, tuple tensors, list arrays)

@@ -7,7 +7,7 @@ from typing import Any
 from ..graphs.bound import Bound, bind_operands
 from ..graphs.kernels import shares
 from ..graphs.kernels.launch import run_kernel
-from ..graphs.modes import mode, note_reads, note_write
+from ..graphs.modes import mode, note_reads, note_write, readers
 from ..graphs.operand import Operand
 from ..graphs.ops import astype
 from ..graphs.ops.core import Op
@@ -41,13 +41,12 @@ class Eager(DirectStyle):
                     )
                 arrays.append(_plain(op, operand))
         bound: Bound = bind_operands(op, arrays, attrs)
-        now = mode()
-        if now.readers:
+        if readers():
             note_reads(op.name, tensors)
         if bound.casts:
             tensors = self._cast(bound, tensors, arrays)
         computed = run_kernel(bound, arrays)
-        records = records and now.enabled and bound.differentiable
+        records = records and bound.differentiable and mode().enabled
         if type(computed) is not tuple:
             result = made(self.tensor_type, computed)
             if bound.view and shares(computed, arrays[0]):

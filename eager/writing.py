@@ -11,7 +11,7 @@ from typing import Any
 from ..graphs import ops
 from ..graphs.bound import bind_operands
 from ..graphs.kernels import shares
-from ..graphs.modes import mode, note_reads
+from ..graphs.modes import note_reads, readers
 from ..graphs.ops.core import Op
 from ..graphs.ops.plain import as_plain
 from .style import EAGER
@@ -43,7 +43,7 @@ class Writing:
             return target  # a part of it, which is written by now
         given = [_plain(x, op.name) for x in operands]
         bound = bind_operands(op, given, attrs)
-        if mode().readers:
+        if readers():
             note_reads(op.name, list(operands))
         arrays = [
             x if x is target.tensor.array else bound.materialise(x, i) for i, x in enumerate(given)

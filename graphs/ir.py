@@ -16,6 +16,7 @@ from .devices import CPU
 from .dims import Dim, symbols
 from .dtypes import DTYPES, as_dtype
 from .errors import GraphError, StaticValueError
+from .modes import in_style
 from .nodes import (
     ASSIGN,
     CONSTANT,
@@ -229,7 +230,7 @@ class Graph:
     @contextmanager
     def building(self) -> Iterator[Graph]:
         """Put this graph in force: creation operators and lone parameters append to it."""
-        with dispatch.in_style(self):
+        with in_style(self):
             yield self
 
     @contextmanager

@@ -5,5 +5,9 @@ cdef class Mode:
     cdef public list styles
 
 cdef object _mode
+cdef list _NONE
+cdef Py_ssize_t _readers, _styles
 
 cpdef Mode mode()
+cpdef tuple readers()
+cpdef list styles()

@@ -33,6 +33,11 @@ class Mode:
 
 
 _mode = Local(Mode)
+_NONE: list[Any] = []
+
+# How many blocks of `noting_reads` and `in_style` any thread is in: while there are none, which
+# is nearly always, an operator need not ask for its thread's.
+_readers = _styles = 0
 
 
 def mode() -> Mode:
@@ -96,12 +101,40 @@ def noting_reads(reader: Callable[[str, Any], None]) -> Iterator[None]:
 
     The readers of outer blocks are called, too.
     """
-    outer = mode().readers
-    mode().readers = (*outer, reader)
+    global _readers
+    now = mode()
+    outer = now.readers
+    now.readers = (*outer, reader)
+    _readers += 1
     try:
         yield
     finally:
-        mode().readers = outer
+        _readers -= 1
+        now.readers = outer
+
+
+def readers() -> tuple[Callable[[str, Any], None], ...]:
+    """The readers of this thread."""
+    return mode().readers if _readers else ()
+
+
+@contextmanager
+def in_style(style: Any) -> Iterator[None]:
+    """Put a style in force on this thread within the block."""
+    global _styles
+    styles = mode().styles
+    styles.append(style)
+    _styles += 1
+    try:
+        yield
+    finally:
+        _styles -= 1
+        styles.pop()
+
+
+def styles() -> list[Any]:
+    """The styles in force on this thread, the innermost last; not to be changed."""
+    return mode().styles if _styles else _NONE
 
 
 def note_reads(operator: str, operands: list[Any]) -> None:
@@ -109,7 +142,7 @@ def note_reads(operator: str, operands: list[Any]) -> None:
     for operand in operands:
         storage = getattr(operand, "storage", None)
         if storage is not None:
-            for reader in mode().readers:
+            for reader in readers():
                 reader(operator, storage)
 
 

@@ -52,7 +52,9 @@ class Parameter(Operand):
 
     def __new__(cls, data: Any, requires_grad: bool = True, name: str | None = None) -> Any:
         made = dispatch.default().parameter_type if cls is Parameter else cls
-        return object.__new__(made)
+        # A compiled base makes its own instances; the one after this class may be `object`.
+        base = next(b for b in made.__mro__ if b is not Parameter and "__new__" in b.__dict__)
+        return base.__new__(made)
 
     @property
     def style(self) -> dispatch.Style:

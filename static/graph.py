@@ -16,7 +16,7 @@ from ..graphs.dims import Dim, Shape
 from ..graphs.dtypes import as_dtype
 from ..graphs.errors import ShapeError
 from ..graphs.files import MOST_BYTES, load_graph, save_graph
-from ..graphs.ops import dispatch
+from ..graphs.modes import in_style
 from ..graphs.storage import Storage
 
 
@@ -47,7 +47,7 @@ class Graph(ir.Graph):
         self._entered: list[Any] = []
 
     def __enter__(self) -> Graph:
-        block = dispatch.in_style(self)
+        block = in_style(self)
         block.__enter__()
         self._entered.append(block)
         return self

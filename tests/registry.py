@@ -12,9 +12,9 @@ from samples import SAMPLES
 
 import diptych as dt
 from diptych.graphs import dtypes, ops
-from diptych.graphs.numbers import materialise
+from diptych.graphs.numbers import materialise, spec_of
 from diptych.graphs.ops import REGISTRY, Bound, Op, dispatch
-from diptych.graphs.ops.plain import as_plain, spec_of
+from diptych.graphs.ops.plain import as_plain
 
 # What only stands in a graph has no samples: sources have no kernel, an effect is never launched.
 # A user's own operators are none of the table.

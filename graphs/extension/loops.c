@@ -149,8 +149,9 @@ static void coalesce(Walk *walk)
 
 static void run(Walk *walk, PyUFuncGenericFunction loop, void *data)
 {
-    npy_intp steps[MOST_OPERANDS], at[NPY_MAXDIMS] = {0};
+    npy_intp steps[MOST_OPERANDS], at[NPY_MAXDIMS];
     const int inner = walk->ndim - 1;
+    memset(at, 0, sizeof(npy_intp) * walk->ndim);
     for (int i = 0; i < walk->operands; i++)
         steps[i] = walk->strides[i][inner];
     for (;;) {
@@ -172,6 +173,50 @@ static void run(Walk *walk, PyUFuncGenericFunction loop, void *data)
     }
 }
 
+/* The operand whose shape the result has, where all lie densely in that shape or are one number;
+NULL where they do not. */
+static PyArrayObject *dense_shape(PyArrayObject *const *arrays, int count)
+{
+    PyArrayObject *largest = arrays[0];
+    for (int i = 0; i < count; i++) {
+        if (!PyArray_IS_C_CONTIGUOUS(arrays[i]))
+            return NULL;
+        if (PyArray_NDIM(arrays[i]) > PyArray_NDIM(largest)
+            || (PyArray_NDIM(arrays[i]) == PyArray_NDIM(largest) && PyArray_SIZE(largest) == 1))
+            largest = arrays[i];
+    }
+    for (int i = 0; i < count; i++)
+        if (arrays[i] != largest && !PyArray_SAMESHAPE(arrays[i], largest)
+            && (PyArray_SIZE(arrays[i]) != 1 || PyArray_NDIM(arrays[i]) > PyArray_NDIM(largest)))
+            return NULL;
+    return largest;
+}
+
+static void run_densely(PyArrayObject *const *arrays, int count, PyArrayObject *out, npy_intp size,
+                        PyUFuncGenericFunction loop, void *data)
+{
+    char *pointers[MOST_OPERANDS];
+    npy_intp steps[MOST_OPERANDS];
+    for (int i = 0; i < count; i++) {
+        pointers[i] = PyArray_BYTES(arrays[i]);
+        steps[i] = PyArray_SIZE(arrays[i]) == 1 ? 0 : PyArray_ITEMSIZE(arrays[i]);
+    }
+    pointers[count] = PyArray_BYTES(out);
+    steps[count] = PyArray_ITEMSIZE(out);
+    loop(pointers, &size, steps, data);
+}
+
+static void run_by_strides(PyArrayObject *const *arrays, int count, PyArrayObject *out, Walk *walk,
+                           PyUFuncGenericFunction loop, void *data)
+{
+    walk->operands = count + 1;
+    for (int i = 0; i < count; i++)
+        place(walk, i, arrays[i]);
+    place(walk, count, out);
+    coalesce(walk);
+    run(walk, loop, data);
+}
+
 static PyObject *careful(Loop *self, PyObject *const *args, size_t nargsf, PyObject *names)
 {
     return PyObject_Vectorcall(self->careful, args, nargsf, names);
@@ -182,47 +227,49 @@ static PyObject *call_loop(PyObject *object, PyObject *const *args, size_t nargs
     Loop *self = (Loop *)object;
     PyUFuncObject *ufunc = (PyUFuncObject *)self->ufunc;
     PyArrayObject *const *arrays = (PyArrayObject *const *)args;
-    const Py_ssize_t given = PyVectorcall_NARGS(nargsf);
+    const int count = ufunc->nin;
     const Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
-    if (given != ufunc->nin || named > 1
+    if (PyVectorcall_NARGS(nargsf) != count || named > 1
         || (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "out") != 0))
         return careful(self, args, nargsf, names);
-    for (int i = 0; i < ufunc->nin; i++)
+    for (int i = 0; i < count; i++)
         if (!PyArray_CheckExact(args[i]) || !PyArray_ISBEHAVED_RO(arrays[i]))
             return careful(self, args, nargsf, names);
     const int found = find_loop(self, ufunc, arrays);
-    Walk walk;
-    if (found < 0 || !broadcast(arrays, ufunc->nin, &walk))
+    if (found < 0)
         return careful(self, args, nargsf, names);
-    const int type = ufunc->types[(npy_intp)found * ufunc->nargs + ufunc->nin];
+    Walk walk;
+    PyArrayObject *like = dense_shape(arrays, count);
+    if (like != NULL) {
+        walk.ndim = PyArray_NDIM(like);
+        memcpy(walk.shape, PyArray_DIMS(like), sizeof(npy_intp) * walk.ndim);
+    } else if (!broadcast(arrays, count, &walk)) {
+        return careful(self, args, nargsf, names);
+    }
+    const int type = ufunc->types[(npy_intp)found * ufunc->nargs + count];
     PyArrayObject *out;
-    if (named && args[given] != Py_None) {
-        out = (PyArrayObject *)args[given];
-        if (!usable_out(out, type, arrays, ufunc->nin, &walk))
+    if (named && args[count] != Py_None) {
+        out = (PyArrayObject *)Py_NewRef(args[count]);
+        if (!usable_out(out, type, arrays, count, &walk)) {
+            Py_DECREF(out);
             return careful(self, args, nargsf, names);
-        Py_INCREF(out);
+        }
     } else {
-        out = (PyArrayObject *)PyArray_SimpleNew(walk.ndim, walk.shape, type);
+        out = (PyArrayObject *)PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(type),
+                                                    walk.ndim, walk.shape, NULL, NULL, 0, NULL);
         if (out == NULL)
             return NULL;
     }
     const npy_intp size = PyArray_SIZE(out);
-    if (size == 0)
-        return (PyObject *)out;
-    walk.operands = ufunc->nargs;
-    for (int i = 0; i < ufunc->nin; i++)
-        place(&walk, i, arrays[i]);
-    place(&walk, ufunc->nin, out);
-    coalesce(&walk);
     PyUFuncGenericFunction loop = ufunc->functions[found];
     void *data = ufunc->data == NULL ? NULL : (void *)ufunc->data[found];
-    if (size < RELEASES_GIL) {
-        run(&walk, loop, data);
-    } else {
-        Py_BEGIN_ALLOW_THREADS
-        run(&walk, loop, data);
-        Py_END_ALLOW_THREADS
-    }
+    PyThreadState *released = size < RELEASES_GIL ? NULL : PyEval_SaveThread();
+    if (like != NULL && PyArray_IS_C_CONTIGUOUS(out))
+        run_densely(arrays, count, out, size, loop, data);
+    else if (size != 0)
+        run_by_strides(arrays, count, out, &walk, loop, data);
+    if (released != NULL)
+        PyEval_RestoreThread(released);
     return (PyObject *)out;
 }
 

@@ -1,5 +1,5 @@
 from diptych.graphs.bound cimport Binder
-from diptych.graphs.modes cimport Mode, mode
+from diptych.graphs.modes cimport styles
 
 cdef list _default
 cdef dict _styles
@@ -11,5 +11,5 @@ cdef class DirectStyle:
 cpdef object call(Binder op, tuple operands, tuple attrs)
 cdef object _call_directly(DirectStyle style, Binder op, tuple operands, tuple attrs)
 cdef object _style_of(tuple operands)
-cdef object _in_force(object style, list styles)
+cdef object _in_force(object style, list stack)
 cpdef object current()

@@ -8,11 +8,9 @@ alone, the kernel runs and gives a plain array.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..modes import mode
+from ..modes import styles
 from .plain import plain
 
 if TYPE_CHECKING:
@@ -93,8 +91,8 @@ def _style_of(operands: tuple[Any, ...]) -> Style:
             chosen = style
     if chosen is None:
         return plain if operands else current()
-    styles = mode().styles
-    return _in_force(chosen, styles) if styles else chosen
+    stack = styles()
+    return _in_force(chosen, stack) if stack else chosen
 
 
 def _style_by_type(operand: Any, kind: type) -> Any:
@@ -105,20 +103,20 @@ def _style_by_type(operand: Any, kind: type) -> Any:
     return _styles[kind]
 
 
-def _in_force(style: Style, styles: list[Any]) -> Style:
+def _in_force(style: Style, stack: list[Any]) -> Style:
     """The body that is being built within a graph, if any, which brings in what it reads of it."""
-    inner: Any = styles[-1]
+    inner: Any = stack[-1]
     while inner is not None:
         if inner is style:
-            return styles[-1]
+            return stack[-1]
         inner = getattr(inner, "parent", None)
     return style
 
 
 def current() -> Style:
     """The style in force on this thread: the innermost graph being built, else eager."""
-    styles = mode().styles
-    return styles[-1] if styles else _default[0]
+    stack = styles()
+    return stack[-1] if stack else _default[0]
 
 
 def default() -> Style:
@@ -129,14 +127,3 @@ def default() -> Style:
 def set_default(style: Style) -> None:
     """Make `style` the one in force outside any graph. Called once, by the eager package."""
     _default[0] = style
-
-
-@contextmanager
-def in_style(style: Style) -> Iterator[None]:
-    """Put a style in force on this thread within the block."""
-    styles = mode().styles
-    styles.append(style)
-    try:
-        yield
-    finally:
-        styles.pop()

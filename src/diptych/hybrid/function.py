@@ -20,7 +20,7 @@ from ..graphs.batching import Batched, per_example
 from ..graphs.dtypes import is_float
 from ..graphs.errors import TapeError
 from ..graphs.ir import VARIABLE, Graph, Update, Value
-from ..graphs.modes import is_grad_enabled, mode, note_reads
+from ..graphs.modes import is_grad_enabled, note_reads, readers
 from ..graphs.partition import cut, feeding, is_made_again
 from ..graphs.storage import Storage
 
@@ -97,7 +97,7 @@ class GraphFunction:
         """Run the graph; one tensor per output."""
         arrays = [t.array for t in tensors]
         operands = [*tensors, *self.parameters]
-        if mode().readers:
+        if readers():
             note_reads(self.name, operands)
         edges = tuple(t.edge() for t in operands) if self._may_record() else ()
         if not any(edges):
