@@ -1,60 +1,85 @@
 """What pyproject.toml cannot say: the compiled parts, which a machine without a compiler omits.
 
 A module with a ``.pxd`` file beside it is compiled by Cython as it stands; the ``.pxd`` says which
-types its names have. Cython finds these by the package's names, so the folders are linked together
-as they will be installed.
+types its names have. Cython finds these files by the package's names, so the folders are linked
+together as they will be installed. All parts are built, or none: they know each other's layouts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import tomllib
 from pathlib import Path
 
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError
 
-HERE = Path(__file__).parent
-BUILD = Path("build")
+HERE = Path(__file__).resolve().parent
+STAGE = HERE / "build" / "stage"
 
 
-def staged() -> Path:
-    """The folders of the package under its own name, as links."""
+class BuildWhereThereIsACompiler(build_ext):
+    """Compiles in parallel; without a compiler, the package runs as plain Python.
+
+    An editable install is one to edit: there a compiled module would hide the changes to its file.
+    """
+
+    def run(self) -> None:
+        if self.editable_mode:
+            self.extensions = []
+            return
+        self.parallel = os.cpu_count()
+        try:
+            super().run()
+        except (BaseError, OSError) as error:
+            print(f"diptych: no compiled parts, eager code will be slower: {error}")
+            for extension in self.extensions:
+                with contextlib.suppress(FileNotFoundError):
+                    os.remove(self.get_ext_fullpath(extension.name))
+            self.extensions = []
+
+
+def link_folders() -> None:
+    """Put the folders of the package under its own name."""
+    shutil.rmtree(STAGE, ignore_errors=True)
     tool = tomllib.loads((HERE / "pyproject.toml").read_text())["tool"]["setuptools"]
-    stage = BUILD / "stage"
-    (stage / "diptych").mkdir(parents=True, exist_ok=True)
     for name, folder in tool["package-dir"].items():
-        package = stage.joinpath(*name.split("."))
-        sources = (HERE / folder).iterdir() if name == "diptych" else [HERE / folder]
-        for source in sources:
-            link = package / source.name if name == "diptych" else package
-            if not link.is_symlink():
-                link.symlink_to(source.resolve())
-    return stage
+        for source in (HERE / folder).iterdir():
+            link = STAGE.joinpath(*name.split("."), source.name)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(source)
 
 
-def cython_modules() -> list[Extension]:
-    stage = staged()
-    sources = sorted(
-        Path(folder, name).with_suffix(".py").relative_to(stage)
-        for folder, _, names in os.walk(stage, followlinks=True)
-        for name in names
+def compiled_modules() -> list[Extension]:
+    """An extension for every module with a ``.pxd`` file."""
+    link_folders()
+    sources = [
+        Path(folder, name).with_suffix(".py")
+        for folder, _, names in os.walk(STAGE, followlinks=True)
+        for name in sorted(names)
         if name.endswith(".pxd")
-    )
-    return cythonize(
-        [
-            Extension(".".join(s.with_suffix("").parts), [str(stage / s)], optional=True)
-            for s in sources
-        ],
-        include_path=[str(stage)],
-        build_dir=str(BUILD / "cython"),
-        compiler_directives={
-            "language_level": 3,
-            "annotation_typing": False,
-            "c_api_binop_methods": True,
-        },
-    )
+    ]
+    with contextlib.chdir(STAGE):  # the tracebacks of compiled code name files as they are given
+        names = [source.relative_to(STAGE) for source in sources]
+        extensions = cythonize(
+            [Extension(".".join(n.with_suffix("").parts), [str(n)]) for n in names],
+            include_path=["."],
+            build_dir="../cython",
+            compiler_directives={
+                "language_level": 3,
+                "annotation_typing": False,
+                "c_api_binop_methods": True,
+            },
+            quiet=True,
+        )
+        for extension in extensions:
+            extension.sources = [os.path.relpath(s, HERE) for s in extension.sources]
+    return extensions
 
 
 EXTENSION = Extension(
@@ -62,7 +87,9 @@ EXTENSION = Extension(
     [f"graphs/extension/{name}.c" for name in ("local", "loops", "module", "table")],
     depends=["graphs/extension/speedups.h"],
     include_dirs=[numpy.get_include()],
-    optional=True,
 )
 
-setup(ext_modules=[EXTENSION, *cython_modules()])
+setup(
+    ext_modules=[EXTENSION, *compiled_modules()],
+    cmdclass={"build_ext": BuildWhereThereIsACompiler},
+)

@@ -4,7 +4,8 @@ A ufunc finds its loop, checks for errors and sets up an iterator in three times
 loop itself takes on a few numbers. Here the loop is looked up by the dtypes alone, operands that
 lie densely are one call of it, and others are walked by their strides. Floating-point errors are
 not reported. What this does not know, such as dtypes that need a conversion, goes to the careful
-callable, which is the ufunc. The bits are the ufunc's: they come from the very same loop. */
+callable, which is the ufunc. The bits of dense operands are the ufunc's: they come from the very
+same call. Others may differ in the last bit, as the ufunc may walk their axes in another order. */
 
 #include "speedups.h"
 

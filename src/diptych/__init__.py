@@ -8,8 +8,14 @@
 """
 
 import builtins as _builtins
+import os as _os
 from importlib import import_module as _import_module
 from typing import Any as _Any
+
+if _os.environ.get("DIPTYCH_PURE_PYTHON", "").lower() not in ("", "0", "false", "no", "off"):
+    from .sources import prefer_sources as _prefer_sources
+
+    _prefer_sources()
 
 from . import cuda, data, eager, errors, fft, hybrid, linalg, nn, optim, static
 from .anomaly import detect_anomaly
@@ -17,6 +23,7 @@ from .custom import custom_op
 from .eager import Node, Tensor, from_dlpack, from_numpy, tensor
 from .gradcheck import gradcheck
 from .graphs.batching import vmap
+from .graphs.compiled import is_compiled
 from .graphs.control import checkpoint, cond, scan, while_loop
 from .graphs.devices import Device
 from .graphs.dims import Dim
@@ -56,8 +63,8 @@ __all__ = [
     "__array_api_version__", "__array_namespace_info__", "asarray", "can_cast", "checkpoint",
     "compile", "cond", "cuda", "custom_op", "data", "default_generator", "detect_anomaly", "e",
     "eager", "enable_grad", "errors", "fft", "finfo", "from_dlpack", "from_numpy",
-    "get_num_threads", "grad", "gradcheck", "hessian", "hybrid", "iinfo", "inf", "is_grad_enabled",
-    "isdtype", "jacobian", "jvp", "linalg", "load", "manual_seed", "nan", "newaxis", "nn",
+    "get_num_threads", "grad", "gradcheck", "hessian", "hybrid", "iinfo", "inf", "is_compiled",
+    "is_grad_enabled", "isdtype", "jacobian", "jvp", "linalg", "load", "manual_seed", "nan", "newaxis", "nn",
     "no_grad", "optim", "pi", "rand", "randn", "result_type", "save", "scan", "set_grad_enabled",
     "set_num_threads", "static", "tensor", "vjp", "vmap", "while_loop",
     # What a star would bring in must not hide Python's own.
