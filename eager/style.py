@@ -147,9 +147,7 @@ def _plain(op: Op, operand: Any) -> Any:
     """The array or number that an operand is."""
     if type(operand) is float or type(operand) is int:
         return operand
-    if isinstance(operand, Storage):
-        return operand.storage.array
-    return operand.array if isinstance(operand, Operand) else as_plain(operand, op.name)
+    return operand.storage.array if isinstance(operand, Storage) else as_plain(operand, op.name)
 
 
 EAGER = Eager()

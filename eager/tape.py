@@ -37,6 +37,18 @@ class Recorded:
     `Tensor` adds what users call. The fields are documented there.
     """
 
+    array: Any
+    requires_grad: bool
+    grad: Any
+    grad_fn: Node | None
+    index: int
+    _storage: Any
+    _base: Any
+    _made: tuple[Any, Any] | None
+    _view_version: int
+    _recorded_version: int
+    _hooks: list[Callable[[Any], Any]] | None
+
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
         begin(self, array, requires_grad)
 
@@ -149,6 +161,11 @@ class Saved:
     An operand is held as its tensor. A result is held as its array and storage alone: holding the
     tensor would tie a knot with the node that the tensor holds.
     """
+
+    name: Any
+    tensor: Any
+    version: int
+    index: int
 
     def __init__(self, name: Any, tensor: Recorded, index: int = -1) -> None:
         keep(self, name, tensor, index)
@@ -327,6 +344,8 @@ class OpNode(Node):
     ----------
     bound : Bound
     """
+
+    bound: Bound
 
     def pull(self, cotangents: list[Any], wanted: tuple[int, ...]) -> list[tuple[int, Any]]:
         saved = {}

@@ -9,14 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 try:
-    from . import speedups
+    speedups: Any = import_module(".speedups", __package__)
 except ImportError:
-    speedups = None  # type: ignore[assignment]
+    speedups = None
 
 
 def is_compiled() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
@@ -91,8 +91,9 @@ def noting_writes() -> Iterator[dict[int, Any]]:
 
 def note_write(storage: Any) -> None:
     """Say that a storage is about to be written."""
-    if mode().notes is not None and id(storage) not in mode().notes:
-        mode().notes[id(storage)] = (storage, storage.array.copy(), storage.version)
+    notes = mode().notes
+    if notes is not None and id(storage) not in notes:
+        notes[id(storage)] = (storage, storage.array.copy(), storage.version)
 
 
 @contextmanager
@@ -137,7 +138,7 @@ def styles() -> list[Any]:
     return mode().styles if _styles else _NONE
 
 
-def note_reads(operator: str, operands: list[Any]) -> None:
+def note_reads(operator: str, operands: Sequence[Any]) -> None:
     """Say that an operator is about to read its operands."""
     for operand in operands:
         storage = getattr(operand, "storage", None)

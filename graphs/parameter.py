@@ -51,10 +51,10 @@ class Parameter(Operand):
         raise NotImplementedError
 
     def __new__(cls, data: Any, requires_grad: bool = True, name: str | None = None) -> Any:
-        made = dispatch.default().parameter_type if cls is Parameter else cls
+        made: Any = dispatch.default().parameter_type if cls is Parameter else cls
         # A compiled base makes its own instances; the one after this class may be `object`.
-        base = next(b for b in made.__mro__ if b is not Parameter and "__new__" in b.__dict__)
-        return base.__new__(made)
+        bases = (b for b in made.__mro__ if b is not Parameter and "__new__" in b.__dict__)
+        return next(bases).__new__(made)
 
     @property
     def style(self) -> dispatch.Style:

@@ -64,9 +64,9 @@ __all__ = [
     "compile", "cond", "cuda", "custom_op", "data", "default_generator", "detect_anomaly", "e",
     "eager", "enable_grad", "errors", "fft", "finfo", "from_dlpack", "from_numpy",
     "get_num_threads", "grad", "gradcheck", "hessian", "hybrid", "iinfo", "inf", "is_compiled",
-    "is_grad_enabled", "isdtype", "jacobian", "jvp", "linalg", "load", "manual_seed", "nan", "newaxis", "nn",
-    "no_grad", "optim", "pi", "rand", "randn", "result_type", "save", "scan", "set_grad_enabled",
-    "set_num_threads", "static", "tensor", "vjp", "vmap", "while_loop",
+    "is_grad_enabled", "isdtype", "jacobian", "jvp", "linalg", "load", "manual_seed", "nan",
+    "newaxis", "nn", "no_grad", "optim", "pi", "rand", "randn", "result_type", "save", "scan",
+    "set_grad_enabled", "set_num_threads", "static", "tensor", "vjp", "vmap", "while_loop",
     # What a star would bring in must not hide Python's own.
     *(name for name in (*_DTYPES, *_FUNCTIONS) if not hasattr(_builtins, name)),
 ]  # fmt: skip
