@@ -24,12 +24,14 @@ MAY_IMPORT = {
 # Inside graphs, from the ground up: a module may import modules of its own layer and below.
 LAYERS = [
     {"errors"},
-    {"devices", "dtypes", "dims", "avals", "modes", "guards", "threads", "trees", "collector"},
+    {"devices", "dtypes", "dims", "avals", "modes", "guards", "threads", "trees", "collector"}
+    | {"compiled"},
     {"kernels"},
+    {"numbers", "bound"},
     {"ops"},
-    {"operand", "storage", "parameter", "generator"},
+    {"operand", "held", "storage", "parameter", "generator"},
     {"nodes", "ir", "text", "drawing", "partition", "regions", "batching", "mapped"},
-    {"autodiff", "interpreter", "feeds", "loops", "watch"},
+    {"pulling", "autodiff", "interpreter", "feeds", "loops", "watch"},
     {"control", "transforms"},
     {"files"},
 ]
@@ -38,7 +40,8 @@ UPWARD = {
     ("ir", "autodiff"),
     ("ir", "control"),
     ("autodiff", "loops"),
-    ("kernels", "ops"),  # for a type's name
+    ("kernels", "bound"),  # for a type's name
+    ("bound", "ops"),  # the same
 }
 
 
