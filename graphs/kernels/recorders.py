@@ -14,7 +14,7 @@ from ..devices import device_of
 from .memory import shares, touched_bytes
 
 if TYPE_CHECKING:
-    from ..ops.core import Bound
+    from ..bound import Bound
 
 
 @dataclass(frozen=True, slots=True, eq=False)
