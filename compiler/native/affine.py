@@ -98,6 +98,8 @@ def in_shape(
     """The index of an element in another shape of the same elements in the same order."""
     if shape == target:
         return index
+    if 0 in target:  # there is none
+        return (ZERO,) * len(target)
     result: list[Affine] = []
     at = 0
     position = 0
