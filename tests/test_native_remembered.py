@@ -23,9 +23,11 @@ def _own_cache(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIPTYCH_CACHE_DIR", str(tmp_path / "cache"))
 
 
-def _training(constant: float = 3.0, size: int = 4) -> tuple[Any, Any]:
+def _training(constant: float = 3.0, size: int = 4, shift: int = 0) -> tuple[Any, Any]:
     """A graph with a feed, a constant array, a variable with an update and a loop."""
-    w = dt.Storage(np.arange(size, dtype=np.float32))
+    memory = np.zeros(4 * size + shift, np.uint8)
+    w = dt.Storage(memory[shift:].view(np.float32))
+    w.array[:] = np.arange(size)
     with dt.static.Graph() as g:
         x = g.placeholder("x", (5, size))
         total, _ = dt.scan(lambda c, row: (c + row * w, None), dt.zeros(size), x)
@@ -87,6 +89,13 @@ def test_whatever_a_step_depends_on_is_in_its_name(
             change()
     finally:
         dt.set_num_threads(before)
+
+
+def test_a_step_for_aligned_variables_is_not_for_others() -> None:
+    first, _ = _training()
+    second, _ = _training(shift=1)
+    assert "runs by planned" in second.explain()
+    assert _run(second) == _run(first)
 
 
 def test_a_step_that_is_known_needs_no_pass(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
 import diptych as dt
+from diptych.compiler.native import build
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.storage import Storage
 
@@ -68,18 +67,41 @@ def test_a_kernel_that_raises_between_native_parts_changes_nothing() -> None:
     np.testing.assert_array_equal(w.array, [1, 1, 1])
 
 
-def test_a_loop_that_is_stopped_changes_nothing() -> None:
+class _TooLongError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_loop_that_a_handler_of_signals_ends_changes_nothing(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it raises is raised; before, it may run programs of its own, even this one."""
+    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
+    before = dt.get_num_threads()
+    dt.set_num_threads(threads)
     w = Storage(np.ones(3, np.float32))
     with dt.static.Graph() as g:
         x = g.placeholder("x", (3,))
         step = g.assign(w, g.variable(w) * 2)
         last = dt.while_loop(lambda c: c[0] > 0, lambda c: c + 0, x)
         program = g.compile([last, step], executor="native")
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        program.run({"x": np.ones(3, np.float32)})
-    timer.join()
+        alone = g.compile(last, executor="native")
+    seen = []
+
+    def handle(number: int, frame: Any) -> None:
+        seen.append(alone.run({"x": np.zeros(3, np.float32)}))
+        raise _TooLongError("of course")
+
+    former = signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(_TooLongError, match="of course") as told:
+            program.run({"x": np.ones(3, np.float32)})
+    finally:
+        signal.signal(signal.SIGALRM, former)
+        dt.set_num_threads(before)
+    assert told.traceback[-1].name == "handle"
+    np.testing.assert_array_equal(seen, np.zeros((1, 3)))
     np.testing.assert_array_equal(w.array, [1, 1, 1])
 
 

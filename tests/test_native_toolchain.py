@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -217,6 +218,38 @@ print(*answers)
     assert translated(house).count("program0") == 1
 
 
+def test_threads_that_load_in_different_orders_do_not_wait_for_each_other(house, monkeypatch):
+    class Slow:
+        """A lock of which threads are sure to hold one when they ask for the next."""
+
+        def __init__(self):
+            self.lock = threading.Lock()
+
+        def __enter__(self):
+            self.lock.acquire()
+            time.sleep(0.2)
+
+        def __exit__(self, *_):
+            self.lock.release()
+
+    class Gates(dict):
+        def setdefault(self, name, _):
+            return super().setdefault(name, Slow())
+
+    compiler = toolchain.require_compiler()
+    objects = [library._Object(f"{n}.so", [Unit(n, "int x;")], ctypes.RTLD_LOCAL) for n in "ab"]
+    monkeypatch.setattr(library, "_gates", Gates())
+    monkeypatch.setattr(library, "_loaded", {})
+    loads = [
+        threading.Thread(target=library._load, args=(compiler, order), daemon=True)
+        for order in (objects, objects[::-1])
+    ]
+    for load in loads:
+        load.start()
+    eventually(lambda: not any(load.is_alive() for load in loads))
+    assert sorted(library._loaded) == ["a.so", "b.so"]
+
+
 def test_a_fork_amid_a_build_does_not_wait_for_it(house):
     code = f"""\
 thread = threading.Thread(target=library.library)
@@ -297,6 +330,8 @@ def test_a_program_that_calls_what_is_nowhere_is_not_loaded(house, monkeypatch):
     monkeypatch.setattr(library, "_loaded", {})
     with pytest.raises(CompileError, match=r"load: .*dt_nowhere"):
         library.load("int dt_nowhere(void);\nint step(void) { return dt_nowhere(); }")
+    # The library is kept, and nothing that another process would meet in vain.
+    assert len(list((house / "cache").glob("*.so"))) == 1
 
 
 def test_a_package_without_its_c_files_says_so(house, monkeypatch):

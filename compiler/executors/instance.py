@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from .planned import Planned
 from .stacks import Stacks
 
 INTERRUPTED = 2  # what a run gives that the user has stopped
-_ASKED = ("PyGILState_Ensure", "PyGILState_Release", "PyErr_CheckSignals", "PyErr_Clear")
+_ASKED = ("PyGILState_Ensure", "PyGILState_Release", "PyErr_CheckSignals", "PyErr_Fetch")
 
 
 class Instance:
@@ -179,6 +179,13 @@ def _launch(function: Any, table: Any, places: Any, count: int, built: Built) ->
         object.__basicsize__,
         built.threads,
     )
+
+
+def raise_interruption() -> NoReturn:
+    """Raise what the handler of a signal has raised amid a run."""
+    restore = ctypes.PYFUNCTYPE(None, *[ctypes.c_void_p] * 3)(("PyErr_Restore", ctypes.pythonapi))
+    restore(*(ctypes.c_void_p * 3).in_dll(library(), "dt_raised"))
+    raise KeyboardInterrupt
 
 
 def _enter() -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..native.remembered import name_of, recall, remember
 from ..native.toolchain import CompileError, NoCompilerError
 from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
 from ..selection import Selection
-from .instance import INTERRUPTED, Instance, prepared
+from .instance import INTERRUPTED, Instance, prepared, raise_interruption
 from .memory import Counts
 from .planned import Planned
 from .plans import Plan, Planning
@@ -139,7 +140,7 @@ class _Plan(Plan):
         try:
             refused = instance.run((*feeds, *results))
             if refused == INTERRUPTED:
-                raise KeyboardInterrupt
+                raise_interruption()
         except BaseException:
             self._note_writes()
             raise
@@ -179,7 +180,8 @@ def _recalled_or_built(selection: Selection, binding: dict[str, int], passes: An
             raise NoCodeError(reason)
         built = build(selection.graph, binding, threads, passes)
         if name is not None:
-            remember(name, selection, built)
+            with suppress(OSError):  # no room for it: the next process builds it again
+                remember(name, selection, built)
     return built
 
 

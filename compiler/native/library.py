@@ -136,13 +136,14 @@ def _load(compiler: Compiler, objects: Sequence[_Object]) -> list[ctypes.CDLL]:
     """Load objects in order, after building those of them that the cache lacks together."""
     new = [each for each in objects if each.name not in _loaded]
     with ExitStack() as gates:
-        for each in new:
+        for each in sorted(new, key=lambda each: each.name):  # alike in every thread
             gates.enter_context(_gates.setdefault(each.name, threading.Lock()))
         new = [each for each in new if each.name not in _loaded]  # not loaded meanwhile
         try:
             keeps = {each.name: each.is_lasting or cache.keeps_programs() for each in new}
-            paths = {each.name: cache.find(each.name) if keeps[each.name] else None for each in new}
-            absent = [each for each in new if paths[each.name] is None]
+            found = {each.name: cache.find(each.name) for each in new if keeps[each.name]}
+            paths = {name: path for name, path in found.items() if path is not None}
+            absent = [each for each in new if each.name not in paths]
             if absent:
                 built = compiler.build([each.units for each in absent], _headers(FOLDER))
                 for each, content in zip(absent, built):
@@ -152,12 +153,21 @@ def _load(compiler: Compiler, objects: Sequence[_Object]) -> list[ctypes.CDLL]:
                         path = paths[each.name] = gates.enter_context(cache.scratch()) / each.name
                         path.write_bytes(content)
             for each in new:
-                _loaded[each.name] = ctypes.CDLL(str(paths[each.name]), mode=each.scope)
+                _loaded[each.name] = _opened(paths[each.name], each.scope)
         except OSError as error:
             raise CompileError(
                 f"load: native code must be stored and loaded, got {error}"
             ) from error
     return [_loaded[each.name] for each in objects]
+
+
+def _opened(path: Path, scope: int) -> ctypes.CDLL:
+    """The shared object in a file. One that does not load goes, or it would stay in the way."""
+    try:
+        return ctypes.CDLL(str(path), mode=scope)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 @functools.cache

@@ -44,7 +44,7 @@ def name_of(
     arrays = [storage.array for storage in found.storages]
     if not all(isinstance(array, np.ndarray) for array in arrays):
         return None
-    memory = [f"{a.strides} {a.flags.writeable}" for a in arrays]
+    memory = [f"{a.strides} {a.flags.writeable} {a.flags.aligned}" for a in arrays]
     rest = (
         [name for name, _ in selection.passes], list(passes), sorted(binding.items()),
         threads, build.WORTH_THREADS, memory, list(_shared(arrays)),

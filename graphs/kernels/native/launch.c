@@ -30,10 +30,11 @@ typedef struct dt_python {
     int (*ensure)(void);   /* PyGILState_Ensure */
     void (*release)(int);  /* PyGILState_Release */
     int (*check)(void);    /* PyErr_CheckSignals */
-    void (*clear)(void);   /* PyErr_Clear */
+    void (*fetch)(void **, void **, void **); /* PyErr_Fetch */
 } dt_python;
 
 static dt_python python;
+void *dt_raised[3]; /* by the handler of a signal: type, value, traceback, for PyErr_Restore */
 static _Thread_local int64_t asked; /* when this thread asked last, in nanoseconds */
 
 void dt_set_python(const dt_python *functions) { python = *functions; }
@@ -47,7 +48,7 @@ void dt_heed(dt_team *team, int thread) {
     asked = now;
     const int state = python.ensure();
     if (python.check()) {
-        python.clear();
+        python.fetch(&dt_raised[0], &dt_raised[1], &dt_raised[2]);
         __atomic_store_n(&team->failed, DT_INTERRUPTED, __ATOMIC_RELAXED);
     }
     python.release(state);

@@ -26,8 +26,9 @@ typedef struct dt_team {
 typedef void (*dt_step)(dt_team *team, int thread, char *const *pointers);
 
 /* Run a step on `threads` threads, of which the caller is number 0. Returns `failed`, or 1 with
- * nothing run where so many threads cannot be had. Several threads may call at once (they take
- * turns) and the child of a fork may; a step may not. One thread runs with no pool and no lock. */
+ * nothing run where so many threads cannot be had, as amid a step of one's own. Several threads may
+ * call at once (they take turns) and the child of a fork may. One thread runs with no pool and no
+ * lock. */
 int dt_run(dt_step step, char *const *pointers, int threads);
 
 void dt_wait(dt_team *team); /* the barrier for more than one thread */

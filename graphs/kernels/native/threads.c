@@ -227,13 +227,15 @@ static void join(int thread, const dt_team *team) {
     for (dt_int looks = 0; is_called(&workers[thread]); looks++) look_again(team, looks);
 }
 
+static _Thread_local int holds_turn; /* the handler of a signal may come here amid a step */
+
 int dt_run(dt_step step, char *const *pointers, int threads) {
     dt_team team = {.threads = threads, .patience = PATIENCE};
     if (threads == 1) {
         step(&team, 0, pointers);
         return team.failed;
     }
-    if (threads < 1 || threads > DT_THREADS) return 1;
+    if (holds_turn || threads < 1 || threads > DT_THREADS) return 1;
     pthread_mutex_lock(&pool.turn);
     if (pool.threads < threads) grow(threads);
     if (pool.threads < threads) {
@@ -243,7 +245,9 @@ int dt_run(dt_step step, char *const *pointers, int threads) {
     if (pool.cpus > 0 && threads > pool.cpus) team.patience = NO_PATIENCE;
     make_way();
     for (int thread = 1; thread < threads; thread++) call(thread, step, pointers, &team);
+    holds_turn = 1;
     step(&team, 0, pointers);
+    holds_turn = 0;
     for (int thread = 1; thread < threads; thread++) join(thread, &team);
     pthread_mutex_unlock(&pool.turn);
     return team.failed;
