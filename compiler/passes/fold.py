@@ -8,7 +8,7 @@ from typing import Any
 from ...graphs.dims import symbols
 from ...graphs.errors import DiptychError
 from ...graphs.ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
-from ...graphs.kernels import launch
+from ...graphs.kernels.launch import compute
 from ...graphs.ops.core import Bound
 
 # Above this a constant would cost more memory for the program's life than it saves time a step.
@@ -28,9 +28,10 @@ def _visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ..
     if not all(v.node.op is CONSTANT for v in inputs) or node.is_source or not _is_known(node):
         return None
     try:
-        results = launch(node.bound, [v.node.attrs["array"] for v in inputs])
+        found = compute(node.bound, [v.node.attrs["array"] for v in inputs])
     except DiptychError:
         return None  # for the run to raise
+    results = found if isinstance(found, tuple) else (found,)
     return tuple(new.add_constant(array) for array in results)
 
 

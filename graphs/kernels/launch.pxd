@@ -5,4 +5,5 @@ cdef object _recorder
 
 cpdef tuple launch(Bound bound, list arrays)
 cpdef object run_kernel(Bound bound, list arrays)
+cpdef object compute(Bound bound, list arrays)
 cpdef object recorder()

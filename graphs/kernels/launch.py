@@ -23,7 +23,16 @@ def launch(bound: Bound, arrays: list[Any]) -> tuple[Any, ...]:
 
 
 def run_kernel(bound: Bound, arrays: list[Any]) -> Any:
-    """`launch`, with a single result by itself.
+    """`launch`, with a single result by itself."""
+    result = compute(bound, arrays)
+    if _recorder is not None:
+        results = result if type(result) is tuple else (result,)
+        _recorder.note(bound, tuple(arrays), results)
+    return result
+
+
+def compute(bound: Bound, arrays: list[Any]) -> Any:
+    """`run_kernel`, unobserved: what a compiler computes ahead is no part of a run.
 
     NumPy gives scalars where it should give 0-d arrays; they become arrays here.
     """
@@ -37,9 +46,6 @@ def run_kernel(bound: Bound, arrays: list[Any]) -> Any:
         result = kernel(*arrays)
     if type(result) is not NDARRAY and isinstance(result, np.generic):
         result = np.asarray(result)
-    if _recorder is not None:
-        results = result if type(result) is tuple else (result,)
-        _recorder.note(bound, tuple(arrays), results)
     return result
 
 
