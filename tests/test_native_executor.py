@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -128,6 +129,19 @@ def test_a_feed_over_a_variable_keeps_its_numbers(part: Any) -> None:
         found, _ = g.compile([late, step], executor=executor).run({"x": shown})
         results.append((found, w.array))
     assert_alike(*results)
+
+
+def test_a_result_in_another_shape_is_computed_where_it_is_returned() -> None:
+    """One that is returned in two shapes is copied once."""
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (6, 4))
+        y, z = dt.tanh(x @ x.T), dt.exp(x)
+        fetches = [y.reshape((2, 3, 6)), y, z.reshape((4, 6)), z[:, None]]
+    program, reference = both(g, fetches)
+    feeds = {"x": standard(6, 4)}
+    found = program.run(feeds)
+    assert_alike(found, reference.run(feeds))
+    assert len(re.findall(r"^ +copy_\d+\(", program.source, re.MULTILINE)) == 2
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 300])

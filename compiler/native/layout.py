@@ -57,6 +57,15 @@ class Layout:
         high = self.offset + sum(e for e in ends if e > 0) + 1
         return (low * self.dtype.itemsize, high * self.dtype.itemsize)
 
+    def is_at(self, other: Layout) -> bool:
+        """Whether another layout of the same shape shows the same elements."""
+        steps = zip(self.shape, self.strides, other.strides)
+        return (
+            self.buffer is other.buffer
+            and (self.dtype, self.offset, self.moving) == (other.dtype, other.offset, other.moving)
+            and all(a == b for n, a, b in steps if n != 1)
+        )
+
     def row(self, moving: Moving) -> Layout:
         """One entry along the first axis, at the position of a loop's variable."""
         return replace(
@@ -208,3 +217,5 @@ _RULES: dict[str, Any] = {
     "getitem": _sliced,
     "diagonal": _diagonal,
 }
+# Views of all elements in their order.
+RESHAPES = frozenset(name for name, rule in _RULES.items() if rule is _reshape)

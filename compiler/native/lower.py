@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ...graphs.avals import Aval
 from ...graphs.ir import CONSTANT, VARIABLE, Graph, Node, Value
 from .buffers import Given, Variable
-from .layout import Layout, dense
+from .layout import RESHAPES, Layout, dense
 from .scope import Scope
 from .support import is_placeable
 from .timeline import Timeline
@@ -80,15 +80,19 @@ class Lowering:
     def _place_outputs(
         self, graph: Graph, places: dict[Value, Layout], known: set[Node]
     ) -> dict[int, Value]:
-        """Give each output its memory; those that no node computes into it are to be copied."""
+        """Give each output its memory; those that no node computes into it are to be copied, which
+        comes to nothing where they show what one does compute there."""
         copied: dict[int, Value] = {}
         for position, value in enumerate(graph.outputs):
             layout = _given(value.aval, f"output {position}")
             self.outputs.append(layout)
-            if value in places or value.node in known or not is_placeable(value.node):
-                copied[position] = value
-            else:
-                places[value] = layout
+            shown = _reshaped(value)
+            free = shown not in places and shown.node not in known
+            if free and is_placeable(shown.node):
+                places[shown] = dense(layout.buffer, shown.aval)
+                if shown is value:
+                    continue
+            copied[position] = value
         return copied
 
     def _commit(self, scope: Scope, graph: Graph, direct: dict[Value, Value]) -> None:
@@ -111,6 +115,13 @@ class Lowering:
 def _given(aval: Aval, label: str) -> Layout:
     """Memory that a run hands over."""
     return dense(Given(int(aval.nbytes), label), aval)
+
+
+def _reshaped(value: Value) -> Value:
+    """What a value shows in another shape, or the value itself."""
+    while value.node.op.name in RESHAPES:
+        [value] = value.node.inputs
+    return value
 
 
 def _split(copied: dict[int, Value]) -> tuple[dict[int, Value], dict[int, Value]]:

@@ -141,7 +141,7 @@ class Scope:
         self, source: Layout, target: Layout, statements: list[Statement] | None = None
     ) -> None:
         """Append a copy of one layout's elements to another of the same shape; see `call`."""
-        if source == target or not target.size:
+        if source.is_at(target) or not target.size:
             self.top.lives.touch(target.buffer)
         else:
             self.call(self.top.kernels.copy(source, target), statements)
