@@ -20,7 +20,7 @@ from .statements import Call, Python, Statement
 from .support import is_call, is_placeable, is_symbolic, joined
 from .timeline import Timeline, is_known
 
-FEW_ROWS = 4  # from which on a product of fixed operands reads them packed
+FEW_ROWS = 4  # from which on products in a loop, or several, are worth packing an operand for
 OFTEN = 3  # products by the same matrix from which on it is packed once for all
 _FOREVER = 1 << 30  # readers of what is never free
 
@@ -237,14 +237,12 @@ class Scope:
     def _panels(self, node: Node, product: Value) -> Layout | None:
         """The second operand of a product in panels, if it is packed for many products."""
         shape = sizes(product.aval)
-        if len(shape) != 2 or shape[0] < FEW_ROWS:
-            return None
-        if len(product.node.inputs[1].uses) > 1:
+        if len(shape) != 2 or len(product.node.inputs[1].uses) > 1:
             return None  # something else reads it as it lies
         value = _right_operand(node)
         layout = self.env[value]
-        stays = is_known(layout) or self._stays_in_loop(value)
-        if not stays and self._rights[value] < OFTEN:
+        often = self._stays_in_loop(value) or self._rights[value] >= OFTEN
+        if not is_known(layout) and not (often and shape[0] >= FEW_ROWS):
             return None
         return self._pack(value, packing(layout, self.top.threads))
 
