@@ -88,7 +88,7 @@ class Lowering:
             self.outputs.append(layout)
             shown = _reshaped(value)
             free = shown not in places and shown.node not in known
-            if free and is_placeable(shown.node):
+            if free and is_placeable(shown):
                 places[shown] = dense(layout.buffer, shown.aval)
                 if shown is value:
                     continue

@@ -1,37 +1,26 @@
 """Regions: loops, branches and bodies that run in place, as statements around those of a body.
 
-A carry of a loop has two places that take turns, so a round reads one and writes the other. Where
-its values are stacked anyway, the stack holds it, with a row more. What is stacked in a number of
-rounds that depends on data lies in memory that grows: see `stacks`.
+Where the carries of loops lie is settled in `carries`, and where what is stacked in a number of
+rounds that depends on data in `stacks`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...graphs.ir import Node, Value
+from ...graphs.ir import Node
 from ...graphs.ops.core import Op
 from ...graphs.regions import CHECKPOINT, COND, SCAN, WHILE
-from ..arena import aligned
 from .buffers import Entries
+from .carries import place_carries, settle
 from .copies import zeros_like
-from .layout import Layout, dense, dense_strides, sizes
+from .layout import Layout
 from .stacks import count_of, sized_like, stack_of
 from .statements import Branch, Loop, Statement, While
-from .support import is_native, is_placeable
 
 if TYPE_CHECKING:
     from .scope import Scope
-
-
-def lowers_region(node: Node) -> bool:
-    """Whether a node is a region that has native code."""
-    if node.op is CHECKPOINT:
-        return not any(aval.is_symbolic for aval in node.bound.outs)
-    return node.op in _LOWER and is_native(node)
 
 
 def lower_region(scope: Scope, node: Node) -> None:
@@ -50,24 +39,6 @@ def _lower_checkpoint(scope: Scope, node: Node) -> None:
 # -- scan ------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Carry:
-    """Where a carry lies.
-
-    Attributes
-    ----------
-    first, final : Layout
-        Before the first round, and after the last one.
-    read, written : Layout
-        What a round begins with, and what it makes.
-    """
-
-    first: Layout
-    final: Layout
-    read: Layout
-    written: Layout
-
-
 def _lower_scan(scope: Scope, node: Node) -> None:
     attrs, top = node.attrs, scope.top
     count, slices = attrs["carries"], attrs["xs"]
@@ -75,7 +46,7 @@ def _lower_scan(scope: Scope, node: Node) -> None:
     along = [scope.env[v] for v in node.inputs[count : count + slices]]
     length = _length(node, along)
     name = top.fresh("t")
-    carries = _carries(scope, node, name, length)
+    carries = place_carries(scope, node, name, length)
     inside = [carry.read for carry in carries]
     inside += [layout.row((f"at_{name}", layout.strides[0])) for layout in along]
     inside += [scope.env[v] for v in node.inputs[count + slices :]]
@@ -86,10 +57,11 @@ def _lower_scan(scope: Scope, node: Node) -> None:
     loop = Loop(name, length, bool(attrs["reverse"]))
     top.lives.enter()
     operands = [inside[i] for i in feed]
-    scope.run(body, operands, after, loop.body, True, scope.statements)
+    fixed = {p for p, i in zip(body.placeholders.values(), feed) if i >= count + slices}
+    scope.run(body, operands, after, loop.body, True, scope.statements, fixed)
     top.lives.leave()
     scope.statements.append(loop)
-    _settle(scope, node, carries)
+    settle(scope, node, carries)
 
 
 def _length(node: Node, along: list[Layout]) -> int | Layout:
@@ -115,98 +87,6 @@ def _stacks(scope: Scope, node: Node, length: int | Layout) -> list[Layout]:
     return layouts
 
 
-def _carries(scope: Scope, node: Node, name: str, length: int | Layout | None) -> list[_Carry]:
-    """Where the carries of a loop lie; they hold what the loop begins with."""
-    stacks = _stacks_that_carry(scope, node, length) if isinstance(length, int) else {}
-    carries = []
-    for i, value in enumerate(node.inputs[: node.attrs["carries"]]):
-        if i in stacks and isinstance(length, int):
-            carry = _carry_in_stack(scope, node, *stacks[i], name, length)
-        else:
-            carry = _carry_in_turns(scope, value, name, length)
-        scope.copy(scope.env[value], carry.first)
-        carries.append(carry)
-    return carries
-
-
-def _settle(scope: Scope, node: Node, carries: list[_Carry]) -> None:
-    """Say where the carries lie after the last round.
-
-    Where this depends on the number of rounds, they go to a place that does not.
-    """
-    for value, carry in zip(node.outputs, carries):
-        if carry.final.moving:
-            scope.copy(carry.final, scope.layout_of(value))
-        else:
-            scope.define(value, carry.final)
-
-
-def _carry_in_turns(scope: Scope, value: Value, name: str, length: int | Layout | None) -> _Carry:
-    """Two places: a round reads one and writes the other."""
-    nbytes = aligned(int(value.aval.nbytes))
-    step = nbytes // value.dtype.itemsize
-    first = dense(scope.top.buffer(2 * nbytes, f"carry {value.name}"), value.aval)
-    if isinstance(length, int):
-        final = replace(first, offset=step) if length % 2 else first
-    else:
-        final = replace(first, moving=((f"last_{name}", step),))
-    return _Carry(
-        first=first,
-        final=final,
-        read=replace(first, moving=((f"even_{name}", step),)),
-        written=replace(first, moving=((f"odd_{name}", step),)),
-    )
-
-
-def _stacks_that_carry(scope: Scope, node: Node, length: int) -> dict[int, tuple[Value, bool]]:
-    """Carries whose values are stacked anyway.
-
-    From each one's number to the stack, and whether this holds what a round begins with, not what
-    it makes.
-    """
-    found: dict[int, tuple[Value, bool]] = {}
-    if not length:
-        return found
-    [body], [feed] = node.attrs["bodies"], node.attrs["feeds"]
-    count = node.attrs["carries"]
-    carried = body.outputs[:count]
-    used: set[Value] = set()
-    for i, made in enumerate(carried):
-        if sum(v is made for v in carried) != 1:
-            continue
-        begins = {p for p, f in zip(body.placeholders.values(), feed) if f == i}
-        for value, stack in zip(body.outputs[count:], node.outputs[count:]):
-            holds = value in begins or (value is made and is_placeable(value.node))
-            if holds and stack not in used and not scope.is_placed(stack):
-                found[i] = (stack, value in begins)
-                used.add(stack)
-                break
-    return found
-
-
-def _carry_in_stack(
-    scope: Scope, node: Node, stack: Value, holds_starts: bool, name: str, length: int
-) -> _Carry:
-    """A stack with one row more, which the carry goes through."""
-    shape = sizes(stack.aval)
-    strides = dense_strides(shape)
-    row = math.prod(shape[1:])
-    buffer = scope.top.buffer((length + 1) * row * stack.dtype.itemsize, f"stack {stack.name}")
-    reverse = bool(node.attrs["reverse"])
-    # Going up, a round reads row t and writes row t + 1; going down, the other way round.
-    reads, writes = (row, 0) if reverse else (0, row)
-    shown = reads if holds_starts else writes
-    scope.define(stack, Layout(buffer, stack.dtype, shape, strides, shown))
-    one = Layout(buffer, stack.dtype, shape[1:], strides[1:])
-    moving = ((f"at_{name}", row),)
-    return _Carry(
-        first=replace(one, offset=length * row if reverse else 0),
-        final=replace(one, offset=0 if reverse else length * row),
-        read=replace(one, offset=reads, moving=moving),
-        written=replace(one, offset=writes, moving=moving),
-    )
-
-
 # -- while and cond --------------------------------------------------------------------------
 
 
@@ -214,7 +94,7 @@ def _lower_while(scope: Scope, node: Node) -> None:
     top, count = scope.top, node.attrs["carries"]
     name = top.fresh("w")
     asks, goes = node.attrs["bodies"]
-    carries = _carries(scope, node, name, None)
+    carries = place_carries(scope, node, name, None)
     state = [*(carry.read for carry in carries), *(scope.env[v] for v in node.inputs[count:])]
     made = [carry.written for carry in carries]
     loop = While(name, top.room(asks.outputs[0].aval, f"condition {name}"))
@@ -233,7 +113,7 @@ def _lower_while(scope: Scope, node: Node) -> None:
     top.lives.touch(asked)
     top.lives.leave()
     scope.statements.append(loop)
-    _settle(scope, node, carries)
+    settle(scope, node, carries)
 
 
 def _lower_cond(scope: Scope, node: Node) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
-from ...graphs.ir import VARIABLE, Graph, Node, Value
+from ...graphs.ir import Graph, Node, Value
 from ...graphs.kernels import shares_memory
 from ...graphs.regions import FUSED, SCAN, WHILE
 from .calls import CALLS
 from .order import order
-from .plan import ROW
-from .regions import lowers_region
+from .overwriting import Precedence, readers_of, reads_in_place, views_of
 from .statements import is_long
-from .support import is_call, is_native, is_placeable, joined
+from .support import is_call, is_native, is_placeable, joined, lowers_region
 
 
 def schedule(graph: Graph, known: set[Node]) -> tuple[list[Node], dict[Value, Value]]:
@@ -34,27 +32,19 @@ def schedule(graph: Graph, known: set[Node]) -> tuple[list[Node], dict[Value, Va
         the variable's value.
     """
     nodes = [node for node in graph.nodes if not node.op.effect and node not in known]
-    after: dict[Node, set[Node]] = defaultdict(set)
-    for node in nodes:
-        for value in node.inputs:
-            after[value.node].add(node)
+    precedence = Precedence(nodes)
     direct: dict[Value, Value] = {}
     stopping = _first_to_stop(nodes)
     for effect in graph.effects:
         variable, value = effect.inputs
-        readers = _readers(variable)
-        if value.node in known or not _is_free(graph, effect, readers, direct):
+        if value.node in known or not _is_free(graph, effect, direct):
             continue
-        writer = value.node
-        first = {n for n in (*readers, *stopping) if n is not writer}
-        if _reaches(writer, first, after):
-            continue
-        direct[value] = variable
-        for node in first:
-            after[node].add(writer)
+        first = {n for n in (*readers_of(variable), *stopping) if n is not value.node}
+        if precedence.put_first(first, value.node):
+            direct[value] = variable
     elsewhere = {*graph.outputs, *direct, *(v for node in known for v in node.outputs)}
     parts = {v: node.outputs[0] for v, (node, _) in joined(graph, elsewhere).items()}
-    return order(nodes, after, elsewhere, parts), direct
+    return order(nodes, precedence.after, elsewhere, parts), direct
 
 
 def _first_to_stop(nodes: list[Node]) -> list[Node]:
@@ -81,31 +71,15 @@ def may_stop(node: Node) -> bool:
     return is_call(node) and node.bound.may_raise
 
 
-def _readers(variable: Value) -> list[Node]:
-    """The nodes that read a variable, directly or through views."""
-    found = []
-    for user in variable.uses:
-        if user.op.view:
-            found.append(user)
-            for value in user.outputs:
-                found += _readers(value)
-        elif not user.op.effect:
-            found.append(user)
-    return found
-
-
-def _is_free(graph: Graph, effect: Node, readers: list[Node], direct: dict[Value, Value]) -> bool:
+def _is_free(graph: Graph, effect: Node, direct: dict[Value, Value]) -> bool:
     """Whether a value may be computed in its variable's memory, if the readers go first."""
     variable, value = effect.inputs
     storage = effect.attrs["storage"]
-    shown = {variable}
-    for node in readers:
-        if node.op.view:
-            shown.update(node.outputs)
+    shown = views_of(variable)
     outputs = set(graph.outputs)
     others = [held for held, _ in graph.variables if held is not storage]
     return (
-        is_placeable(value.node)
+        is_placeable(value)
         and not may_stop(value.node)
         and value not in outputs
         and value not in direct
@@ -114,47 +88,5 @@ def _is_free(graph: Graph, effect: Node, readers: list[Node], direct: dict[Value
         and not any(e.inputs[1] in shown for e in graph.effects)
         and bool(storage.array.flags.c_contiguous)
         and not any(shares_memory(storage.array, other.array) for other in others)
-        and _reads_in_place(value, variable)
+        and reads_in_place(variable, value, [(held, v) for v, held in direct.items()])
     )
-
-
-def _reads_in_place(value: Value, variable: Value) -> bool:
-    """Whether the node that computes a value reads the variable at the same element at most."""
-    node = value.node
-    if not any(_shows(v, variable) for v in node.inputs):
-        return True
-    if node.op is not FUSED:
-        return False
-    [body] = node.attrs["bodies"]
-    kinds = dict(zip(body.nodes, node.attrs["kinds"]))
-    reduces = node.attrs["reduced"] is not None
-    if reduces and kinds[body.outputs[value.index].node] != ROW:
-        return False
-    for operand, placeholder in zip(node.inputs, body.placeholders.values()):
-        if not _shows(operand, variable):
-            continue
-        if operand is not variable or variable.aval.shape != value.aval.shape:
-            return False
-        if any(user.op.name == "matmul" for user in placeholder.uses):
-            return False
-        if reduces and not all(kinds[user] == ROW for user in placeholder.uses):
-            return False
-    return True
-
-
-def _shows(value: Value, variable: Value) -> bool:
-    while value.node.op.view:
-        value = value.node.inputs[0]
-    return value is variable and value.node.op is VARIABLE
-
-
-def _reaches(start: Node, targets: set[Node], after: dict[Node, set[Node]]) -> bool:
-    pending, seen = [start], {start}
-    while pending:
-        for node in after[pending.pop()]:
-            if node in targets:
-                return True
-            if node not in seen:
-                seen.add(node)
-                pending.append(node)
-    return False

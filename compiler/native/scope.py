@@ -12,12 +12,13 @@ from .calls import CALLS, WITH_GRADIENT, with_gradient
 from .copies import JOINS, SCATTER, part_of, sliced, zeros_like
 from .kernel import Kernel, Packing
 from .layout import Layout, dense_strides, order_of, sizes, viewed
+from .overwriting import overwriting
 from .product import packing, product_of_body
-from .regions import lower_region, lowers_region
+from .regions import lower_region
 from .reuse import Readers, place_over_operands, place_over_parts
 from .stacks import stack_of
 from .statements import Call, Python, Statement
-from .support import is_call, is_placeable, is_symbolic, joined
+from .support import is_call, is_placeable, is_symbolic, joined, lowers_region
 from .timeline import Timeline, is_known
 
 FEW_ROWS = 4  # from which on products in a loop, or several, are worth packing an operand for
@@ -42,6 +43,8 @@ class Scope:
         Whether the graph is the body of a loop, or within one.
     before : list, optional
         Statements that run once before the loop whose body this is.
+    fixed : collection of Value
+        The placeholders that are the same in every round of it.
     elsewhere : collection of Value
         Those of the graph that another scope computes.
     order : sequence of Node, optional
@@ -64,12 +67,13 @@ class Scope:
         statements: list[Statement],
         in_loop: bool = False,
         before: list[Statement] | None = None,
+        fixed: Collection[Value] = (),
         elsewhere: Collection[Value] = (),
         order: Sequence[Node] = (),
     ) -> None:
         self.top, self.env, self.places = top, env, places
         self.statements, self.in_loop = statements, in_loop
-        self._before = before
+        self._before, self._fixed = before, fixed
         self.outputs = set(graph.outputs)
         self.readers = Readers()
         self.position = {node: i for i, node in enumerate(order or graph.nodes)}
@@ -248,8 +252,7 @@ class Scope:
 
     def _stays_in_loop(self, value: Value) -> bool:
         """Whether a value of a loop's body is the same in every round."""
-        is_given = self._before is not None and value.node.op is PLACEHOLDER
-        return is_given and not self.env[value].moving
+        return value in self._fixed and not self.env[value].moving
 
     def _pack(self, value: Value, how: Packing) -> Layout:
         """An operand as it is packed: before all runs if it is known there, else before the loop
@@ -335,21 +338,30 @@ class Scope:
         statements: list[Statement],
         in_loop: bool,
         before: list[Statement] | None = None,
+        fixed: Collection[Value] = (),
     ) -> list[Layout]:
         """Append a body's statements to others, with its outputs in given memory, where some is
-        given; where they lie."""
+        given; where they lie.
+
+        Memory that is given for an output and has an operand as well is overwritten.
+        """
         env = dict(zip(body.placeholders.values(), operands))
         places: dict[Value, Layout] = {}
         copied: list[tuple[Value, Layout]] = []
         for value, layout in zip(body.outputs, results):
             if layout is None:
                 continue
-            if value in places or not (is_placeable(value.node) or value.node.op.name in JOINS):
+            if value in places or not (is_placeable(value) or value.node.op.name in JOINS):
                 copied.append((value, layout))
             else:
                 places[value] = layout
-        scope = Scope(self.top, body, env, places, statements, in_loop, before)
-        for child in body.nodes:
+        held_at = {layout: value for value, layout in env.items()}
+        pairs = [(held_at[x], value) for value, x in places.items() if x in held_at]
+        order = overwriting(body, pairs)[1].order()
+        scope = Scope(
+            self.top, body, env, places, statements, in_loop, before, fixed, order=order
+        )
+        for child in order:
             scope.lower(child)
         for value, layout in copied:
             scope.copy(scope.env[value], layout)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from ...graphs.avals import Aval
 from ...graphs.dims import Dim
 from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
-from ...graphs.regions import CHECKPOINT, COND, FUSED, SCAN
+from ...graphs.regions import CHECKPOINT, COND, FUSED, SCAN, WHILE
 from .calls import CALLS
 from .copies import JOINS, SCATTER
 
@@ -17,9 +17,19 @@ def is_call(node: Node) -> bool:
     return node.op.name in CALLS and CALLS[node.op.name].takes(node)
 
 
-def is_placeable(node: Node) -> bool:
-    """Whether a node's results can be computed into any given memory."""
-    return node.op is FUSED or is_call(node) or (node.op is COND and is_native(node))
+def is_placeable(value: Value) -> bool:
+    """Whether a value can be computed into any given memory."""
+    node = value.node
+    if node.op in (SCAN, WHILE) and value.index >= node.attrs["carries"]:
+        return False  # a stack may hold a carry, for which it has a row more
+    return node.op is FUSED or is_call(node) or lowers_region(node)
+
+
+def lowers_region(node: Node) -> bool:
+    """Whether a node is a region that runs as statements around those of its bodies."""
+    if node.op is CHECKPOINT:
+        return not any(aval.is_symbolic for aval in node.bound.outs)
+    return node.op in (COND, SCAN, WHILE) and is_native(node)
 
 
 def joined(graph: Graph, placed: Collection[Value]) -> dict[Value, tuple[Node, int]]:
@@ -35,7 +45,7 @@ def joined(graph: Graph, placed: Collection[Value]) -> dict[Value, tuple[Node, i
         for position, value in enumerate(node.inputs):
             once = sum(v is value for v in node.inputs) == 1
             free = value not in placed and value not in found
-            if once and free and (is_placeable(value.node) or value.node.op.name in JOINS):
+            if once and free and (is_placeable(value) or value.node.op.name in JOINS):
                 found[value] = (node, position)
     return found
 
@@ -47,7 +57,7 @@ def is_native(node: Node) -> bool:
         return _fills_stacks(node) and all(is_native(n) for body in bodies for n in body.nodes)
     return node.op in (PLACEHOLDER, CONSTANT, VARIABLE) or (
         not is_symbolic(node)
-        and (node.op.view or node.op.name in (*JOINS, SCATTER) or is_placeable(node))
+        and (node.op.view or node.op.name in (*JOINS, SCATTER) or node.op is FUSED or is_call(node))
     )
 
 
