@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from native_races import check, standard
 
@@ -154,3 +156,66 @@ def test_long_rows_of_parts_of_arrays() -> None:
         part = y[::-1, 10:110]
     fetches = [dt.sum(part), dt.sum(part * part) + dt.max(part), y[:, 3:5] * 2]
     check(g, fetches, {"x": standard(200, 120) * 0.2})
+
+
+@pytest.mark.parametrize("length", [0, 1, 4])
+def test_carries_that_are_overwritten(length: int) -> None:
+    """What else reads a carry reads it before; where that cannot be, it has two places."""
+    with dt.static.Graph() as g:
+        x, a = g.placeholder("x", (length, 6, 9)), g.placeholder("a", (6, 9))
+
+        def step(carry: Any, row: Any) -> Any:
+            total, most, crossed, other, turned, kept, scale = carry
+            read_late = dt.tanh(total @ row.T)
+            new = total + dt.square(row)
+            shown = total[::-1] * dt.sum(new)
+            ys = (read_late, shown, most[0], kept)
+            crossed, other = crossed + other * 0.5, other + crossed * 0.5
+            turned = turned + turned[::-1, ::-1]
+            return (new, dt.maximum(most, row), crossed, other, turned, kept * 0.9, scale * 1), ys
+
+        last, stacked = dt.scan(step, (a, a, a * 2, a + 1, a, a, dt.sum(a)), x)
+    check(g, [*last, *stacked], {"x": standard(length, 6, 9), "a": standard(6, 9, seed=1)})
+
+
+def test_carries_that_branches_and_loops_overwrite() -> None:
+    with dt.static.Graph() as g:
+        x, a = g.placeholder("x", (5, 6, 9)), g.placeholder("a", (6, 9))
+
+        def either(one: Any, other: Any, row: Any) -> Any:
+            swapped = lambda u, v: (v + row, u * row)
+            crossed = lambda u, v: (u + v, v + u * 0.5)
+            alone = lambda u, v: (u, v * row)
+            one, other = dt.cond(dt.sum(row) > 0, alone, crossed, one, other)
+            return dt.cond(row[0, 0] > 0.5, swapped, lambda u, v: (u * 2, v), one, other)
+
+        def step(carry: Any, row: Any) -> Any:
+            one, other, total = carry
+            add = lambda c, r: (c + dt.outer(r, row[0])[:6] + total[0], None)
+            total, _ = dt.scan(add, total, row)
+            below = lambda c: dt.sum(c) < 3.0
+            total = dt.while_loop(below, lambda c: dt.abs(c) + 0.5, total)
+            return (*either(one, other, row), dt.checkpoint(lambda c: c + one, total)), None
+
+        last, _ = dt.scan(step, (a, a.T.reshape(6, 9), a * 0.5), x)
+        slopes = g.grad(dt.sum(last[0] * last[1]), [x, a])
+    check(g, [*last, *slopes], {"x": standard(5, 6, 9), "a": standard(6, 9, seed=1) * 0.1})
+
+
+def test_what_rounds_add_to_takes_no_second_place() -> None:
+    """It is added up in the memory of the result, branches that leave it alone included."""
+    with dt.static.Graph() as g:
+        x, n = g.placeholder("x", (64,)), g.placeholder("n", (), "int64")
+        add = lambda c, v: c + dt.outer(v, dt.cos(v))
+
+        def turn(carry: Any) -> Any:
+            at, v, total = carry
+            total = dt.cond(v[0] > 0, add, lambda c, v: c, total, v)
+            return at + 1, dt.sin(v * 2), total
+
+        start = (dt.zeros((), dtype="int64"), x, dt.zeros((64, 64)))
+        total = dt.while_loop(lambda c: c[0] < n, turn, start)[2]
+        program = g.compile(total, executor="native")
+    [arena] = re.findall(r"arena (\d+) bytes", program.explain().rpartition("lower:")[2])
+    assert int(arena) < 64 * 64 * 4
+    check(g, [total], [{"x": standard(64), "n": np.array(n)} for n in (4, 0, 7)])
