@@ -358,9 +358,7 @@ class Scope:
         held_at = {layout: value for value, layout in env.items()}
         pairs = [(held_at[x], value) for value, x in places.items() if x in held_at]
         order = overwriting(body, pairs)[1].order()
-        scope = Scope(
-            self.top, body, env, places, statements, in_loop, before, fixed, order=order
-        )
+        scope = Scope(self.top, body, env, places, statements, in_loop, before, fixed, order=order)
         for child in order:
             scope.lower(child)
         for value, layout in copied:
