@@ -55,6 +55,7 @@ def run_passes(
     One that comes again is left out where the graph is the very one that it gave.
     """
     reports: list[PassReport] = []
+    given = graph
     gave: dict[str, Graph] = {}
     sizes = _bytes(graph), _held(graph)
     for name, change in passes:
@@ -67,6 +68,8 @@ def run_passes(
         moved, held = zip(before, sizes)
         counts = len(graph.nodes), len(new.nodes)
         reports.append(PassReport(name, *counts, *moved, *held, seconds))
+        if graph is not new and graph is not given:
+            graph.dissolve()
         graph = new
     return graph, reports
 

@@ -383,15 +383,23 @@ class Graph:
         self, node: Node, inputs: tuple[Value, ...], bound: Bound | None = None
     ) -> tuple[Value, ...]:
         """Append a copy of another graph's node to this one, with other attributes in `bound`."""
-        copy = Node(self, bound or node.bound, inputs, node.location)
+        copy = Node(self, bound or node.bound, inputs, node.location, None, node.recorded)
         self.nodes.append(copy)
-        copy.recorded = node.recorded
         if node.op is PLACEHOLDER:
             self._placeholders[node.attrs["name"]] = copy.outputs[0]
         elif node.op is VARIABLE:
             storage = node.attrs["storage"]
             self._variables[id(storage)] = (storage, copy.outputs[0])
         return copy.outputs
+
+    def dissolve(self) -> None:
+        """Let go of all nodes, of a graph that nobody holds any more.
+
+        Nodes and values name each other: without it, they would wait for the collector of cycles.
+        """
+        for node in self.nodes:
+            node.inputs = node.outputs = ()
+        self.nodes.clear()
 
     def adopt_parameters(self, graph: Graph) -> None:
         """Take over, from the graph that this one was copied from, the parameters it reads."""

@@ -231,11 +231,12 @@ class Node:
         inputs: tuple[Value, ...],
         location: Location | None,
         when: Value | None = None,
+        recorded: bool | None = None,
     ) -> None:
         self.graph, self.op, self.bound, self.inputs = graph, bound.op, bound, inputs
         self.id = len(graph.nodes)
         self.location, self.when = location, when
-        self.recorded = mode().enabled
+        self.recorded = mode().enabled if recorded is None else recorded
         outs = bound.outs
         if len(outs) == 1:
             self.outputs: tuple[Value, ...] = (Value(self, 0, outs[0]),)

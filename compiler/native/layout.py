@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,14 +42,14 @@ class Layout:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
-    @property
+    @cached_property
     def is_dense(self) -> bool:
         """Whether elements follow each other in row-major order."""
         return self.strides == dense_strides(self.shape) or self.size <= 1
 
-    @property
+    @cached_property
     def span(self) -> tuple[int, int]:
         """First byte and the one after the last, from the start of the buffer, in round 0."""
         if not self.size:
@@ -78,6 +80,10 @@ def are_apart(a: Layout, b: Layout) -> bool:
     (low, high), (begin, end) = a.span, b.span
     if high <= begin or end <= low:
         return True
+    if (a.is_dense and (low <= begin or end <= high)) or (
+        b.is_dense and (begin <= low or high <= end)
+    ):
+        return False  # the first or the last element of the one lies amid the other
     steps = {abs(s) for s in (*a.strides, *b.strides)} if a.dtype == b.dtype else set()
     return any(_in_other_columns(a, b, step) for step in steps if step > 1)
 

@@ -40,14 +40,26 @@ class Readers:
     def read(self, value: Value) -> None:
         """Note that a value has been read."""
         if value in self:
-            self._left[self._where[value].buffer][value] -= 1
+            left = self._left[self._where[value].buffer]
+            left[value] -= 1
+            if not left[value]:
+                del left[value]
+
+    def is_last(self, value: Value, after: Mapping[Value, int]) -> bool:
+        """Whether a value is read no more when each has been read as often as `after` says."""
+        left = self._left[self._where[value].buffer]
+        return left.get(value, 0) <= after.get(value, 0)
 
     def of(self, layout: Layout, after: Mapping[Value, int]) -> Iterator[Value]:
         """The values that may have elements in common with a layout and are still to be read when
         each has been read as often as `after` says."""
+        low, high = layout.span
         for value, count in self._left.get(layout.buffer, {}).items():
-            if count > after.get(value, 0) and not are_apart(self._where[value], layout):
-                yield value
+            if count > after.get(value, 0):
+                there = self._where[value]
+                begin, end = there.span
+                if begin < high and low < end and not are_apart(there, layout):
+                    yield value
 
 
 def overwritable(node: Node) -> dict[Value, set[Value]]:
@@ -87,6 +99,7 @@ def place_over_operands(scope: Scope, node: Node) -> None:
             if (
                 operand in operands
                 and operand in scope.readers
+                and scope.readers.is_last(operand, reads)
                 and not scope.is_placed(result)
                 and _is_good_room(layout)
                 and _gives_way_to_element(scope, layout, node, reads)
@@ -121,14 +134,12 @@ def _gives_way_to_element(
 ) -> bool:
     """Whether a node is the last to read what lies at a layout, and that element by element."""
     whole = _read_whole(node)
-    near = [
-        value
-        for value in reads
-        if scope.env[value].buffer is layout.buffer and not are_apart(scope.env[value], layout)
-    ]
-    return all(scope.env[v] == layout and v not in whole for v in near) and not list(
-        scope.readers.of(layout, reads)
-    )
+    for value in reads:
+        there = scope.env[value]
+        shares = there.buffer is layout.buffer
+        if shares and (value in whole if there == layout else not are_apart(there, layout)):
+            return False
+    return next(scope.readers.of(layout, reads), None) is None
 
 
 # -- a joined value over what its parts are computed of ----------------------------------------
