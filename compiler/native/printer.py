@@ -33,7 +33,7 @@ _BUFFER = re.compile(r"\bb(\d+)\b")
 _WORD = re.compile(r"\w+")
 MOST_COLUMNS = 92  # characters of a line, before it is indented
 WORTH_A_UNIT = 4_000  # characters of kernels for which another compiler process pays
-STEPS_ARE_QUICK = 20  # times as many characters of a step compile as long as a kernel
+STEPS_ARE_QUICK = 15  # times as many characters of a step compile as long as a kernel
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,15 @@ def fold(graph: Graph) -> Graph:
     """Before: any graph. After: no node of known shape reads constants alone and gives a small
     array, but for the constants themselves. Kernels are the ones that a run would call. Constants
     that a region reads as a whole are constants of its bodies."""
+    if not any(node.op.region or _is_known(node, node.inputs) for node in graph.nodes):
+        return graph
     return graph.rebuild(_visit)
 
 
 def _visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
     if node.op.region:
         return new.copy_node(node, inputs, _absorbed(node, inputs))
-    if not all(v.node.op is CONSTANT for v in inputs) or node.is_source or not _is_known(node):
+    if not _is_known(node, inputs):
         return None
     try:
         found = compute(node.bound, [v.node.attrs["array"] for v in inputs])
@@ -64,7 +66,10 @@ def _bring_in(
     return None
 
 
-def _is_known(node: Node) -> bool:
+def _is_known(node: Node, inputs: tuple[Value, ...]) -> bool:
+    """Whether a node computes, of constants alone, something small."""
+    if not all(v.node.op is CONSTANT for v in inputs) or node.is_source:
+        return False
     if any(symbols(value) for value in node.attrs.values()):
         return False
     avals = (*node.bound.ins, *node.bound.outs)

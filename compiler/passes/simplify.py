@@ -10,19 +10,28 @@ from ...graphs import ops
 from ...graphs.dtypes import is_complex
 from ...graphs.ir import CONSTANT, Graph, Node, Value
 
-Rule = Callable[[Node, tuple[Value, ...]], "Value | None"]
+# What stands for a node with these operands, or what appends that; None where it stays.
+Rule = Callable[[Node, tuple[Value, ...]], "Value | Callable[[], Value] | None"]
 
 
 def simplify(graph: Graph) -> Graph:
     """Before: any graph. After: no node matches a rule below. Each rule is exact for NaN,
     infinities and signed zeros; ``x + 0.0`` is no rule, for it turns -0.0 into 0.0."""
+    if not graph.regions and all(_found(node, node.inputs) is None for node in graph.nodes):
+        return graph
 
     def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value] | None:
-        rule = RULES.get(node.op.name)
-        found = rule(node, inputs) if rule else None
-        return None if found is None else (found,)
+        found = _found(node, inputs)
+        if found is None:
+            return None
+        return (found if isinstance(found, Value) else found(),)
 
     return graph.rebuild(visit, bodies=simplify)
+
+
+def _found(node: Node, inputs: tuple[Value, ...]) -> Value | Callable[[], Value] | None:
+    rule = RULES.get(node.op.name)
+    return None if rule is None else rule(node, inputs)
 
 
 def _without(neutral: float, node: Node, x: Value, y: Value) -> Value | None:
@@ -55,15 +64,15 @@ def _unchanged(node: Node, inputs: tuple[Value, ...]) -> Value | None:
     return inputs[0] if inputs[0].aval == node.outputs[0].aval else None
 
 
-def _reshape(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+def _reshape(node: Node, inputs: tuple[Value, ...]) -> Value | Callable[[], Value] | None:
     [x] = inputs
     source = x.node.inputs[0] if x.node.op.name == "reshape" else x
     if source.aval == node.outputs[0].aval:
         return source
-    return None if source is x else ops.reshape(source, node.attrs["shape"])
+    return None if source is x else lambda: ops.reshape(source, node.attrs["shape"])
 
 
-def _permute(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+def _permute(node: Node, inputs: tuple[Value, ...]) -> Value | Callable[[], Value] | None:
     [x] = inputs
     axes = node.attrs["axes"]
     if axes == tuple(range(len(axes))):
@@ -73,7 +82,7 @@ def _permute(node: Node, inputs: tuple[Value, ...]) -> Value | None:
         composed = tuple(inner[a] for a in axes)
         source = x.node.inputs[0]
         identity = composed == tuple(range(len(axes)))
-        return source if identity else ops.permute_dims(source, composed)
+        return source if identity else lambda: ops.permute_dims(source, composed)
     return None
 
 
@@ -86,12 +95,12 @@ def _accumulate(node: Node, inputs: tuple[Value, ...]) -> Value | None:
     return inputs[0] if len(inputs) == 1 else None
 
 
-def _reduce(node: Node, inputs: tuple[Value, ...]) -> Value | None:
+def _reduce(node: Node, inputs: tuple[Value, ...]) -> Value | Callable[[], Value] | None:
     """A reduction over no axes gives its operand; a sum begins with zero."""
     [x] = inputs
     if node.attrs["axis"] or x.aval != node.outputs[0].aval:
         return None
-    return ops.add(x, 0) if node.op.name == "sum" else x
+    return x if node.op.name != "sum" else lambda: ops.add(x, 0)
 
 
 RULES: dict[str, Rule] = {

@@ -17,7 +17,11 @@ if _os.environ.get("DIPTYCH_PURE_PYTHON", "").lower() not in ("", "0", "false", 
 
     _prefer_sources()
 
-from . import cuda, data, eager, errors, fft, hybrid, linalg, nn, optim, static
+from .graphs.collector import paused as _paused
+
+with _paused():  # the thousands of objects that an import makes stay
+    from . import cuda, data, eager, errors, fft, hybrid, linalg, nn, optim, static
+
 from .anomaly import detect_anomaly
 from .custom import custom_op
 from .eager import Node, Tensor, from_dlpack, from_numpy, tensor
