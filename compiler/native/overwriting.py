@@ -13,7 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.regions import CHECKPOINT, COND, FUSED, SCAN, WHILE
 from .copies import JOINS
-from .plan import ROW
+from .plan import FULL, ROW, Plan
+from .product import product_of_body
 from .support import is_call
 
 # What is overwritten, and with what.
@@ -132,10 +133,10 @@ def reads_in_place(held: Value, value: Value, others: Iterable[Pair] = ()) -> bo
     reads = [i for i, v in enumerate(node.inputs) if v in shown]
     if not reads:
         return True
-    if node.op is FUSED:
-        return _reads_elements(held, value, shown)
     if any(node.inputs[i] is not held for i in reads):
         return False
+    if node.op is FUSED:
+        return held in overwritable(node).get(value, ())
     if node.op in (SCAN, WHILE):
         is_carry = value.index < node.attrs["carries"]
         return is_carry and reads == [value.index]  # the loop begins with it
@@ -143,25 +144,6 @@ def reads_in_place(held: Value, value: Value, others: Iterable[Pair] = ()) -> bo
         pairs = [(h, v) for h, v in others if v.node is node]
         return _follow_in_bodies(node, [*pairs, (held, value)])
     return False
-
-
-def _reads_elements(held: Value, value: Value, shown: set[Value]) -> bool:
-    node = value.node
-    [body] = node.attrs["bodies"]
-    kinds = dict(zip(body.nodes, node.attrs["kinds"]))
-    reduces = node.attrs["reduced"] is not None
-    if reduces and kinds[body.outputs[value.index].node] != ROW:
-        return False
-    for operand, placeholder in zip(node.inputs, body.placeholders.values()):
-        if operand not in shown:
-            continue
-        if operand is not held or held.aval.shape != value.aval.shape:
-            return False
-        if any(user.op.name == "matmul" for user in placeholder.uses):
-            return False
-        if reduces and not all(kinds[user] == ROW for user in placeholder.uses):
-            return False
-    return True
 
 
 def _follow_in_bodies(node: Node, pairs: list[Pair]) -> bool:
@@ -177,3 +159,31 @@ def _follow_in_bodies(node: Node, pairs: list[Pair]) -> bool:
         if len(overwriting(body, inside)[0]) < len(inside):
             return False
     return True
+
+
+def overwritable(node: Node) -> dict[Value, set[Value]]:
+    """From each result of a fused node to the operands over which it can be computed: those of its
+    shape and dtype that the node reads element by element, as long as it writes nothing yet."""
+    [body] = node.attrs["bodies"]
+    plan, has_product = Plan(body, node.attrs["kinds"]), product_of_body(body) is not None
+    of_rows = {
+        v
+        for v, inner in zip(node.inputs, body.placeholders.values())
+        if all(plan.kind[user] == ROW for user in inner.uses)
+    }
+    elements, found = set(node.inputs) - read_whole(node), {}
+    for result, inner in zip(node.outputs, body.outputs):
+        is_last = has_product or plan.level[inner.node] == plan.passes - 1
+        operands = elements if plan.kind[inner.node] == FULL and is_last else set()
+        operands = of_rows if plan.kind[inner.node] == ROW else operands
+        alike = (result.aval.shape, result.dtype)
+        found[result] = {v for v in operands if (v.aval.shape, v.dtype) == alike}
+    return found
+
+
+def read_whole(node: Node) -> set[Value]:
+    """The operands that the product in a fused node reads, by rows and columns."""
+    [body] = node.attrs["bodies"]
+    product = product_of_body(body)
+    whole = set() if product is None else set(product.node.inputs)
+    return {v for v, inner in zip(node.inputs, body.placeholders.values()) if inner in whole}

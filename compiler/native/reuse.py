@@ -13,8 +13,7 @@ from ...graphs.regions import FUSED
 from .buffers import Buffer, Room
 from .copies import JOINS, part_of
 from .layout import Layout, are_apart, dense_strides, order_of
-from .plan import FULL, Plan
-from .product import product_of_body
+from .overwriting import overwritable, read_whole
 
 if TYPE_CHECKING:
     from .scope import Scope
@@ -60,29 +59,6 @@ class Readers:
                 begin, end = there.span
                 if begin < high and low < end and not are_apart(there, layout):
                     yield value
-
-
-def overwritable(node: Node) -> dict[Value, set[Value]]:
-    """From each result of a fused node to the operands over which it can be computed: those of its
-    shape and dtype that the node reads element by element, as long as it writes nothing yet."""
-    [body] = node.attrs["bodies"]
-    plan, has_product = Plan(body, node.attrs["kinds"]), product_of_body(body) is not None
-    operands = set(node.inputs) - _read_whole(node)
-    found = {}
-    for result, inner in zip(node.outputs, body.outputs):
-        is_last = has_product or plan.level[inner.node] == plan.passes - 1
-        if plan.kind[inner.node] == FULL and is_last:
-            alike = (result.aval.shape, result.dtype)
-            found[result] = {v for v in operands if (v.aval.shape, v.dtype) == alike}
-    return found
-
-
-def _read_whole(node: Node) -> set[Value]:
-    """The operands that the product in a fused node reads, by rows and columns."""
-    [body] = node.attrs["bodies"]
-    product = product_of_body(body)
-    whole = set() if product is None else set(product.node.inputs)
-    return {v for v, inner in zip(node.inputs, body.placeholders.values()) if inner in whole}
 
 
 # -- one result over one operand ---------------------------------------------------------------
@@ -133,7 +109,7 @@ def _gives_way_to_element(
     scope: Scope, layout: Layout, node: Node, reads: Mapping[Value, int]
 ) -> bool:
     """Whether a node is the last to read what lies at a layout, and that element by element."""
-    whole = _read_whole(node)
+    whole = read_whole(node)
     for value in reads:
         there = scope.env[value]
         shares = there.buffer is layout.buffer
