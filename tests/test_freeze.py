@@ -230,12 +230,19 @@ def test_loops_read_packed_weights(threads: int) -> None:
 
 
 @needs_compiler
-def test_each_size_packs_for_itself() -> None:
-    weight = dt.Storage(normal(40, 33))
-    program = compiled(lambda x: x @ weight, ("n", 40))
+def test_sizes_share_what_is_kept() -> None:
+    """All that read it alike, for as long as one of them lasts."""
+    matrices = [dt.Storage(normal(40, n, seed=n)) for n in (33, 8)]
+    program = compiled(lambda x: dt.tanh(x @ matrices[0]) @ matrices[0].T @ matrices[1], ("n", 40))
+    wanted = [storage.array.copy() for storage in matrices]
+    for storage in matrices:
+        storage.write(np.zeros(storage.shape, np.float32))
     for n in (5, 64, 1, 5):
         x = normal(n, 40, seed=n)
-        np.testing.assert_allclose(program.run(fed(x)), x @ weight.array, rtol=1e-4, atol=1e-4)
+        expected = np.tanh(x @ wanted[0]) @ wanted[0].T @ wanted[1]
+        np.testing.assert_allclose(program.run(fed(x)), expected, rtol=1e-4, atol=1e-3)
+    plans = program.executor._plans.values()
+    assert len({id(plan._kept) for plan in plans}) == 1 < len(plans)
 
 
 @needs_compiler

@@ -6,6 +6,7 @@ import ctypes
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..native.buffers import Entries, Held, Kept, Placed, Stack
 from ..native.build import Built
 from ..native.layout import Layout
 from ..native.library import library
-from ..native.printer import FIRST
+from ..native.printer import FIRST, ONCE
 from ..native.statements import Python
 from ..native.toolchain import CompileError
 from .planned import Planned
@@ -36,7 +37,7 @@ class Instance:
         The loaded text of `built`; None if no step is native.
     binding : dict
     kept : array of uint8
-        What was computed before all runs; see `prepared`.
+        What was computed before all runs.
     """
 
     def __init__(self, built: Built, code: Any, binding: dict[str, int], kept: np.ndarray) -> None:
@@ -127,21 +128,37 @@ class Instance:
         return np.ndarray(layout.shape, layout.dtype, data, offset, strides)
 
 
-def prepared(built: Built, code: Any) -> np.ndarray:
-    """Memory for what is computed before all runs, filled.
+class Prepared:
+    """What plans compute before all their runs. Those that compute the same share it, for as long
+    as one of them lasts."""
 
-    Raises
-    ------
-    CompileError
-        When there cannot be as many threads as the code wants.
-    """
-    kept = aligned_bytes(built.kept_bytes)
-    if built.once is not None:
-        table = _table(built, kept[:0], kept)
-        launch = _launch(getattr(code, built.once), table, (ctypes.c_int64 * 1)(), 0, built)
-        if _enter()(ctypes.addressof(launch), ()):
-            raise CompileError(f"once: must have its threads, got no {built.threads} of them")
-    return kept
+    def __init__(self) -> None:
+        self._filled: WeakValueDictionary[Any, np.ndarray] = WeakValueDictionary()
+
+    def of(self, built: Built, code: Any) -> np.ndarray:
+        """The memory for a step and its loaded text, filled.
+
+        Raises
+        ------
+        CompileError
+            When there cannot be as many threads as the code wants.
+        """
+        read = [b.array for b in [*built.pointers][: built.once_reads] if isinstance(b, Held)]
+        name = (built.once, *map(id, read))  # each step that has this name holds the arrays
+        kept = self._filled.get(name)
+        if kept is None:
+            kept = aligned_bytes(built.kept_bytes)
+            if built.once:
+                _fill(kept, built, code)
+                self._filled[name] = kept
+        return kept
+
+
+def _fill(kept: np.ndarray, built: Built, code: Any) -> None:
+    table = _table(built, kept[:0], kept)
+    launch = _launch(getattr(code, ONCE), table, (ctypes.c_int64 * 1)(), 0, built)
+    if _enter()(ctypes.addressof(launch), ()):
+        raise CompileError(f"once: must have its threads, got no {built.threads} of them")
 
 
 def _table(built: Built, arena: np.ndarray, kept: np.ndarray) -> Any:

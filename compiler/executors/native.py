@@ -25,7 +25,7 @@ from ..native.remembered import name_of, recall, remember
 from ..native.toolchain import CompileError, NoCompilerError
 from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
 from ..selection import Selection
-from .instance import INTERRUPTED, Instance, prepared, raise_interruption
+from .instance import INTERRUPTED, Instance, Prepared, raise_interruption
 from .memory import Counts
 from .planned import Planned
 from .plans import Plan, Planning
@@ -50,6 +50,7 @@ class Native(Planning):
         known = {**PASSES, **NATIVE_PASSES}
         self._passes = [(name, known[name]) for name in NATIVE_ORDER if name in passes]
         self._selection, self._fallen = selection, ""
+        self._prepared = Prepared()
         super().__init__(selection.symbols)
 
     @property
@@ -61,7 +62,7 @@ class Native(Planning):
 
     def _made(self, binding: dict[str, int]) -> Plan:
         try:
-            return _Plan(self._selection, binding, self._passes)
+            return _Plan(self._selection, binding, self._passes, self._prepared)
         except NoCodeError as error:
             self._fallen = str(error)
         except (NoCompilerError, CompileError) as error:
@@ -97,14 +98,16 @@ class _Fallback(Plan):
 class _Plan(Plan):
     """One binding: its code, and the instances that are free to run."""
 
-    def __init__(self, selection: Selection, binding: dict[str, int], passes: Any) -> None:
+    def __init__(
+        self, selection: Selection, binding: dict[str, int], passes: Any, prepared: Prepared
+    ) -> None:
         built = self._built = _recalled_or_built(selection, binding, passes)
         super().__init__(built.interface)
         self._selection, self._binding = selection, binding
         self.source = built.source
         self._code = load(built.units) if any(isinstance(s, str) for s in built.steps) else None
         self._results = Results([(x.shape, x.dtype) for x in built.outputs])
-        self._kept = prepared(built, self._code)
+        self._kept = prepared.of(built, self._code)
         self._free: list[Instance] = [self._instance()]
 
     def _instance(self) -> Instance:

@@ -16,7 +16,7 @@ from .buffers import Buffer, Entries, Stack
 from .concrete import concrete
 from .layout import Layout
 from .lower import Lowering
-from .printer import ONCE, Printer
+from .printer import Printer
 from .schedule import schedule
 from .statements import Python, calls_in
 from .support import is_native, without_place
@@ -39,8 +39,8 @@ class Built:
     source : str
     units : list of str
         The same text in parts that are compiled at once.
-    once : str or None
-        The native function that runs before the first step.
+    once, once_reads : str, int
+        What is computed before all runs, and from which pointers; see `Printer`.
     steps : list of Python or str
         What runs in turn: native functions by name, and operators that run by their kernels.
     pointers : dict
@@ -60,7 +60,8 @@ class Built:
 
     source: str
     units: list[str]
-    once: str | None
+    once: str
+    once_reads: int
     steps: list[Any]
     pointers: dict[Buffer, int]
     feeds: list[Layout]
@@ -152,7 +153,8 @@ def build(
     return Built(
         source=source,
         units=units,
-        once=ONCE if printer.once else None,
+        once=printer.once,
+        once_reads=printer.once_reads,
         steps=steps,
         pointers=printer.pointers,
         feeds=lowering.feeds,

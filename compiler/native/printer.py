@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .buffers import Buffer, Entries, Kept, Placed, Stack
+from .cache import key
 from .kernel import Kernel
 from .layout import Layout
 from .scalars import C_TYPES
@@ -30,6 +31,7 @@ _QUICKLY = """#ifdef __clang__
 ONCE = "once"  # the function that runs before all steps
 FIRST = 2  # pointers: the arena and what is kept come before all others
 _BUFFER = re.compile(r"\bb(\d+)\b")
+_COMMENT = re.compile(r"/\*.*?\*/")
 _WORD = re.compile(r"\w+")
 MOST_COLUMNS = 92  # characters of a line, before it is indented
 WORTH_A_UNIT = 4_000  # characters of kernels for which another compiler process pays
@@ -93,8 +95,11 @@ class Printer:
     ----------
     parts : list of list of str, or Python
         What runs in turn: the lines of native functions, and operators that run by their kernels.
-    once : list of str
-        The lines of the native function that runs before all steps.
+    once : str
+        A name for what the native function that runs before all steps computes, from whatever its
+        pointers point at; empty where there is none.
+    once_reads : int
+        Of the pointers, how many of the first it reads.
     functions : list of Function
         The kernels.
     pointers : dict
@@ -109,7 +114,11 @@ class Printer:
         self._known: dict[str, str] = {}
         self._labels: dict[str, int] = {}
         self.parts: list[list[str] | Python] = []
-        self.once = self._block(once)
+        self._once = [self._step(ONCE, self._block(once))] if once else []
+        self.once_reads, self.once = len(self.pointers), ""
+        if once:  # labels, which are comments, do not matter
+            functions = "".join(f.head + f.body for f in self.functions)
+            self.once = key(functions, _COMMENT.sub("", self._once[0]))
         lines: list[str] = []
         for statement in statements:
             if isinstance(statement, Python):
@@ -152,7 +161,7 @@ class Printer:
     def _steps(self) -> list[str]:
         natives = [part for part in self.parts if not isinstance(part, Python)]
         steps = [self._step(f"step{number}", lines) for number, lines in enumerate(natives)]
-        return [*([self._step(ONCE, self.once)] if self.once else []), *steps]
+        return [*self._once, *steps]
 
     def _step(self, name: str, lines: list[str]) -> str:
         body = "\n".join(lines)

@@ -117,8 +117,9 @@ def remember(name: str, selection: Selection, built: Built) -> None:
     if kept > MOST_CONSTANTS:
         return
     entry = {
-        "source": built.source, "units": built.units, "once": built.once, "steps": built.steps,
-        "pointers": pointers, "kept_bytes": built.kept_bytes, "arena_bytes": built.arena_bytes,
+        "source": built.source, "units": built.units, "once": built.once,
+        "once_reads": built.once_reads, "steps": built.steps, "pointers": pointers,
+        "kept_bytes": built.kept_bytes, "arena_bytes": built.arena_bytes,
         "bound_bytes": built.bound_bytes, "threads": built.threads, "profile": built.profile,
         "lines": built.lines, "launches": built.launches, "moved": built.moved,
         "needed": built.interface.needed,
