@@ -114,3 +114,15 @@ def test_values_that_are_read_twice_over_and_over_are_looked_at_once() -> None:
         z = dt.sum(y - dt.sum(y, axis=1, keepdims=True), axis=1, keepdims=True) + y
     found = g.compile(z, executor="native").run({"x": np.ones((4, 5), np.float32)})
     assert np.isfinite(found).all()
+
+
+def test_a_variable_is_seen_through_any_number_of_views() -> None:
+    w = Storage(np.arange(12, dtype=np.float32).reshape(4, 3))
+    old = w.array.copy()
+    with dt.static.Graph() as g:
+        shown = g.variable(w)
+        for _ in range(999):
+            shown = shown.T[::-1]
+        program = g.compile([shown, g.assign(w, g.variable(w) * 2)], executor="native")
+    np.testing.assert_array_equal(program.run()[0], np.rot90(old, 999))
+    np.testing.assert_array_equal(w.array, old * 2)

@@ -75,14 +75,13 @@ class Precedence:
 
 def readers_of(value: Value) -> list[Node]:
     """The nodes that read a value, directly or through views."""
-    found = []
-    for user in value.uses:
-        if user.op.view:
-            found.append(user)
-            for view in user.outputs:
-                found += readers_of(view)
-        elif not user.op.effect:
-            found.append(user)
+    found, shown = [], [value]
+    while shown:
+        for user in shown.pop().uses:
+            if not user.op.effect:
+                found.append(user)
+            if user.op.view:
+                shown += user.outputs
     return found
 
 

@@ -177,10 +177,12 @@ class Scope:
 
     def lower_source(self, value: Value) -> None:
         """Append what shows a variable, or a view of it."""
-        if value not in self.env:
-            for operand in value.node.inputs:
-                self.lower_source(operand)
-            self.lower(value.node)
+        nodes = [value.node]
+        while nodes[-1].inputs:
+            nodes.append(nodes[-1].inputs[0].node)
+        for node in reversed(nodes):
+            if node.outputs[0] not in self.env:
+                self.lower(node)
 
     def _release(self, node: Node) -> None:
         """Note that a node has read its operands."""
