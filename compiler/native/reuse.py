@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,9 @@ class Readers:
 
     def __init__(self) -> None:
         self._where: dict[Value, Layout] = {}
-        self._left: dict[Buffer, dict[Value, int]] = {}
+        # By buffer, bytes and first byte: a joined value has hundreds of parts, of few lengths.
+        self._left: dict[tuple[Buffer, int, int], dict[Value, int]] = {}
+        self._begins: dict[Buffer, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
 
     def __contains__(self, value: Value) -> bool:
         return value in self._where
@@ -34,31 +37,36 @@ class Readers:
     def add(self, value: Value, layout: Layout, count: int) -> None:
         """Note where a value lies that will be read so many times."""
         self._where[value] = layout
-        self._left.setdefault(layout.buffer, {})[value] = count
+        key = buffer, length, begin = _place(layout)
+        if key not in self._left:
+            self._left[key] = {}
+            insort(self._begins[buffer][length], begin)
+        self._left[key][value] = count
 
     def read(self, value: Value) -> None:
         """Note that a value has been read."""
         if value in self:
-            left = self._left[self._where[value].buffer]
-            left[value] -= 1
-            if not left[value]:
-                del left[value]
+            self._left[_place(self._where[value])][value] -= 1
 
     def is_last(self, value: Value, after: Mapping[Value, int]) -> bool:
         """Whether a value is read no more when each has been read as often as `after` says."""
-        left = self._left[self._where[value].buffer]
-        return left.get(value, 0) <= after.get(value, 0)
+        return self._left[_place(self._where[value])][value] <= after.get(value, 0)
 
     def of(self, layout: Layout, after: Mapping[Value, int]) -> Iterator[Value]:
         """The values that may have elements in common with a layout and are still to be read when
         each has been read as often as `after` says."""
-        low, high = layout.span
-        for value, count in self._left.get(layout.buffer, {}).items():
-            if count > after.get(value, 0):
-                there = self._where[value]
-                begin, end = there.span
-                if begin < high and low < end and not are_apart(there, layout):
-                    yield value
+        buffer, (low, high) = layout.buffer, layout.span
+        for length, begins in self._begins[buffer].items():
+            for begin in begins[bisect_right(begins, low - length) : bisect_left(begins, high)]:
+                for value, count in self._left[buffer, length, begin].items():
+                    is_read = count > after.get(value, 0)
+                    if is_read and not are_apart(self._where[value], layout):
+                        yield value
+
+
+def _place(layout: Layout) -> tuple[Buffer, int, int]:
+    low, high = layout.span
+    return layout.buffer, high - low, low
 
 
 # -- one result over one operand ---------------------------------------------------------------
@@ -68,7 +76,7 @@ def place_over_operands(scope: Scope, node: Node) -> None:
     """Give results of a fused node the places of operands that nothing else reads."""
     for result in filter(scope.is_placed, node.outputs):
         scope.layout_of(result, node)  # what is joined may need these very places
-    reads = Counter(node.inputs)
+    reads, whole = Counter(node.inputs), read_whole(node)
     for result, operands in overwritable(node).items():
         for operand in reads:
             layout = scope.env[operand]
@@ -78,7 +86,7 @@ def place_over_operands(scope: Scope, node: Node) -> None:
                 and scope.readers.is_last(operand, reads)
                 and not scope.is_placed(result)
                 and _is_good_room(layout)
-                and _gives_way_to_element(scope, layout, node, reads)
+                and _gives_way_to_element(scope, layout, reads, whole)
             ):
                 scope.define(result, layout)
                 break
@@ -106,10 +114,19 @@ def _is_one_to_one(layout: Layout) -> bool:
 
 
 def _gives_way_to_element(
-    scope: Scope, layout: Layout, node: Node, reads: Mapping[Value, int]
+    scope: Scope, layout: Layout, reads: Mapping[Value, int], whole: Collection[Value]
 ) -> bool:
-    """Whether a node is the last to read what lies at a layout, and that element by element."""
-    whole = read_whole(node)
+    """Whether a node is the last to read what lies at a layout, and that element by element.
+
+    Parameters
+    ----------
+    scope : Scope
+    layout : Layout
+    reads : mapping
+        How often the node reads its operands.
+    whole : collection of Value
+        Those of which it reads more than an element for an element.
+    """
     for value in reads:
         there = scope.env[value]
         shares = there.buffer is layout.buffer
