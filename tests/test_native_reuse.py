@@ -210,3 +210,69 @@ def test_updates_beside_values_in_place() -> None:
     np.testing.assert_allclose(w.array, before * 2 + np.float32(math.pi), rtol=1e-6)
     w.write(before)
     np.testing.assert_allclose(found, plain.run(feeds)[0], rtol=1e-4)
+
+
+# -- calls of the library ----------------------------------------------------------------------
+
+
+@needs_compiler
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("again", [False, True])
+def test_attention_lies_over_its_queries_if_nothing_else_reads_them(again: bool) -> None:
+    rows, heads, width = 64, 2, 32
+    with dt.static.Graph() as g:
+        x, w = g.placeholder("x", (rows, 16)), g.placeholder("w", (16, 3 * heads * width))
+        parts = dt.reshape(x @ w, (rows, 3, heads, width))
+        q, k, v = (dt.permute_dims(parts[:, i], (1, 0, 2)) for i in range(3))
+        y = dt.scaled_dot_product_attention(q, k, v, is_causal=True)
+        fetches = [dt.sum(dt.sort(y)), *([dt.sum(q * y)] if again else [])]
+    feeds = {"x": standard(rows, 16), "w": standard(16, 3 * heads * width, seed=1) / 4}
+    program = compared(g, fetches, feeds)
+    assert again or arena(program) < 4 * rows * heads * width * 4 + scratch(program)
+
+
+def scratch(program: Any) -> int:
+    return max(map(int, re.findall(r"scratch of \w+, (\d+) bytes", program.source)), default=0)
+
+
+@needs_compiler
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("again", [False, True])
+def test_the_gradient_of_a_loss_lies_over_its_logits(again: bool) -> None:
+    rows, classes = 40, 300
+    with dt.static.Graph() as g:
+        x, w = g.placeholder("x", (rows, 8)), g.placeholder("w", (8, classes))
+        t = g.placeholder("t", (rows,), "int64")
+        logits = x @ w
+        loss = dt.cross_entropy(logits, t, label_smoothing=0.1)
+        fetches = [loss, *g.grad(loss, [w])]
+        fetches += [dt.sum(dt.sort(logits))] if again else []
+    feeds = {"x": standard(rows, 8), "w": standard(8, classes), "t": np.arange(rows) % classes}
+    program = compared(g, fetches, feeds)
+    assert again or arena(program) < 2 * rows * classes * 4
+
+
+# -- gaps --------------------------------------------------------------------------------------
+
+
+@needs_compiler
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("reader", ["product", "more", "flat"])
+def test_rows_of_whole_pages_are_not_packed(reader: str) -> None:
+    """They lie apart, unless something needs them side by side."""
+    rows, width = 48, 1024
+    w1, w2 = standard(16, width) / 4, standard(width, 40, seed=1) / 32
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (4, rows // 4, 16))
+        y = dt.tanh(dt.matmul(x, w1))
+        fetches = [dt.matmul(y, w2)]
+        if reader == "more":
+            fetches += [dt.sum(y[:, ::2, 3:] * 2), dt.sum(dt.permute_dims(y, (2, 0, 1)), axis=1)]
+        elif reader == "flat":
+            fetches += [dt.sum(dt.reshape(y, (-1,)) * dt.arange(rows * width, dtype="float32"))]
+    program = g.compile(fetches, executor="native")
+    plain = g.compile(fetches, executor="reference")
+    feeds = {"x": standard(4, rows // 4, 16)}
+    for found, wanted in zip(program.run(feeds), plain.run(feeds), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3)
+    assert (scratch(program) < width * 4 * dt.get_num_threads()) == (reader != "flat")

@@ -97,7 +97,11 @@ def described(
     lengths = (queries, keys, query.shape[-1], value.shape[-1])
     parts = _parts(batches * heads, queries, threads, itemsize)
     rows = _rows(queries, keys, itemsize)
-    own, shared = _grad_room(*lengths, rows, itemsize) if gradients else _room(*lengths, itemsize)
+    columns = [operand.strides[-1] for operand in operands]
+    if gradients:
+        own, shared = _grad_room(*lengths, rows, columns, itemsize)
+    else:
+        own, shared = _room(*lengths, columns, itemsize)
     shape = Attention(
         batches, heads, *lengths,
         strides[0], strides[1], strides[2], (*outer[-1], *over[-2:]), strides[3],
@@ -109,24 +113,38 @@ def described(
 # -- scratch memory ----------------------------------------------------------------------------
 
 
-def _room(queries: int, keys: int, width: int, channels: int, itemsize: int) -> tuple[int, int]:
-    """Bytes for each thread, and for each part of a head."""
+def _room(
+    queries: int, keys: int, width: int, channels: int, strides: Sequence[int], itemsize: int
+) -> tuple[int, int]:
+    """Bytes for each thread, and for each part of a head; `strides` are those of columns."""
     group, columns = _GROUP_BYTES // itemsize, _padded(channels, itemsize)
-    pieces = (keys * columns, width * group, keys * group, group * columns)
+    pieces = (
+        _panels(strides[2], keys, channels, itemsize),
+        width * group, keys * group, group * columns,
+    )  # fmt: skip
     return sum(aligned(piece * itemsize) for piece in pieces), 0
 
 
 def _grad_room(
-    queries: int, keys: int, width: int, channels: int, rows: int, itemsize: int
-) -> tuple[int, int]:
+    queries: int, keys: int, width: int, channels: int, rows: int, strides: Sequence[int],
+    itemsize: int,
+) -> tuple[int, int]:  # fmt: skip
     group = _GROUP_BYTES // itemsize
     wide, columns = _padded(width, itemsize), _padded(channels, itemsize)
     sums = keys * (wide + columns)
     pieces = (
-        queries * wide, keys * wide, queries * columns, sums,
+        _panels(strides[0], queries, width, itemsize),
+        _panels(strides[1], keys, width, itemsize),
+        _panels(strides[3], queries, channels, itemsize), sums,
         width * group, channels * group, rows * keys, rows * keys, group * wide,
     )  # fmt: skip
     return sum(aligned(piece * itemsize) for piece in pieces), sums * itemsize
+
+
+def _panels(stride: int, rows: int, columns: int, itemsize: int) -> int:
+    """Numbers of a matrix in panels; none if its columns lie so that tiles can read them."""
+    is_read = stride == 1 and 2 * columns % (_GROUP_BYTES // itemsize) == 0
+    return 0 if is_read else rows * _padded(columns, itemsize)
 
 
 def _padded(columns: int, itemsize: int) -> int:

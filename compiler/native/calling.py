@@ -35,6 +35,9 @@ class LibraryCall:
     packing : callable or None
         From the node, the layout of its second operand and the number of threads to how this
         operand is packed, which is then what the kernel takes.
+    over : int or None
+        The operand over which the first result can be computed if it lies alike: a thread reads
+        what it overwrites itself, before.
     """
 
     takes: Callable[[Node], bool]
@@ -42,6 +45,7 @@ class LibraryCall:
     order: Callable[[Value, Layout | None], tuple[int, ...] | None] = lambda value, first: None
     refuses: Callable[[Node], Any] = lambda node: node
     packing: Callable[[Node, Layout, int], Packing] | None = None
+    over: int | None = None
 
 
 def call(

@@ -173,10 +173,10 @@ def _draw(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kern
 
 CALLS: dict[str, LibraryCall] = {
     **CONVOLUTIONS,
-    "scaled_dot_product_attention": LibraryCall(_takes_attention, _attention),
+    "scaled_dot_product_attention": LibraryCall(_takes_attention, _attention, over=0),
     "attention_grad": LibraryCall(_takes_attention, _attention),
     "cross_entropy": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
-    "cross_entropy_grad": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
+    "cross_entropy_grad": LibraryCall(_takes_labels, _loss, refuses=_labels_from, over=0),
     "nll_loss": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
     "nll_loss_grad": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
     "embedding": LibraryCall(_takes_labels, _embedding, refuses=_indices_from),

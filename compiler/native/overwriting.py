@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.regions import CHECKPOINT, COND, FUSED, SCAN, WHILE
+from .calls import CALLS
 from .copies import JOINS
 from .plan import FULL, ROW, Plan
 from .product import product_of_body
@@ -161,8 +162,11 @@ def _follow_in_bodies(node: Node, pairs: list[Pair]) -> bool:
 
 
 def overwritable(node: Node) -> dict[Value, set[Value]]:
-    """From each result of a fused node to the operands over which it can be computed: those of its
-    shape and dtype that the node reads element by element, as long as it writes nothing yet."""
+    """From each result of a node to the operands over which it can be computed: those of its shape
+    and dtype that the node reads element by element, as long as it writes nothing yet."""
+    elements = set(node.inputs) - read_whole(node)
+    if node.op is not FUSED:
+        return {v: {o for o in elements if _are_alike(o, v)} for v in node.outputs[:1]}
     [body] = node.attrs["bodies"]
     plan, has_product = Plan(body, node.attrs["kinds"]), product_of_body(body) is not None
     of_rows = {
@@ -170,18 +174,25 @@ def overwritable(node: Node) -> dict[Value, set[Value]]:
         for v, inner in zip(node.inputs, body.placeholders.values())
         if all(plan.kind[user] == ROW for user in inner.uses)
     }
-    elements, found = set(node.inputs) - read_whole(node), {}
+    found = {}
     for result, inner in zip(node.outputs, body.outputs):
         is_last = has_product or plan.level[inner.node] == plan.passes - 1
         operands = elements if plan.kind[inner.node] == FULL and is_last else set()
         operands = of_rows if plan.kind[inner.node] == ROW else operands
-        alike = (result.aval.shape, result.dtype)
-        found[result] = {v for v in operands if (v.aval.shape, v.dtype) == alike}
+        found[result] = {v for v in operands if _are_alike(v, result)}
     return found
 
 
+def _are_alike(a: Value, b: Value) -> bool:
+    return (a.aval.shape, a.dtype) == (b.aval.shape, b.dtype)
+
+
 def read_whole(node: Node) -> set[Value]:
-    """The operands that the product in a fused node reads, by rows and columns."""
+    """The operands that a node does not read element by element: those of the product in a fused
+    node, and of a call of the library all but one at most."""
+    if node.op is not FUSED:
+        over = CALLS[node.op.name].over if is_call(node) else None
+        return {v for i, v in enumerate(node.inputs) if i != over}
     [body] = node.attrs["bodies"]
     product = product_of_body(body)
     whole = set() if product is None else set(product.node.inputs)

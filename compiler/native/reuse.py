@@ -72,11 +72,12 @@ def _place(layout: Layout) -> tuple[Buffer, int, int]:
 # -- one result over one operand ---------------------------------------------------------------
 
 
-def place_over_operands(scope: Scope, node: Node) -> None:
-    """Give results of a fused node the places of operands that nothing else reads."""
-    for result in filter(scope.is_placed, node.outputs):
-        scope.layout_of(result, node)  # what is joined may need these very places
-    reads, whole = Counter(node.inputs), read_whole(node)
+def place_over_operands(scope: Scope, node: Node, *others: Node) -> None:
+    """Give results of a node the places of operands that nothing reads but this node, and others
+    that are computed together with it."""
+    for result in filter(scope.is_placed, node.outputs):  # what is joined may need these places
+        scope.layout_of(result, node if node.op is FUSED else None)
+    reads, whole = Counter(v for n in (node, *others) for v in n.inputs), read_whole(node)
     for result, operands in overwritable(node).items():
         for operand in reads:
             layout = scope.env[operand]

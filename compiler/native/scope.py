@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.regions import FUSED
 from .buffers import Room
 from .calls import CALLS, WITH_GRADIENT, with_gradient
 from .copies import JOINS, SCATTER, part_of, sliced, zeros_like
+from .gaps import with_gaps
 from .kernel import Kernel, Packing
 from .layout import Layout, dense_strides, order_of, sizes, viewed
 from .overwriting import overwriting
@@ -97,10 +99,19 @@ class Scope:
         else:
             label = f"{value.node.op.name} {value.name}"
             layout = self.top.room(value.aval, label, self._order(value))
-            if maker is not None and value.node.op.name in JOINS:
-                layout = place_over_parts(self, layout, value, maker) or layout
+            if maker is not None:
+                layout = self._better_place(value, layout, maker)
         self.define(value, layout)
         return layout
+
+    def _better_place(self, value: Value, layout: Layout, maker: Node) -> Layout:
+        """A place for what a fused node is about to compute; `layout` is one of its own, dense."""
+        if value.node.op.name in JOINS:
+            return place_over_parts(self, layout, value, maker) or layout
+        spread = None if value in self.outputs else with_gaps(value, layout)
+        if spread is None:
+            return layout
+        return replace(spread, buffer=self.top.buffer(spread.span[1], layout.buffer.label))
 
     def define(self, value: Value, layout: Layout) -> None:
         """Say where a value lies."""
@@ -280,6 +291,7 @@ class Scope:
     def _lower_call(self, node: Node) -> None:
         if node.op.name in WITH_GRADIENT and self._lower_with_gradient(node):
             return
+        place_over_operands(self, node)
         operands = [self.env[v] for v in node.inputs]
         results = [self.layout_of(v) for v in node.outputs]
         call, threads = CALLS[node.op.name], self.top.threads
@@ -319,6 +331,7 @@ class Scope:
             ):
                 if user.inputs[2] not in self.env:
                     self.lower(user.inputs[2].node)
+                place_over_operands(self, user, node)
                 operands = [self.env[v] for v in user.inputs]
                 results = [self.layout_of(node.outputs[0]), self.layout_of(user.outputs[0])]
                 kernel = with_gradient(node, operands, results, self.top.threads)

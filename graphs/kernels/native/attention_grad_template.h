@@ -136,9 +136,9 @@ void OF(dt_attention_grad)(dt_team *team, int thread, const dt_attention *shape,
     dt_int width = round_up(shape->width, WIDTH), channels = round_up(shape->channels, WIDTH);
     dt_int sums = shape->keys * (width + channels);
     char *own = scratch + thread * shape->room, *shared = scratch + team->threads * shape->room;
-    REAL *queries = take(&own, shape->queries * width);
-    REAL *keys = take(&own, shape->keys * width);
-    REAL *cotangents = take(&own, shape->queries * channels);
+    REAL *queries = take_panels(&own, shape->query[3], shape->queries, shape->width);
+    REAL *keys = take_panels(&own, shape->key[3], shape->keys, shape->width);
+    REAL *cotangents = take_panels(&own, shape->y[3], shape->queries, shape->channels);
     REAL *of_part = take(&own, sums);
     job work = {.shape = shape,
                 .turned_query = take(&own, shape->width * WIDTH),

@@ -13,9 +13,19 @@ typedef struct {
     dt_int row, panel;
 } panels;
 
+/* Whether tiles can read columns as they lie. */
+static int are_panels(dt_int column, dt_int columns) {
+    return column == 1 && columns % (WIDTH / 2) == 0;
+}
+
+/* Room for a matrix with such columns, if it is to be packed. */
+static REAL *take_panels(char **scratch, dt_int column, dt_int rows, dt_int columns) {
+    return take(scratch, are_panels(column, columns) ? 0 : rows * round_up(columns, WIDTH));
+}
+
 /* Packed into `room`, unless tiles can read it as it lies. */
 static panels as_panels(matrix x, dt_int rows, dt_int columns, REAL *room) {
-    if (x.column == 1 && columns % (WIDTH / 2) == 0) return (panels){x.at, x.row, WIDTH};
+    if (are_panels(x.column, columns)) return (panels){x.at, x.row, WIDTH};
     for (dt_int j = 0; j < columns; j += WIDTH)
         OF(dt_pack)(rows, at_most(columns - j, WIDTH), x.at + j * x.column, x.row, x.column,
                     room + j * rows, WIDTH);
@@ -102,7 +112,7 @@ void OF(dt_attention)(dt_team *team, int thread, const dt_attention *shape, cons
     dt_int end = dt_share(team, thread, units, &begin);
     dt_int width = shape->width, channels = shape->channels;
     scratch += thread * shape->room;
-    REAL *room = take(&scratch, shape->keys * round_up(channels, WIDTH));
+    REAL *room = take_panels(&scratch, shape->value[3], shape->keys, channels);
     REAL *turned = take(&scratch, width * WIDTH);
     REAL *weights = take(&scratch, shape->keys * WIDTH);
     REAL *mean = take(&scratch, WIDTH * round_up(channels, WIDTH));
