@@ -72,8 +72,10 @@ class Selection:
 
     @cached_property
     def _made(self) -> tuple[Graph, list[PassReport]]:
-        graph, begun = self._begun or (self._selected(), [])
-        graph, reports = run_passes(graph, self.passes)
+        start, begun = self._begun or (self._selected(), [])
+        graph, reports = run_passes(start, self.passes)
+        if graph is not start and self._begun is None:
+            start.dissolve()
         return graph, [*begun, *reports]
 
     def _selected(self) -> Graph:

@@ -16,7 +16,14 @@ from pathlib import Path
 
 from ...graphs import kernels
 from . import cache
-from .toolchain import CompileError, Compiler, Unit, require_compiler
+from .toolchain import (
+    LIBRARIES,
+    NO_LIBRARIES,
+    CompileError,
+    Compiler,
+    Unit,
+    require_compiler,
+)
 
 FOLDER = Path(kernels.__file__).parent / "native"
 
@@ -40,7 +47,7 @@ _PARTS = {
 _PART_OF = {name: part for part, names in _PARTS.items() for name in names}
 _CALLS_TILES = ("convolution", "attention")
 _BASE = ("threads", "stacks", "launch")
-_CALL = re.compile(r"\bdt_(\w+?)_(float|double)\b")
+_CALL = re.compile(rf"\bdt_({'|'.join(_PART_OF)})_(float|double)\b")
 
 _loaded: dict[str, ctypes.CDLL] = {}
 # Who builds or loads an object holds its gate; after a fork nobody does.
@@ -111,10 +118,9 @@ def _parts(texts: Sequence[str]) -> list[str]:
     found: set[str] = set()
     for text in texts:
         for name, kind in _CALL.findall(text):
-            part = _PART_OF.get(name)
-            if part is not None:
-                found.add(f"{part}_{kind}")
-                found |= {f"tiles_{kind}"} if part in _CALLS_TILES else set()
+            part = _PART_OF[name]
+            found.add(f"{part}_{kind}")
+            found |= {f"tiles_{kind}"} if part in _CALLS_TILES else set()
     return sorted(found, key=lambda stem: (not stem.startswith("tiles"), stem))
 
 
@@ -145,7 +151,9 @@ def _load(compiler: Compiler, objects: Sequence[_Object]) -> list[ctypes.CDLL]:
             paths = {name: path for name, path in found.items() if path is not None}
             absent = [each for each in new if each.name not in paths]
             if absent:
-                built = compiler.build([each.units for each in absent], _headers(FOLDER))
+                units = [each.units for each in absent]
+                libraries = [LIBRARIES if each.is_lasting else NO_LIBRARIES for each in absent]
+                built = compiler.build(units, _headers(FOLDER), libraries=libraries)
                 for each, content in zip(absent, built):
                     if keeps[each.name]:
                         paths[each.name] = cache.store(each.name, content)

@@ -51,7 +51,11 @@ FLAGS = (
     "-pthread",
 )
 # An object's own names come first, whatever else the process has loaded.
-LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic", "-lm")
+LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic")
+LIBRARIES = ("-lm",)
+# For what is loaded where all that it calls is there: a linker takes longer to look through the C
+# library and libm than to link a program.
+NO_LIBRARIES = ("-nostdlib",)
 
 # What generated code needs: the headers of the C library, and a linker.
 _PROBE = """\
@@ -113,13 +117,15 @@ class Compiler:
     @property
     def signature(self) -> tuple[str, ...]:
         """What else but source the code that it makes depends on: parts of a key."""
-        return (*self.command, self.identity, *FLAGS, *LINK_FLAGS, machine())
+        link = (*LINK_FLAGS, *LIBRARIES, *NO_LIBRARIES)
+        return (*self.command, self.identity, *FLAGS, *link, machine())
 
     def build(
         self,
         objects: Sequence[Sequence[Unit]],
         headers: Mapping[str, str] | None = None,
         time_limit: float = TIME_LIMIT,
+        libraries: Sequence[Sequence[str]] | None = None,
     ) -> list[bytes]:
         """Build shared objects, their units in parallel on the cores that we may use.
 
@@ -131,6 +137,8 @@ class Compiler:
             What the units may include: texts by the names of their files.
         time_limit : float
             In seconds, for all of it.
+        libraries : sequence of sequences of str, optional
+            What each object is linked with. `LIBRARIES` by default.
 
         Returns
         -------
@@ -143,6 +151,7 @@ class Compiler:
             When the compiler refuses a unit, cannot link, or takes too long.
         """
         numbers = range(len(objects))
+        with_ = [LIBRARIES] * len(objects) if libraries is None else libraries
         stems = [[f"{unit.name}.{n}" for unit in objects[n]] for n in numbers]
         # The same flags for linking: without, zig links for debugging.
         start = (*self.command, *FLAGS)
@@ -157,8 +166,9 @@ class Compiler:
             children.run_all(
                 (*start, "-c", f"{stem}.c", "-o", f"{stem}.o") for n in numbers for stem in stems[n]
             )
+            link = (*start, *LINK_FLAGS)
             children.run_all(
-                (*start, *(f"{stem}.o" for stem in stems[n]), "-o", f"{n}.so", *LINK_FLAGS)
+                (*link, *(f"{stem}.o" for stem in stems[n]), "-o", f"{n}.so", *with_[n])
                 for n in numbers
             )
             return [(scratch / f"{n}.so").read_bytes() for n in numbers]

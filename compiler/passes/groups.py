@@ -31,6 +31,9 @@ _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_
 # Views of all elements of their operand.
 SHOWING = frozenset(["reshape", "expand_dims", "squeeze", "stop_gradient", "broadcast_to"])
 
+# What members read of others, and what others read of them.
+Border = tuple[set[Value], set[Value]]
+
 
 @dataclass(eq=False)
 class Group:
@@ -195,7 +198,8 @@ class Grouping:
             if group.reduced is None:
                 group.reduced = axes
             if group.reduced in (axes, others):
-                self._join(group, Group(shape, {node: ROW if group.reduced == axes else END}))
+                mine = Group(shape, {node: ROW if group.reduced == axes else END})
+                self._join(group, mine, self._common_border(group, mine))
                 return
         self.of[node] = Group(shape, {node: ROW}, axes)
 
@@ -205,8 +209,9 @@ class Grouping:
         sources = {s for v in node.inputs if (s := self._source(v, node)) is not None}
         for source in sorted(sources, key=lambda n: -n.id):
             group = self.of[source]
-            if group is not mine and self._may_merge(group, mine, source):
-                mine = self._merge(group, mine)
+            if group is not mine:
+                border = self._border(group, mine, source)
+                mine = mine if border is None else self._merge(group, mine, border)
 
     def _source(self, value: Value, reader: Node) -> Node | None:
         """The grouped node that a value, or a view of the same elements, comes from; None where
@@ -222,29 +227,30 @@ class Grouping:
         apart = (node in self._known) != (reader in self._known)
         return node if node in self.of and not apart else None
 
-    def _may_merge(self, group: Group, mine: Group, source: Node) -> bool:
-        """Whether the group of a source and that of its reader can be one."""
+    def _border(self, group: Group, mine: Group, source: Node) -> Border | None:
+        """The border of the group of a source and that of its reader, if they can be one."""
         kind = self._kind_in(group, mine, source)
         if kind is None or (group.product is not None and mine.product is not None):
-            return False
+            return None
         if (
             kind == FULL
             and (group.product or mine.product)
             and (group.reduced is not None or mine.reduced is not None)
         ):
-            return False
+            return None
         product = group.product or mine.product
         if product is not None and any(
             root(v) in group.members or root(v) in mine.members for v in product.inputs
         ):
-            return False  # it takes its operands from memory
+            return None  # it takes its operands from memory
         if self._compares_exactly(group, mine):
-            return False
+            return None
         if len(group.members) + len(mine.members) > MOST_MEMBERS:
-            return False
-        if sum(map(len, self._crossing(group, mine))) > MOST_OPERANDS:
-            return False
-        return not self._is_between(group, mine)
+            return None
+        border = self._common_border(group, mine)
+        if sum(map(len, border)) > MOST_OPERANDS or self._is_between(group, mine):
+            return None
+        return border
 
     def _compares_exactly(self, *groups: Group) -> bool:
         """Whether a member compares what another one gives, and what must be in memory for it."""
@@ -275,13 +281,13 @@ class Grouping:
             return ROW
         return None
 
-    def _merge(self, group: Group, mine: Group) -> Group:
+    def _merge(self, group: Group, mine: Group, border: Border) -> Group:
         rows = mine.domain != group.domain and not _aligned(
             mine.domain, group.domain, group.reduced or mine.reduced
         )
         if rows:
             mine.members = dict.fromkeys(mine.members, ROW)
-        self._join(group, mine)
+        self._join(group, mine, border)
         if not rows:
             if group.product is None and len(mine.domain) > len(group.domain):
                 group.domain = mine.domain
@@ -289,13 +295,13 @@ class Grouping:
         group.product = group.product or mine.product
         return group
 
-    def _join(self, group: Group, mine: Group) -> None:
-        group.read, group.shown = self._crossing(group, mine)
+    def _join(self, group: Group, mine: Group, border: Border) -> None:
+        group.read, group.shown = border
         group.first, group.last = min(group.first, mine.first), max(group.last, mine.last)
         group.members.update(mine.members)
         self.of.update(dict.fromkeys(mine.members, group))
 
-    def _crossing(self, group: Group, mine: Group) -> tuple[set[Value], set[Value]]:
+    def _common_border(self, group: Group, mine: Group) -> Border:
         """What both together would read of others, and show to others."""
         a, b = group.members, mine.members
         inner = (group.shown & mine.read) | (group.read & mine.shown)
