@@ -181,6 +181,24 @@ def test_variables_that_share_memory_have_steps_of_their_own(
         swap(dt.Storage(memory[:4]), dt.Storage(memory[2:]))
 
 
+@pytest.mark.parametrize("index", ["transposed", "sliced", "repeated"])
+def test_constants_that_passes_made_lie_as_they_did(
+    index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> Any:
+        with dt.static.Graph() as g:
+            numbers = g.constant(np.arange(24, dtype=np.float32).reshape(4, 6))
+            if index == "transposed":
+                return g.compile(numbers.T, executor="native")
+            if index == "sliced":
+                return g.compile(numbers[::-1, 1::2], executor="native")
+            return g.compile(dt.broadcast_to(numbers[:, :1], (4, 6)), executor="native")
+
+    first = shown().run()
+    monkeypatch.setattr(native, "build", _forbidden)
+    assert shown().run().tobytes() == first.tobytes()
+
+
 def test_a_damaged_step_is_built_anew(tmp_path: Any) -> None:
     first, _ = _training()
     value = _run(first)

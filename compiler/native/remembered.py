@@ -8,6 +8,7 @@ the compiler, and the files of this package that a step depends on.
 from __future__ import annotations
 
 import base64
+import ctypes
 import json
 import os
 import sys
@@ -102,7 +103,7 @@ def remember(name: str, selection: Selection, built: Built) -> None:
     places = {x.buffer: ("feed", i) for i, x in enumerate(built.feeds)}
     places |= {x.buffer: ("output", i) for i, x in enumerate(built.outputs)}
     pointers: list[Any] = []
-    kept = 0
+    room = MOST_CONSTANTS
     for buffer, _ in sorted(built.pointers.items(), key=lambda item: item[1]):
         if buffer in places:
             pointers.append(places[buffer])
@@ -111,11 +112,14 @@ def remember(name: str, selection: Selection, built: Built) -> None:
         elif isinstance(buffer, Stack):
             pointers.append(("stack", buffer.nbytes))
         elif isinstance(buffer, Constant):
-            known = constants.get(id(buffer.array))
-            kept += buffer.nbytes if known is None else 0
-            pointers.append(("constant", _text(buffer.array) if known is None else known))
-    if kept > MOST_CONSTANTS:
-        return
+            what: Any = constants.get(id(buffer.array))
+            if what is None:
+                low, high = np.lib.array_utils.byte_bounds(buffer.array)
+                room -= high - low
+                if room < 0:
+                    return
+                what = _text(buffer.array, low, high)
+            pointers.append(("constant", what))
     entry = {
         "source": built.source, "units": built.units, "once": built.once,
         "once_reads": built.once_reads, "steps": built.steps, "pointers": pointers,
@@ -134,14 +138,15 @@ def _given(aval: Aval) -> Layout:
     return dense(Given(int(aval.nbytes)), aval)
 
 
-def _text(array: np.ndarray) -> list[Any]:
-    data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-    return [array.dtype.name, list(array.shape), data]
+def _text(array: np.ndarray, low: int, high: int) -> list[Any]:
+    """An array as it lies between two addresses: code knows its strides."""
+    data = base64.b64encode(ctypes.string_at(low, high - low)).decode()
+    return [array.dtype.name, array.shape, data, array.ctypes.data - low, array.strides]
 
 
 def _array(text: list[Any]) -> np.ndarray:
-    name, shape, data = text
-    return np.frombuffer(base64.b64decode(data), name).reshape(shape)
+    name, shape, data, offset, strides = text
+    return np.ndarray(shape, name, base64.b64decode(data), offset, strides)
 
 
 @cached
