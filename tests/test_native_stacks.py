@@ -276,6 +276,24 @@ def test_rounds_with_an_operator_that_has_no_code() -> None:
     assert "runs by planned" not in program.explain()
 
 
+def test_a_compiled_function_hands_stacks_from_one_program_to_the_next() -> None:
+    def looped(x: Any, w: Any, limit: Any) -> Any:
+        return dt.while_loop(lambda c: dt.sum(c * c) < limit, lambda c: turned(w)(c) * 3, x)
+
+    compiled = dt.compile(looped, executor="native")
+
+    def slopes(function: Any, limit: float) -> list[np.ndarray]:
+        x, w = (dt.tensor(feeds(0)[name], requires_grad=True) for name in "xw")
+        y = function(x, w, dt.tensor(np.float32(limit)))
+        first = dt.grad(dt.sum(y * y) + dt.sum(w * w), [x, w], create_graph=True)
+        second = dt.grad(dt.sum(first[0] * first[0]) + dt.sum(first[1]), [x, w])
+        return [a.detach().numpy() for a in (y, *first, *second)]
+
+    for limit in (1e5, 0.0, 90.0):
+        assert_close(slopes(compiled, limit), slopes(looped, limit))
+    assert "planned" not in compiled.explain()
+
+
 # -- several runs, and runs that end early -------------------------------------------------------
 
 

@@ -45,10 +45,16 @@ class Instance:
         self._table = _table(built, self._arena, kept)
         given = [*built.feeds, *built.outputs]
         self._given = {layout.buffer: i for i, layout in enumerate(given)}
-        self._stacks = Stacks(built.stacks)
+        self._stacks = Stacks([*built.stacks, *built.fed.values()])
         for buffer, place in built.pointers.items():
             if isinstance(buffer, Stack):
                 self._table[place] = self._stacks.address(buffer)
+        self._fed = list(built.fed.items())
+        self._grown = [
+            (i, x, x.buffer.stack)
+            for i, x in enumerate(built.outputs)
+            if isinstance(x.buffer, Entries)
+        ]
         # Arrays that no step uses are left out.
         places = [built.pointers.get(layout.buffer, -1) for layout in given]
         used = [i for i, place in enumerate(places) if place >= 0]
@@ -73,6 +79,8 @@ class Instance:
 
     def run(self, arrays: tuple[Any, ...]) -> int:
         """Run on feeds and results; not 0 where data were refused or the user has stopped it."""
+        for i, stack in self._fed:
+            self._stacks.show(stack, arrays[i])
         chosen = arrays if self._order is None else tuple(arrays[i] for i in self._order)
         if self._only is not None:
             return self._only(chosen)
@@ -81,6 +89,10 @@ class Instance:
             if failed:
                 return failed
         return 0
+
+    def grown(self) -> dict[int, np.ndarray]:
+        """The results of the last run whose sizes it has found, by their positions."""
+        return {i: self._stacks.array(stack, x).copy() for i, x, stack in self._grown}
 
     def _python(self, step: Python, binding: dict[str, int]) -> Callable[[tuple[Any, ...]], int]:
         """What runs an operator by its kernel."""

@@ -139,9 +139,10 @@ class _Plan(Plan):
             ):
                 feeds[i] = feed.copy() if self._overlaps(feed) else feed
         results = self._results.room()
-        refused = 0
+        refused, grown = 0, {}
         try:
             refused = instance.run((*feeds, *results))
+            grown = instance.grown()
             if refused == INTERRUPTED:
                 raise_interruption()
         except BaseException:
@@ -151,6 +152,8 @@ class _Plan(Plan):
             self._free.append(instance)
         if refused:
             return self._refused(feeds)
+        for i, array in grown.items():
+            results[i] = array
         self._note_writes()
         observer = recorder()
         if observer is not None:

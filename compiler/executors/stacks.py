@@ -58,6 +58,11 @@ class Stacks:
         if not library().dt_grow(ctypes.byref(head), *sizes):
             raise MemoryError(f"native: {count} entries of {stack.nbytes} bytes need memory")
 
+    def show(self, stack: Stack, array: np.ndarray) -> None:
+        """Let a stack have the entries of an array without gaps, as long as that is there."""
+        head = self._heads[stack]
+        head.count, head.entries = len(array), array.ctypes.data
+
     def array(self, stack: Stack, layout: Layout) -> np.ndarray:
         """All entries of a value that lies on a stack."""
         head = self._heads[stack]

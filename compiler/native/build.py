@@ -12,7 +12,7 @@ from ...graphs.threads import cores as threads_at_hand
 from ..interface import Interface
 from ..known import known_nodes
 from ..report import run_passes
-from .buffers import Buffer, Entries, Stack
+from .buffers import Buffer, Entries, Given, Stack
 from .concrete import concrete
 from .layout import Layout
 from .lower import Lowering
@@ -77,13 +77,19 @@ class Built:
     interface: Interface
 
     @property
+    def fed(self) -> dict[int, Stack]:
+        """The stacks that feeds are, by position."""
+        buffers = ((i, layout.buffer) for i, layout in enumerate(self.feeds))
+        return {i: buffer.stack for i, buffer in buffers if isinstance(buffer, Entries)}
+
+    @property
     def stacks(self) -> list[Stack]:
-        """All of them, those included that no native part knows."""
-        pythons = (s for s in self.steps if isinstance(s, Python))
-        layouts = (x for s in pythons for x in (*s.operands, *s.results))
+        """Those that loops fill, or operators without native code."""
+        layouts = [x for s in self.steps if isinstance(s, Python) for x in s.results]
         known = (x.buffer.stack for x in layouts if isinstance(x.buffer, Entries))
         native = (buffer for buffer in self.pointers if isinstance(buffer, Stack))
-        return list(dict.fromkeys([*native, *known]))
+        fed = set(self.fed.values())
+        return [stack for stack in dict.fromkeys([*native, *known]) if stack not in fed]
 
 
 def build(
@@ -134,7 +140,7 @@ def build(
         steps.append(part if isinstance(part, Python) else f"step{natives}")
     pythons = sum(isinstance(s, Python) for s in steps)
     moved = sum(b - a for c in calls for x in c.kernel.accesses for a, b in x.spans)
-    returned = sum(x.buffer.nbytes for x in lowering.outputs)
+    returned = sum(x.buffer.nbytes for x in lowering.outputs if isinstance(x.buffer, Given))
     lines = [
         *map(str, reports),
         f"lower: {len(calls)} calls of {len(printer.functions)} kernels, {barriers} barriers, "

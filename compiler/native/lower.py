@@ -9,6 +9,7 @@ from ...graphs.ir import CONSTANT, VARIABLE, Graph, Node, Value
 from .buffers import Given, Variable
 from .layout import RESHAPES, Layout, dense
 from .scope import Scope
+from .stacks import given_stack
 from .support import is_placeable
 from .timeline import Timeline
 
@@ -75,6 +76,9 @@ class Lowering:
             scope.lower(node)
         for position, value in new.items():
             scope.copy(scope.env[value], self.outputs[position])
+        for position, value in enumerate(graph.outputs):
+            if value.aval.is_symbolic:
+                self.outputs[position] = scope.env[value]
         self._commit(scope, graph, direct)
 
     def _place_outputs(
@@ -86,6 +90,8 @@ class Lowering:
         for position, value in enumerate(graph.outputs):
             layout = _given(value.aval, f"output {position}")
             self.outputs.append(layout)
+            if value.aval.is_symbolic:
+                continue  # it is what a stack holds in the end
             shown = _reshaped(value)
             free = shown not in places and shown.node not in known
             if free and is_placeable(shown):
@@ -114,6 +120,8 @@ class Lowering:
 
 def _given(aval: Aval, label: str) -> Layout:
     """Memory that a run hands over."""
+    if aval.is_symbolic:
+        return given_stack(aval, label)
     return dense(Given(int(aval.nbytes), label), aval)
 
 

@@ -24,7 +24,7 @@ from ...graphs.avals import Aval
 from ..interface import Interface
 from ..selection import Selection
 from . import build, cache
-from .buffers import Buffer, Constant, Given, Stack, Variable
+from .buffers import Buffer, Constant, Entries, Given, Stack, Variable
 from .build import Built
 from .layout import Layout, dense
 from .printer import FIRST
@@ -97,6 +97,8 @@ def remember(name: str, selection: Selection, built: Built) -> None:
     """Put a step into the cache, unless part of it cannot be kept."""
     found = selection.fingerprint
     if found is None or not all(isinstance(step, str) for step in built.steps):
+        return
+    if any(isinstance(x.buffer, Entries) for x in (*built.feeds, *built.outputs)):
         return
     constants = {id(array): i for i, array in enumerate(found.constants)}
     storages = {id(storage): i for i, storage in enumerate(found.storages)}

@@ -6,10 +6,12 @@ each result, whose first axis has a size that depends on data; its layout shows 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from ...graphs.avals import Aval
 from ...graphs.ir import Value
 from ..arena import ALIGNMENT, aligned
 from .buffers import Entries, Stack
@@ -40,6 +42,14 @@ def stack_of(values: Sequence[Value], label: str) -> tuple[Stack, list[Layout]]:
         strides = (stack.nbytes // width, *dense_strides(shape))
         layouts.append(Layout(entries, value.dtype, (1, *shape), strides, offsets[i] // width))
     return stack, layouts
+
+
+def given_stack(aval: Aval, label: str) -> Layout:
+    """A stack that a run hands over: an array without gaps along its first axis."""
+    shape = tuple(int(n) for n in aval.shape[1:])
+    strides = dense_strides((1, *shape))
+    entries = Entries(Stack(math.prod(shape) * aval.dtype.itemsize, label))
+    return Layout(entries, aval.dtype, (1, *shape), strides)
 
 
 def count_of(stack: Stack) -> Layout:

@@ -74,10 +74,8 @@ def without_place(graph: Graph) -> str:
     graph : Graph
         Without any other symbolic sizes.
     """
-    given = (*graph.placeholders.values(), *graph.outputs)
-    found = [v.node for v in given if v.aval.is_symbolic]
-    found += [n for n in _inlined(graph) if any(_has_odd_entries(a) for a in n.bound.outs)]
-    return found[0].op.name if found else ""
+    found = (n for n in _inlined(graph) if any(_has_odd_entries(a) for a in n.bound.outs))
+    return next((node.op.name for node in found), "")
 
 
 def _inlined(graph: Graph) -> Iterator[Node]:

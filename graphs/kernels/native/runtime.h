@@ -59,7 +59,7 @@ static inline dt_int dt_share(dt_team *team, int thread, dt_int count, dt_int *b
 typedef struct dt_stack {
     dt_int count; /* of entries; generated code reads it as a number in memory */
     char *entries;
-    dt_int bytes; /* of memory, which is kept from run to run */
+    dt_int bytes; /* of memory, which is kept from run to run; 0 where it is another's */
 } dt_stack;
 
 /* Let a stack hold `count` entries of a size, those that it has, and have room for one more.

@@ -26,6 +26,6 @@ int dt_grow(dt_stack *stack, dt_int count, dt_int size) {
 }
 
 void dt_release(dt_stack *stack) {
-    free(stack->entries);
+    if (stack->bytes) free(stack->entries);
     *stack = (dt_stack){0};
 }
