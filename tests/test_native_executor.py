@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -348,18 +348,16 @@ def test_a_fork_may_run_a_program_and_compile_another() -> None:
     assert float(program.run(feeds)[0]) < wanted
 
 
-def test_a_loop_without_end_can_be_stopped() -> None:
+def test_a_loop_without_end_can_be_stopped(interrupt_soon: Callable[[], None]) -> None:
     with dt.static.Graph() as g:
         x = g.placeholder("x", (50,))
         # Threads share the rounds, of which there are none too many.
         _, y = dt.while_loop(lambda c: c[0] > -1, lambda c: (c[0] + 0, dt.cos(c[1])), (x[0], x))
         endless = g.compile(y, executor="native")
     start = np.ones(50, np.float32)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    interrupt_soon()
     with pytest.raises(KeyboardInterrupt):
         endless.run({"x": start})
-    timer.join()
     start[0] = -2
     np.testing.assert_array_equal(endless.run({"x": start}), start)
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -330,7 +327,9 @@ def test_a_row_that_is_not_there_changes_nothing() -> None:
     np.testing.assert_array_equal(program.run(ending)[0], reference)
 
 
-def test_an_endless_loop_that_keeps_its_rounds_can_be_stopped() -> None:
+def test_an_endless_loop_that_keeps_its_rounds_can_be_stopped(
+    interrupt_soon: Callable[[], None],
+) -> None:
     with dt.static.Graph() as g:
         x, table = g.placeholder("x", ()), g.placeholder("table", (100_000,))
         # It keeps a number a round, of which there are not too many in a second.
@@ -339,22 +338,18 @@ def test_an_endless_loop_that_keeps_its_rounds_can_be_stopped() -> None:
         endless = g.compile([y, *g.grad(y, [x])], executor="native")
     assert_native(endless)
     given = {"x": np.ones((), np.float32), "table": standard(100_000)}
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    interrupt_soon()
     with pytest.raises(KeyboardInterrupt):
         endless.run(given)
-    timer.join()
     start = np.array(-200, np.float32)
     assert [float(v) for v in endless.run({**given, "x": start})] == [-200, 1]
 
 
-def test_a_long_loop_of_known_length_can_be_stopped() -> None:
+def test_a_long_loop_of_known_length_can_be_stopped(interrupt_soon: Callable[[], None]) -> None:
     with dt.static.Graph() as g:
         x = g.placeholder("x", (50,))
         y, _ = dt.scan(lambda c, _: (dt.cos(c), None), x, length=10**9)
         program = g.compile(y, executor="native")
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    interrupt_soon()
     with pytest.raises(KeyboardInterrupt):
         program.run({"x": standard(50)})
-    timer.join()
