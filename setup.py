@@ -3,14 +3,19 @@
 A module with a ``.pxd`` file beside it is compiled by Cython as it stands; the ``.pxd`` says which
 types its names have. Cython finds these files by the package's names, so the folders are linked
 together as they will be installed. All parts are built, or none: they know each other's layouts.
+
+The library of native kernels is built once for each level of instructions that a CPU may have; the
+package loads the one that suits the CPU it runs on.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import shutil
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
@@ -21,6 +26,7 @@ from setuptools.errors import BaseError
 
 HERE = Path(__file__).resolve().parent
 STAGE = HERE / "build" / "stage"
+KERNELS = HERE / "graphs" / "kernels"
 
 
 class BuildWhereThereIsACompiler(build_ext):
@@ -42,6 +48,34 @@ class BuildWhereThereIsACompiler(build_ext):
                 with contextlib.suppress(FileNotFoundError):
                     os.remove(self.get_ext_fullpath(extension.name))
             self.extensions = []
+        else:
+            self.build_library()
+
+    def build_library(self) -> None:
+        """Compile the library of native kernels for each level that the compiler knows."""
+        building = runpy.run_path(str(KERNELS / "building.py"))
+        sources = [str(path.relative_to(HERE)) for path in sorted(KERNELS.glob("native/*.c"))]
+        folder = Path(self.get_ext_fullpath("diptych.graphs.kernels.native")).with_name("native")
+        folder.mkdir(parents=True, exist_ok=True)
+        for level, (flags, _) in building["LEVELS"].items():
+            # Vectors that a level lacks pass between functions of one file alone.
+            options = [*building["FLAGS"], *flags, "-g0", "-Wno-psabi"]
+            output = os.path.join(self.build_temp, level)
+
+            def translated(source: str, options=options, output=output) -> list[str]:
+                return self.compiler.compile([source], output, extra_postargs=options)
+
+            try:
+                with ThreadPoolExecutor(os.cpu_count()) as pool:
+                    objects = [o for found in pool.map(translated, sources) for o in found]
+                self.compiler.link_shared_object(
+                    objects,
+                    str(folder / building["file_of"](level)),
+                    libraries=["m"],
+                    extra_postargs=[*options, *building["LINK_FLAGS"]],
+                )
+            except (BaseError, OSError) as error:
+                print(f"diptych: no library of native kernels for {level}: {error}")
 
 
 def link_folders() -> None:
@@ -84,8 +118,8 @@ def compiled_modules() -> list[Extension]:
 
 EXTENSION = Extension(
     "diptych.graphs.speedups",
-    [f"graphs/extension/{name}.c" for name in ("local", "loops", "module", "table")],
-    depends=["graphs/extension/speedups.h"],
+    [f"graphs/extension/{name}.c" for name in ("local", "loops", "module", "pool", "table")],
+    depends=["graphs/extension/speedups.h", "graphs/kernels/native/runtime.h"],
     include_dirs=[numpy.get_include()],
 )
 

@@ -70,5 +70,11 @@ def adopt_operators(kind: type, base: type) -> None:
         speedups.adopt_operators(kind, base)
 
 
+def set_pool_threads(count: int) -> None:
+    """Let large loops run on so many threads, where there is a pool of them."""
+    if speedups is not None:
+        speedups.set_pool_threads(count)
+
+
 Local: Any = _Local if speedups is None else speedups.Local
 Table: Any = _Table if speedups is None else speedups.Table

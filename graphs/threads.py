@@ -1,9 +1,10 @@
-"""How many threads generated code runs on."""
+"""How many threads native code runs on."""
 
 from __future__ import annotations
 
 import os
 
+from .compiled import set_pool_threads
 from .errors import ArgumentError
 
 _chosen: list[int] = []
@@ -21,7 +22,7 @@ _CORES = cores()
 
 
 def get_num_threads() -> int:
-    """How many threads a program of the `native` executor runs on.
+    """How many threads a program of the `native` executor, and a large kernel, runs on.
 
     Returns
     -------
@@ -36,12 +37,12 @@ def get_num_threads() -> int:
     """
     if not _chosen:
         text = os.environ.get("DIPTYCH_NUM_THREADS", "")
-        _chosen.append(_checked(int(text)) if text.isdecimal() and int(text) else _CORES)
+        set_num_threads(int(text) if text.isdecimal() and int(text) else _CORES)
     return _chosen[0]
 
 
 def set_num_threads(count: int) -> None:
-    """Set on how many threads programs run that are compiled from now on.
+    """Set on how many threads programs run that are compiled from now on, and large kernels.
 
     Parameters
     ----------
@@ -63,6 +64,7 @@ def set_num_threads(count: int) -> None:
     >>> dt.set_num_threads(before)
     """
     _chosen[:] = [_checked(count)]
+    set_pool_threads(count)
 
 
 def _checked(count: int) -> int:

@@ -73,6 +73,8 @@ def house(tmp_path, monkeypatch):
     monkeypatch.setenv("DIPTYCH_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setenv("DIPTYCH_CC", str(compiler))
+    monkeypatch.setenv("DIPTYCH_LIBRARY", "none")  # here libraries are built
+    monkeypatch.setattr(library, "prebuilt", lambda: None)
     return tmp_path
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from ...graphs import kernels
+from ...graphs.kernels.library import FOLDER, tile_sizes
+from ...graphs.kernels.library import library as prebuilt
 from . import cache
 from .toolchain import (
     LIBRARIES,
@@ -25,10 +26,9 @@ from .toolchain import (
     require_compiler,
 )
 
-FOLDER = Path(kernels.__file__).parent / "native"
-
-# The library is built in parts, so that a program waits only for those that it calls. Of each part
-# there is a file for float and one for double.
+# Where the package has no library that was built with it, one is built here, in parts, so that a
+# program waits only for those that it calls. Of each part there is a file for float and one for
+# double.
 _PARTS = {
     "tiles": ("tile", "half_tile", "pack", "row"),
     "convolution": (
@@ -56,9 +56,10 @@ os.register_at_fork(after_in_child=_gates.clear)
 
 
 def library() -> ctypes.CDLL:
-    """The base of the runtime library, built once a machine and loaded once a process.
+    """The runtime library, or its base, built once a machine and loaded once a process.
 
-    It holds the threads; the kernels are in parts that `load` adds as programs call them.
+    The base holds the threads; the kernels are in parts that `load` adds as programs call them. A
+    library that was built with the package has all of it.
 
     Raises
     ------
@@ -67,8 +68,11 @@ def library() -> ctypes.CDLL:
     CompileError
         When the library cannot be built or loaded.
     """
+    found = prebuilt()
+    if found is not None:
+        return found
     compiler = require_compiler()
-    return _load(compiler, [_runtime(compiler, FOLDER, _BASE)])[0]
+    return _load(compiler, _runtimes(compiler, _BASE))[0]
 
 
 def prepare() -> None:
@@ -80,8 +84,8 @@ def prepare() -> None:
         As `library`.
     """
     compiler = require_compiler()
-    stems = [(f"{part}_{kind}",) for part in _PARTS for kind in ("float", "double")]
-    _load(compiler, [_runtime(compiler, FOLDER, stem) for stem in (_BASE, *stems)])
+    parts = [(f"{part}_{kind}",) for part in _PARTS for kind in ("float", "double")]
+    _load(compiler, _runtimes(compiler, _BASE, *parts))
 
 
 def load(source: str | Sequence[str]) -> ctypes.CDLL:
@@ -109,8 +113,8 @@ def load(source: str | Sequence[str]) -> ctypes.CDLL:
     texts = [source] if isinstance(source, str) else source
     units = [Unit(f"program{number}", text) for number, text in enumerate(texts)]
     program = _Object(_name(compiler, units), units, ctypes.RTLD_LOCAL)
-    parts = [_runtime(compiler, FOLDER, (part,)) for part in _parts(texts)]
-    return _load(compiler, [_runtime(compiler, FOLDER, _BASE), *parts, program])[-1]
+    parts = [(part,) for part in _parts(texts)]
+    return _load(compiler, [*_runtimes(compiler, _BASE, *parts), program])[-1]
 
 
 def _parts(texts: Sequence[str]) -> list[str]:
@@ -178,6 +182,11 @@ def _opened(path: Path, scope: int) -> ctypes.CDLL:
         raise
 
 
+def _runtimes(compiler: Compiler, *parts: tuple[str, ...]) -> list[_Object]:
+    """Parts of the runtime library, by their files; none where it was built with the package."""
+    return [] if prebuilt() else [_runtime(compiler, FOLDER, part) for part in parts]
+
+
 @functools.cache
 def _runtime(compiler: Compiler, folder: Path, stems: tuple[str, ...]) -> _Object:
     try:
@@ -195,4 +204,10 @@ def _name(compiler: Compiler, units: Sequence[Unit]) -> str:
 
 @functools.cache
 def _headers(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in sorted(folder.glob("*.h"))}
+    texts = {path.name: path.read_text() for path in sorted(folder.glob("*.h"))}
+    found = prebuilt()
+    if found is not None:
+        vector, rows = tile_sizes(found)
+        sizes = f"#define DT_VECTOR {vector}\n#define DT_ROWS {rows}\n"
+        texts["runtime.h"] = sizes + texts["runtime.h"]
+    return texts

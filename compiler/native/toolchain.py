@@ -20,38 +20,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ...graphs.errors import DiptychError
+from ...graphs.kernels.building import FLAGS as PORTABLE_FLAGS
+from ...graphs.kernels.building import LINK_FLAGS
 from . import cache
 
 TIME_LIMIT = 600.0  # seconds for one build, after which the compiler counts as hung
 
-# gcc, clang and zig (which is clang) take all of them. Never -ffast-math: it lets the compiler
-# assume that there is no NaN and no infinity, and loading what it links turns denormal numbers off
-# in the whole process. What makes it fast is asked for piece by piece below.
-FLAGS = (
-    "-std=gnu11",
-    # Where it is the compiler's own default (icx) or part of DIPTYCH_CC. First, for it resets
-    # the switches that follow.
-    "-fno-fast-math",
-    "-O3",
-    # This machine's vectors. Only x86 spells it -march.
-    "-march=native" if platform.machine() in ("x86_64", "AMD64", "i686") else "-mcpu=native",
-    # sqrt is an instruction instead of a call: nobody reads errno.
-    "-fno-math-errno",
-    # Comparisons and conversions vectorise: nobody reads the floating-point exception flags.
-    "-fno-trapping-math",
-    # a * b + c is one instruction, rounded once.
-    "-ffp-contract=fast",
-    # `#pragma omp simd`, and nothing of OpenMP's runtime.
-    "-fopenmp-simd",
-    # One arena holds arrays of different types, one after the other.
-    "-fno-strict-aliasing",
-    "-fPIC",
-    # Functions of one object call, and inline, each other directly.
-    "-fno-semantic-interposition",
-    "-pthread",
-)
-# An object's own names come first, whatever else the process has loaded.
-LINK_FLAGS = ("-shared", "-Wl,-Bsymbolic")
+# This machine's vectors, and what every compilation asks for. Only x86 spells it -march.
+_MACHINE = "-march=native" if platform.machine() in ("x86_64", "AMD64", "i686") else "-mcpu=native"
+FLAGS = (*PORTABLE_FLAGS, _MACHINE)
 LIBRARIES = ("-lm",)
 # For what is loaded where all that it calls is there: a linker takes longer to look through the C
 # library and libm than to link a program.

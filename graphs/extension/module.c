@@ -30,13 +30,20 @@ static PyObject *adopt_operators(PyObject *module, PyObject *args)
 static PyMethodDef methods[] = {
     {"adopt_operators", adopt_operators, METH_VARARGS,
      "adopt_operators(kind, base): let a class call its compiled base's operators directly."},
+    {"use_pool", use_pool, METH_VARARGS,
+     "use_pool(address): the pool of threads is the one that the C function `dt_run` there has."},
+    {"set_pool_threads", set_pool_threads, METH_VARARGS,
+     "set_pool_threads(count): on how many threads of the pool large loops run."},
+    {"run", (PyCFunction)(void (*)(void))run_step, METH_FASTCALL,
+     "run(step, threads, *operands): run a step, given its address, on arrays, bytes and None, on "
+     "threads of the pool; whether it accepted the data."},
     {NULL},
 };
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "diptych.graphs.speedups",
-    .m_doc = "Inner loops of ufuncs, tables by shape, and objects per thread.",
+    .m_doc = "Inner loops of ufuncs, tables by shape, objects per thread, and the pool of threads.",
     .m_size = -1,
     .m_methods = methods,
 };

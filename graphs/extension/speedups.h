@@ -18,6 +18,17 @@
 #include <numpy/arrayobject.h>
 #include <numpy/ufuncobject.h>
 
+#include "../kernels/native/runtime.h"
+
 extern PyTypeObject LoopType, TableType, LocalType;
+
+/* `dt_run` of the library of native kernels, NULL where it was not built with the package; and on
+how many threads it is to run. */
+extern int (*run_on_pool)(dt_step step, char *const *pointers, int threads);
+extern int pool_threads;
+
+PyObject *use_pool(PyObject *module, PyObject *args);
+PyObject *set_pool_threads(PyObject *module, PyObject *args);
+PyObject *run_step(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include "runtime.h"
 
+const int dt_tile_sizes[2] = {DT_VECTOR, DT_ROWS};
+
 typedef struct dt_launch {
     dt_step step;
     char **pointers;

@@ -75,7 +75,9 @@ static inline void dt_hold(dt_team *team, int thread, dt_stack *stack, dt_int co
 
 /* -- tiles (tiles_template.h): the inner loops of every product of matrices ------------------ */
 
-#if defined(__AVX512F__)
+/* A program that calls a library built elsewhere is told how that one cuts tiles. */
+#if defined(DT_VECTOR)
+#elif defined(__AVX512F__)
 #define DT_VECTOR 64 /* bytes of a vector */
 #define DT_ROWS 12   /* rows of a tile at most: with two vectors each they fill the registers */
 #elif defined(__AVX__)
@@ -88,6 +90,7 @@ static inline void dt_hold(dt_team *team, int thread, dt_stack *stack, dt_int co
 #define DT_VECTOR 16
 #define DT_ROWS 6
 #endif
+extern const int dt_tile_sizes[2]; /* DT_VECTOR, DT_ROWS */
 #define DT_WIDTH_float (2 * DT_VECTOR / 4) /* columns of a tile */
 #define DT_WIDTH_double (2 * DT_VECTOR / 8)
 
