@@ -118,7 +118,10 @@ def compiled_modules() -> list[Extension]:
 
 EXTENSION = Extension(
     "diptych.graphs.speedups",
-    [f"graphs/extension/{name}.c" for name in ("local", "loops", "module", "pool", "table")],
+    [
+        f"graphs/extension/{name}.c"
+        for name in ("blocks", "local", "loops", "memory", "module", "pool", "table")
+    ],
     depends=["graphs/extension/speedups.h", "graphs/kernels/native/runtime.h"],
     include_dirs=[numpy.get_include()],
 )

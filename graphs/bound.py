@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .avals import Aval
-from .compiled import universal
+from .compiled import over_blocks, universal
 from .devices import CPU
 from .dims import Size
 from .dtypes import BFLOAT16, FLOAT32, is_float
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # A model of many constants must not keep them for ever.
 _MOST_CONSTANTS = 64
+# Bytes from which on an array is large: what its kernel makes may be, too.
+_LARGE = 1 << 16
 
 
 class Binder:
@@ -91,6 +93,8 @@ class Bound:
             self.kernel = partial(op.kernel, device.xp, **attrs)
         if not op.view and any(aval.dtype == BFLOAT16 for aval in ins):
             self.kernel = partial(_in_float32, device.xp, self.kernel, outs)
+        if device.kind == "cpu" and not op.view and any(map(_is_large, (*ins, *outs))):
+            self.kernel = over_blocks(self.kernel)
 
     def changed(self, **attrs: Any) -> Bound:
         """The same with some attributes changed."""
@@ -189,6 +193,11 @@ def bind_operands(op: Any, operands: list[Any], attrs: tuple[Any, ...]) -> Bound
         bound = op.bind(tuple(map(spec_of, operands)), attrs)
         op.table.add(operands, attrs, bound)
     return bound
+
+
+def _is_large(aval: Aval) -> bool:
+    nbytes = aval.nbytes
+    return isinstance(nbytes, int) and nbytes >= _LARGE
 
 
 def _in_float32(

@@ -64,6 +64,13 @@ def universal(ufunc: np.ufunc) -> Callable[..., Any]:
     return speedups.Loop(ufunc, quiet)
 
 
+def over_blocks(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """The kernel with its large arrays in memory that is kept for the next ones."""
+    if speedups is None or isinstance(kernel, speedups.Loop):  # which does so by itself
+        return kernel
+    return speedups.OverBlocks(kernel)
+
+
 def adopt_operators(kind: type, base: type) -> None:
     """Let a class call the operators of its base without a search, where the base is compiled."""
     if speedups is not None:

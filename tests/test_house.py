@@ -25,7 +25,7 @@ MAY_IMPORT = {
 LAYERS = [
     {"errors"},
     {"devices", "dtypes", "dims", "avals", "modes", "guards", "threads", "trees", "collector"}
-    | {"compiled"},
+    | {"compiled", "allocator"},
     {"kernels"},
     {"numbers", "bound"},
     {"ops"},

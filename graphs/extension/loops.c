@@ -256,8 +256,7 @@ static PyObject *call_loop(PyObject *object, PyObject *const *args, size_t nargs
             return careful(self, args, nargsf, names);
         }
     } else {
-        out = (PyArrayObject *)PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(type),
-                                                    walk.ndim, walk.shape, NULL, NULL, 0, NULL);
+        out = (PyArrayObject *)new_array(type, walk.ndim, walk.shape);
         if (out == NULL)
             return NULL;
     }

@@ -30,6 +30,9 @@ static PyObject *adopt_operators(PyObject *module, PyObject *args)
 static PyMethodDef methods[] = {
     {"adopt_operators", adopt_operators, METH_VARARGS,
      "adopt_operators(kind, base): let a class call its compiled base's operators directly."},
+    {"count_memory", count_memory, METH_O,
+     "count_memory(resets_peaks): what `MemoryStats` holds, before the peaks begin anew."},
+    {"empty_cache", empty_cache, METH_NOARGS, "empty_cache(): give back all blocks that wait."},
     {"use_pool", use_pool, METH_VARARGS,
      "use_pool(address): the pool of threads is the one that the C function `dt_run` there has."},
     {"set_pool_threads", set_pool_threads, METH_VARARGS,
@@ -43,7 +46,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "diptych.graphs.speedups",
-    .m_doc = "Inner loops of ufuncs, tables by shape, objects per thread, and the pool of threads.",
+    .m_doc = "Inner loops of ufuncs, tables by shape, objects per thread, memory, the pool of threads.",
     .m_size = -1,
     .m_methods = methods,
 };
@@ -56,7 +59,8 @@ PyMODINIT_FUNC PyInit_speedups(void)
     if (module == NULL)
         return NULL;
     if (PyModule_AddType(module, &LoopType) < 0 || PyModule_AddType(module, &TableType) < 0
-        || PyModule_AddType(module, &LocalType) < 0) {
+        || PyModule_AddType(module, &LocalType) < 0
+        || PyModule_AddType(module, &OverBlocksType) < 0 || start_blocks() < 0) {
         Py_DECREF(module);
         return NULL;
     }

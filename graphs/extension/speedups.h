@@ -20,7 +20,25 @@
 
 #include "../kernels/native/runtime.h"
 
-extern PyTypeObject LoopType, TableType, LocalType;
+extern PyTypeObject LoopType, TableType, LocalType, OverBlocksType;
+
+/* -- memory of large arrays (blocks.c) -------------------------------------------------------- */
+
+typedef struct {
+    size_t allocated, peak_allocated; /* bytes of arrays that are alive */
+    size_t reserved, peak_reserved;   /* bytes of the system, for these and for what waits */
+    size_t taken, reused;             /* blocks: given to arrays, and how many were not new */
+} MemoryCounts;
+
+extern PyObject *memory_handler; /* for PyDataMem_SetHandler */
+
+int start_blocks(void); /* -1 with an error */
+MemoryCounts memory_counts(int resets_peaks);
+void give_back_blocks(void);
+PyObject *new_array(int type, int ndim, npy_intp *shape);
+
+PyObject *count_memory(PyObject *module, PyObject *resets_peaks);
+PyObject *empty_cache(PyObject *module, PyObject *none);
 
 /* `dt_run` of the library of native kernels, NULL where it was not built with the package; and on
 how many threads it is to run. */
