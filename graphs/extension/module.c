@@ -46,7 +46,8 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "diptych.graphs.speedups",
-    .m_doc = "Inner loops of ufuncs, tables by shape, objects per thread, memory, the pool of threads.",
+    .m_doc = "Inner loops of ufuncs, memory, tables by shape, objects per thread, and a pool of "
+             "threads.",
     .m_size = -1,
     .m_methods = methods,
 };
