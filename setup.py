@@ -120,7 +120,7 @@ EXTENSION = Extension(
     "diptych.graphs.speedups",
     [
         f"graphs/extension/{name}.c"
-        for name in ("blocks", "local", "loops", "memory", "module", "pool", "table")
+        for name in ("blocks", "entry", "local", "loops", "memory", "module", "pool", "table")
     ],
     depends=["graphs/extension/speedups.h", "graphs/kernels/native/runtime.h"],
     include_dirs=[numpy.get_include()],

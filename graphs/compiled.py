@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from ctypes import c_void_p, cast
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -69,6 +70,29 @@ def over_blocks(kernel: Callable[..., Any]) -> Callable[..., Any]:
     if speedups is None or isinstance(kernel, speedups.Loop):  # which does so by itself
         return kernel
     return speedups.OverBlocks(kernel)
+
+
+def are_plain(arrays: list[Any]) -> bool:
+    """Whether arrays are NumPy's own, each in memory of its own, aligned, writeable and C-ordered."""
+    if speedups is not None:
+        return bool(speedups.are_plain(arrays))
+    return all(type(a) is np.ndarray and a.flags.carray and a.flags.owndata for a in arrays)
+
+
+def entry(function: Any, launch: int) -> Callable[[tuple[Any, ...]], int]:
+    """A C function with its first argument, to be called with a tuple of arrays.
+
+    Parameters
+    ----------
+    function : ctypes function
+        From an address and the address of a tuple to an int; it takes and gives no references.
+    launch : int
+        The address that it is called with.
+    """
+    if speedups is None:
+        return partial(function, launch)
+    found: Callable[..., int] = speedups.Entry(cast(function, c_void_p).value, launch)
+    return found
 
 
 def adopt_operators(kind: type, base: type) -> None:

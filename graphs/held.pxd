@@ -6,3 +6,8 @@ cdef class Held:
 
 @cython.locals(held=Held)
 cpdef Held new_held(type kind, object array)
+
+cdef Py_ssize_t _moves
+
+cpdef Py_ssize_t moves()
+cpdef note_move()

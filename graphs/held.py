@@ -1,8 +1,10 @@
-"""The fields of a storage, which compiled code fills in."""
+"""The fields of a storage, and how often any has moved: what compiled code reads at each run."""
 
 from __future__ import annotations
 
 from typing import Any
+
+_moves = 0
 
 
 class Held:
@@ -18,3 +20,14 @@ def new_held(kind: Any, array: Any) -> Any:
     held.version = 0
     held.name = None
     return held
+
+
+def moves() -> int:
+    """How often any storage has got other memory: what plans were made for may be gone."""
+    return _moves
+
+
+def note_move() -> None:
+    """Say that a storage has got other memory."""
+    global _moves
+    _moves += 1

@@ -11,24 +11,11 @@ from .avals import Aval, aval_of, show
 from .devices import Device, device_of, put
 from .dtypes import as_dtype, is_float, is_integer, rank
 from .errors import DTypeError, ShapeError, UnknownNameError
-from .held import Held
+from .held import Held, note_move
 from .kernels import recorder
 from .operand import Operand
 from .ops import dispatch
 from .ops.plain import array_of
-
-_moves = 0
-
-
-def moves() -> int:
-    """How often any storage has got other memory: what plans were made for may be gone."""
-    return _moves
-
-
-def note_move() -> None:
-    """Say that a storage has got other memory."""
-    global _moves
-    _moves += 1
 
 
 class Storage(Held, Operand):

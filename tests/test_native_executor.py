@@ -22,7 +22,8 @@ from diptych.compiler.native import build
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.compiler.passes import NATIVE_PASSES, PASSES
 from diptych.graphs.errors import UnknownNameError
-from diptych.graphs.storage import Storage, note_move
+from diptych.graphs.held import note_move
+from diptych.graphs.storage import Storage
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from ...graphs.compiled import entry
 from ...graphs.errors import DiptychError
 from ...graphs.regions import kernel_of
 from ..arena import aligned_bytes
@@ -60,17 +61,17 @@ class Instance:
         used = [i for i, place in enumerate(places) if place >= 0]
         self._order = None if used == list(range(len(given))) else used
         self._places = (ctypes.c_int64 * max(len(used), 1))(*(places[i] for i in used))
-        self._steps: list[Callable[[tuple[Any, ...]], int]] = []
+        # Of each, whether it is native; natives take the arrays in use, others all.
+        self._steps: list[tuple[bool, Callable[[tuple[Any, ...]], int]]] = []
         enter = _enter()
         self._launches = []
         for step in built.steps:
             if isinstance(step, Python):
-                self._steps.append(self._python(step, binding))
+                self._steps.append((False, self._python(step, binding)))
                 continue
             launch = _launch(getattr(code, step), self._table, self._places, len(used), built)
             self._launches.append(launch)
-            self._steps.append(partial(enter, ctypes.addressof(launch)))
-        self._only: Any = self._steps[0] if len(self._steps) == 1 and self._launches else None
+            self._steps.append((True, entry(enter, ctypes.addressof(launch))))
 
     @property
     def stack_bytes(self) -> int:
@@ -81,18 +82,17 @@ class Instance:
         """Run on feeds and results; not 0 where data were refused or the user has stopped it."""
         for i, stack in self._fed:
             self._stacks.show(stack, arrays[i])
-        chosen = arrays if self._order is None else tuple(arrays[i] for i in self._order)
-        if self._only is not None:
-            return self._only(chosen)
-        for step in self._steps:
-            failed = step(chosen) if isinstance(step, partial) else step(arrays)
+        chosen = arrays if self._order is None else tuple([arrays[i] for i in self._order])
+        for is_native, step in self._steps:
+            failed = step(chosen if is_native else arrays)
             if failed:
                 return failed
         return 0
 
-    def grown(self) -> dict[int, np.ndarray]:
-        """The results of the last run whose sizes it has found, by their positions."""
-        return {i: self._stacks.array(stack, x).copy() for i, x, stack in self._grown}
+    def give_grown(self, results: list[Any]) -> None:
+        """Put those results of the last run in place whose sizes it has found."""
+        for i, layout, stack in self._grown:
+            results[i] = self._stacks.array(stack, layout).copy()
 
     def _python(self, step: Python, binding: dict[str, int]) -> Callable[[tuple[Any, ...]], int]:
         """What runs an operator by its kernel."""

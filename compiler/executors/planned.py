@@ -63,19 +63,19 @@ class _Plan(Plan):
         except IndexError:
             step = self._instance()
         # A feed over a variable's memory must keep its numbers while the variable changes.
-        if self.interface.written:
-            feeds = [f.copy() if self._overlaps(f) else f for f in feeds]
+        if self.written:
+            feeds = [f.copy() if self.overlaps(f) else f for f in feeds]
         try:
             results = step(*feeds)
         except DiptychError as error:  # a kernel refused its data before anything was written
             self._writer.locate(error)
             raise
         except BaseException:
-            self._note_writes()
+            self.note_writes()
             raise
         finally:
             self._free.append(step)
-        self._note_writes()
+        self.note_writes()
         observer = recorder()
         if observer is not None:
             observer.note_program(self.memory.counts, results)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...graphs.collector import paused
+from ...graphs.held import moves
 from ...graphs.interpreter import MOST_SIZES
 from ...graphs.kernels import owner, shares_memory
-from ...graphs.storage import moves
 from ..interface import Interface
 
 
@@ -25,13 +25,13 @@ class Plan:
     moves : int
         Of storages, by the time when the plan was last found to be current.
     interface : Interface
+    written : tuple of Storage
+        What a run changes.
     """
 
-    source: str
-
     def __init__(self, interface: Interface) -> None:
-        self.moves = moves()
-        self.interface = interface
+        self.moves, self.source = moves(), ""
+        self.interface, self.written = interface, interface.written
         self._arrays = [storage.array for storage in interface.variables]
         changed = [storage.array for storage in interface.written]
         self._owners = {id(owner(array)) for array in changed}
@@ -48,20 +48,21 @@ class Plan:
 
     def is_current(self) -> bool:
         """Whether every variable still has the memory that the plan was made for."""
-        found = all(s.array is a for s, a in zip(self.interface.variables, self._arrays))
+        found = all([s.array is a for s, a in zip(self.interface.variables, self._arrays)])
         self.moves = moves() if found else self.moves
         return found
 
-    def _note_writes(self) -> None:
-        for storage in self.interface.written:
+    def note_writes(self) -> None:
+        """Say that a run has changed what it writes."""
+        for storage in self.written:
             storage.version += 1
 
-    def _overlaps(self, feed: Any) -> bool:
+    def overlaps(self, feed: Any) -> bool:
         """Whether a feed may lie in the memory of a variable that the run writes."""
         if id(owner(feed)) in self._owners:
             return True
         foreign = self._foreign or not _is_owned(feed)
-        return foreign and any(shares_memory(feed, s.array) for s in self.interface.written)
+        return foreign and any([shares_memory(feed, s.array) for s in self.written])
 
 
 class Planning:

@@ -27,7 +27,25 @@ static PyObject *adopt_operators(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* Whether arrays lie as C code reads them, and nobody else's memory is shown by them. */
+static PyObject *are_plain(PyObject *module, PyObject *arrays)
+{
+    if (!PyList_CheckExact(arrays)) {
+        PyErr_Format(PyExc_TypeError, "are_plain: must be a list of arrays, got %R", arrays);
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(arrays); i++) {
+        PyArrayObject *array = (PyArrayObject *)PyList_GET_ITEM(arrays, i);
+        if (!PyArray_CheckExact(array) || !PyArray_ISCARRAY(array)
+            || !PyArray_CHKFLAGS(array, NPY_ARRAY_OWNDATA))
+            Py_RETURN_FALSE;
+    }
+    Py_RETURN_TRUE;
+}
+
 static PyMethodDef methods[] = {
+    {"are_plain", are_plain, METH_O,
+     "are_plain(arrays): whether each is NumPy's own, in memory of its own without gaps."},
     {"adopt_operators", adopt_operators, METH_VARARGS,
      "adopt_operators(kind, base): let a class call its compiled base's operators directly."},
     {"count_memory", count_memory, METH_O,
@@ -46,8 +64,8 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "diptych.graphs.speedups",
-    .m_doc = "Inner loops of ufuncs, memory, tables by shape, objects per thread, and a pool of "
-             "threads.",
+    .m_doc = "Inner loops of ufuncs, memory, tables by shape, objects per thread, a pool of threads, "
+             "and entries of steps.",
     .m_size = -1,
     .m_methods = methods,
 };
@@ -60,7 +78,7 @@ PyMODINIT_FUNC PyInit_speedups(void)
     if (module == NULL)
         return NULL;
     if (PyModule_AddType(module, &LoopType) < 0 || PyModule_AddType(module, &TableType) < 0
-        || PyModule_AddType(module, &LocalType) < 0
+        || PyModule_AddType(module, &LocalType) < 0 || PyModule_AddType(module, &EntryType) < 0
         || PyModule_AddType(module, &OverBlocksType) < 0 || start_blocks() < 0) {
         Py_DECREF(module);
         return NULL;

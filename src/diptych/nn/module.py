@@ -12,7 +12,8 @@ from ..graphs.devices import Device
 from ..graphs.dtypes import as_dtype, is_float
 from ..graphs.errors import DTypeError, unknown
 from ..graphs.guards import note_read
-from ..graphs.storage import Storage, note_move
+from ..graphs.held import note_move
+from ..graphs.storage import Storage
 from .attributes import MODULES, PARAMETERS, STORAGES, TABLES, Attributes, module_of
 from .hooks import Hook, HookHandle, call_hooked
 from .state import LoadedKeys, load_state
