@@ -136,10 +136,9 @@ class Static(Mode):
             freeze=not task.is_differentiated,
         )
         self.build_s, self.compile_s = built - start, time.perf_counter() - built
-        self._names = [f"input{i}" for i in range(len(batch))]
 
     def step(self, batch: Batch) -> list[Any]:
-        return self.program.run(dict(zip(self._names, batch)))[0]
+        return self.program(*batch)[0]
 
     def graph_svg(self) -> str:
         return self.program.graph.to_svg()

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ..graphs.errors import FeedError
 from ..graphs.feeds import bind_feeds
 from ..graphs.ir import Graph
+from ..graphs.kernels import recorder
 from ..graphs.trees import builder
 from ..graphs.watch import is_watching
 from .executors.reference import Reference
@@ -52,11 +54,9 @@ class Program:
         self._symbols = tuple(sorted(selection.symbols))
         positions = {name: i for i, name in enumerate(declared)}
         self._kept = [positions[name] for name in self._needed]
-        whole = not self._symbols and len(self._needed) == len(declared)
+        whole = not self._symbols and self._needed == tuple(declared)
         self._expected = (
-            [(name, declared[name].dtype, declared[name].shape) for name in self._needed]
-            if whole
-            else None
+            [(declared[name].dtype, declared[name].shape) for name in declared] if whole else None
         )
 
     @property
@@ -86,30 +86,72 @@ class Program:
         FeedError, ShapeError, DTypeError
             When the feeds do not fit. Nothing has run then.
         """
-        arrays, binding = self._as_they_are(feeds), _NO_SIZES
+        arrays, binding = self._named_as_they_are(feeds), _NO_SIZES
         if arrays is None:
             arrays, binding = bind_feeds(
                 self._needed, self._symbols, {} if feeds is None else feeds, self._declared
             )
-        executor = self._while_watched() if is_watching() else self.executor
+        return self._built(arrays, binding)
+
+    def __call__(self, *feeds: Any) -> Any:
+        """Run once on feeds in the order in which the placeholders were declared.
+
+        Parameters
+        ----------
+        *feeds : arrays, tensors or nested lists
+            One for each placeholder of the graph.
+
+        Returns
+        -------
+        as `run`
+
+        Raises
+        ------
+        FeedError, ShapeError, DTypeError
+            When the feeds do not fit. Nothing has run then.
+
+        Examples
+        --------
+        >>> with dt.static.Graph() as g:
+        ...     x, y = g.placeholder("x", (2,)), g.placeholder("y", (2,))
+        >>> g.compile(fetches=x - y)([3.0, 2.0], [1.0, 1.0])
+        array([2., 1.], dtype=float32)
+        """
+        arrays = list(feeds)
+        if self._fit(arrays):
+            return self._built(arrays, _NO_SIZES)
+        if len(arrays) != len(self._declared):
+            raise FeedError(
+                f"program: must be fed each placeholder of {tuple(self._declared)}, got "
+                f"{len(arrays)} feeds"
+            )
+        return self.run(dict(zip(self._declared, arrays)))
+
+    def _built(self, arrays: list[Any], binding: dict[str, int]) -> Any:
+        """Run on what fits, and put the results in containers."""
+        executor = self.executor if recorder() is None else self._observed()
         results = executor.run(arrays, binding)
         if self._all_values:
             return self._build(results)
         given = iter(results)
         return self._build([next(given) if value else None for value in self._is_value])
 
-    def _as_they_are(self, feeds: Any) -> list[Any] | None:
+    def _named_as_they_are(self, feeds: Any) -> list[Any] | None:
         """Feeds that fit without a question, by name; None for all others."""
-        expected = self._expected
-        if expected is None or type(feeds) is not dict or len(feeds) != len(expected):
+        if type(feeds) is not dict or len(feeds) != len(self._needed):
             return None
-        arrays = []
-        for name, dtype, shape in expected:
-            array = feeds.get(name)
+        arrays = [feeds.get(name) for name in self._needed]
+        return arrays if self._fit(arrays) else None
+
+    def _fit(self, arrays: list[Any]) -> bool:
+        """Whether arrays fit without a question."""
+        expected = self._expected
+        if expected is None or len(arrays) != len(expected):
+            return False
+        for array, (dtype, shape) in zip(arrays, expected):
             if type(array) is not np.ndarray or array.dtype is not dtype or array.shape != shape:
-                return None
-            arrays.append(array)
-        return arrays
+                return False
+        return True
 
     def call(self, arrays: list[Any]) -> list[Any]:
         """Run on arrays that are known to fit; flat outputs.
@@ -121,11 +163,13 @@ class Program:
         arrays : list
             One per placeholder that was declared, in order, pruned ones included.
         """
-        executor = self._while_watched() if is_watching() else self.executor
-        return executor.run([arrays[i] for i in self._kept], {})
+        executor = self.executor if recorder() is None else self._observed()
+        return executor.run([arrays[i] for i in self._kept], _NO_SIZES)
 
-    def _while_watched(self) -> Reference:
-        """The executor while kernels are watched: it launches them one by one."""
+    def _observed(self) -> Any:
+        """The executor while kernels are observed: watched, they are launched one by one."""
+        if not is_watching():
+            return self.executor
         if self._watched is None:
             self._watched = Reference(self.graph)
         return self._watched

@@ -73,7 +73,7 @@ def over_blocks(kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def are_plain(arrays: list[Any]) -> bool:
-    """Whether arrays are NumPy's own, each in memory of its own, aligned, writeable and C-ordered."""
+    """Whether each array is NumPy's, C-contiguous, aligned, writeable, and owns its memory."""
     if speedups is not None:
         return bool(speedups.are_plain(arrays))
     return all(type(a) is np.ndarray and a.flags.carray and a.flags.owndata for a in arrays)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diptych.compiler.executors import native
+from diptych.compiler.executors import steps
 from diptych.graphs.storage import Storage
 
 RUNS = 100
@@ -37,14 +37,14 @@ def in_turns(order: str, nanoseconds: int = 150_000) -> Iterator[None]:
     """
     turns = TURNS[order]
     pause = _PAUSE.format(turns=turns, nanoseconds=nanoseconds)
-    real = native.load
+    real = steps.load
 
     def load(units: Sequence[str]) -> Any:
         slow = [unit.replace(_LAST_HEADER, _LAST_HEADER + pause, 1) for unit in units]
         return real([_STEP.sub(rf"\1    pause_for({turns});\n", unit) for unit in slow])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(native, "load", load)
+        patch.setattr(steps, "load", load)
         yield
 
 

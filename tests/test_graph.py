@@ -196,6 +196,21 @@ def test_numbers_written_in_python_fit():
     assert result.tolist() == [3.0, 7.5]
 
 
+@pytest.mark.parametrize("size", ["n", 3])
+@pytest.mark.parametrize("fetched", ["both", "the second"])
+def test_feeds_by_position(size, fetched):
+    with dt.static.Graph() as g:
+        x, y = g.placeholder("x", (size, 2)), g.placeholder("y", (size,))
+        program = g.compile(y * 2 + (dt.sum(x, axis=1) if fetched == "both" else 0))
+    for given in ([ONES, ONES[:, 0]], [dt.tensor(ONES), [1.0, 1, 1]], [ONES[::-1], ONES.T[1]]):
+        assert program(*given).tolist() == [4.0 if fetched == "both" else 2.0] * 3
+    rule = r"program: must be fed each placeholder of \('x', 'y'\), got 1 feeds"
+    with pytest.raises(FeedError, match=rule):
+        program(ONES)
+    with pytest.raises(ShapeError, match="feed 'x': must be"):
+        program(ONES[:, 0], ONES[:, 0])
+
+
 def test_a_graph_keeps_the_array_that_it_read():
     scale = np.array([1.0, 2.0], np.float32)
     with dt.static.Graph() as g:

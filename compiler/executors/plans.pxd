@@ -11,10 +11,8 @@ cdef class Plan:
     cdef bint _foreign
 
     cpdef list run(self, list feeds)
-    cpdef bint is_current(self)
     @cython.locals(storage=Held)
     cpdef note_writes(self)
-    cpdef bint overlaps(self, object feed)
 
 cdef class Planning:
     cdef public dict _plans

@@ -48,7 +48,7 @@ class Plan:
 
     def is_current(self) -> bool:
         """Whether every variable still has the memory that the plan was made for."""
-        found = all([s.array is a for s, a in zip(self.interface.variables, self._arrays)])
+        found = all(s.array is a for s, a in zip(self.interface.variables, self._arrays))
         self.moves = moves() if found else self.moves
         return found
 
@@ -62,7 +62,7 @@ class Plan:
         if id(owner(feed)) in self._owners:
             return True
         foreign = self._foreign or not _is_owned(feed)
-        return foreign and any([shares_memory(feed, s.array) for s in self.written])
+        return foreign and any(shares_memory(feed, s.array) for s in self.written)
 
 
 class Planning:

@@ -6,7 +6,8 @@ from diptych.compiler.executors.results cimport Results
 from diptych.graphs.kernels.launch cimport recorder
 
 cdef class Step(Plan):
-    cdef object _selection, _built, _code, _kept, _counts
+    cdef object _selection, _built, _code, _counts
+    cdef readonly object _kept
     cdef dict _binding
     cdef Results _results
     cdef list _free
