@@ -1,4 +1,4 @@
-"""Seeds, hypothesis profiles, and the skip of what needs a CUDA device."""
+"""Seeds, hypothesis profiles, the skip of what needs a CUDA device, and native steps."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 import diptych as dt
+from diptych.compiler.executors import native
+from diptych.compiler.native import build
 from diptych.compiler.passes import NATIVE_PASSES, PASSES, Pass
 
 _PLAIN = hypothesis.settings(deadline=None, derandomize=True, max_examples=100, database=None)
@@ -76,6 +78,26 @@ def special_values() -> Iterator[None]:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
         yield
+
+
+@pytest.fixture(params=[1, 3], ids="{} threads".format)
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """How many threads share even the smallest native step."""
+    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
+    before = dt.get_num_threads()
+    dt.set_num_threads(request.param)
+    yield request.param
+    dt.set_num_threads(before)
+
+
+@pytest.fixture
+def unaided(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No native step leaves its work to the reference executor."""
+
+    def refused(plan: Any, feeds: Any) -> Any:
+        pytest.fail("native code has refused right data")
+
+    monkeypatch.setattr(native._Plan, "_refused", refused)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,7 +10,6 @@ from registry import KERNELS, assert_close, call, fill, is_array, results_of
 from samples import SAMPLES
 
 import diptych as dt
-from diptych.compiler.native import build
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.ops import Op
 
@@ -20,17 +19,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=[1, 3], ids="{} threads".format)
-def threads(request: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """How many threads share even the smallest step."""
-    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
-    before = dt.get_num_threads()
-    dt.set_num_threads(request.param)
-    yield request.param
-    dt.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("threads")
+@pytest.mark.usefixtures("threads", "unaided")
 @pytest.mark.parametrize("op", [op for op in KERNELS.values() if not op.dynamic], ids=str)
 def test_operators_give_what_their_kernels_give(op: Op) -> None:
     """All samples of an operator in one graph, which is one unit to compile."""

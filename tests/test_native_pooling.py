@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,16 +28,6 @@ GEOMETRIES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((2, 3, 5, 5), {"kernel_size": 2, "stride": 3, "ceil_mode": True}),
 ]
 ORDERS = ((0, 1, 2), (0, 2, 1), (2, 1, 0))  # batches, channels and all of space, slow to fast
-
-
-@pytest.fixture(params=[1, 3], ids="{} threads".format)
-def threads(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """How many threads share even the smallest step."""
-    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
-    before = dt.get_num_threads()
-    dt.set_num_threads(request.param)
-    yield request.param
-    dt.set_num_threads(before)
 
 
 def axes_of(order: tuple[int, ...], rank: int) -> tuple[int, ...]:
@@ -75,7 +64,7 @@ def pooled(x: Any, t: Any, window: dict[str, Any]) -> list[Any]:
     ]
 
 
-@pytest.mark.usefixtures("threads")
+@pytest.mark.usefixtures("threads", "unaided")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 def test_pooling_of_images_in_any_order(order: tuple[int, ...], dtype: str) -> None:

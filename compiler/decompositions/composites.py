@@ -26,6 +26,7 @@ from ...graphs.ops.reducing import reduced
 from ...graphs.ops.reductions import max as max_
 from ...graphs.ops.reductions import min as min_
 from ...graphs.ops.reductions import sum as sum_
+from .reductions import filled
 
 Axes = tuple[int, ...]
 
@@ -47,8 +48,10 @@ def mean(x: Value, *, axis: Axes, keepdims: bool) -> Any:
 
 def var(x: Value, *, axis: Axes, correction: float, keepdims: bool) -> Any:
     count = _count(x, axis)
-    if isinstance(count, Dim) or not count or count <= correction:
+    if isinstance(count, Dim):
         return None
+    if not count or count <= correction:
+        return filled(reduced(x.shape, axis, keepdims), math.nan, x.dtype)
     d = x - _mean(x, axis)
     return sum_(d * d, axis, keepdims) / (count - correction)
 
@@ -60,8 +63,10 @@ def std(x: Value, *, axis: Axes, correction: float, keepdims: bool) -> Any:
 
 def logsumexp(x: Value, *, axis: Axes, keepdims: bool) -> Any:
     count = _count(x, axis)
-    if isinstance(count, Dim) or not count:
+    if isinstance(count, Dim):
         return None
+    if not count:
+        return filled(reduced(x.shape, axis, keepdims), -math.inf, x.dtype)
     top = max_(x, axis, keepdims=True)
     # An infinite maximum less itself is NaN. Less 0 it gives the right infinity, and so do NaNs.
     top = where(isfinite(top), top, 0.0)

@@ -1,16 +1,21 @@
-"""Operators that move elements, or put zeros among them, in slices, joins and choices."""
+"""Operators that move elements, or put zeros among them, in slices, joins, choices and look-ups."""
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
 from ...graphs.dims import Dim, Shape
+from ...graphs.dtypes import BOOL, is_integer
 from ...graphs.ir import Value
+from ...graphs.kernels.resampling import axes_of, reads_of
+from ...graphs.ops.advanced import scatter_add, take
 from ...graphs.ops.indexing import getitem
 from ...graphs.ops.joining import concat, stack
-from ...graphs.ops.logic import where
+from ...graphs.ops.logic import logical_not, where
 from .reductions import filled
 
 
@@ -63,12 +68,63 @@ def _itself(x: Value) -> Any:
     return x
 
 
+def nan_to_num(x: Value, *, nan: float, posinf: float, neginf: float) -> Any:
+    return x if is_integer(x.dtype) else None
+
+
+def bitwise_invert(x: Value) -> Any:
+    return logical_not(x) if x.dtype == BOOL else None
+
+
 def imag(x: Value) -> Any:
     return filled(x.shape, 0, x.dtype)
 
 
+# -- images of another size ------------------------------------------------------------------
+
+
+def _weighed(v: Any, weights: Any, axis: int) -> Any:
+    """Multiplied with numbers along an axis; None is all ones."""
+    if weights is None:
+        return v
+    return v * weights.astype(v.dtype).reshape(
+        [-1 if a == axis else 1 for a in range(len(v.shape))]
+    )
+
+
+def interpolate(x: Value, *, size: Any, scale_factor: Any, mode: str, align_corners: bool) -> Any:
+    if any(isinstance(n, Dim) for n in (*x.shape, *size)):
+        return None
+    y: Any = x
+    for axis, length, n, scale in axes_of(x.shape, size, scale_factor):
+        reads = reads_of(length, n, scale, mode, align_corners)
+        parts = [_weighed(take(y, indices, axis), weights, axis) for indices, weights in reads]
+        y = reduce(add, parts)
+    return y
+
+
+def interpolate_grad(
+    g: Value, *, size: Any, scale_factor: Any, mode: str, align_corners: bool
+) -> Any:
+    if any(isinstance(n, Dim) for n in (*g.shape, *size)):
+        return None
+    y: Any = g
+    for axis, n, length, scale in axes_of(g.shape, size, scale_factor):
+        shape = (*y.shape[:axis], length, *y.shape[axis + 1 :])
+        reads = reads_of(length, n, scale, mode, align_corners)
+        parts = [scatter_add(_weighed(y, weights, axis), i, axis, shape) for i, weights in reads]
+        y = reduce(add, parts)
+    return y
+
+
 MOVES = {
-    **{rule.__name__: rule for rule in (cross, full, imag, roll, tril, triu)},
+    **{
+        rule.__name__: rule
+        for rule in (
+            bitwise_invert, cross, full, imag, interpolate, interpolate_grad, nan_to_num, roll,
+            tril, triu,
+        )
+    },
     "conj": _itself,
     "real": _itself,
-}
+}  # fmt: skip

@@ -1,7 +1,4 @@
-"""Reductions of any real dtype, in those that loops know: of one dtype, over axes of some length.
-
-The position of an extreme is the least one where it stands.
-"""
+"""Reductions of any real dtype, in those that loops know: of one dtype, over what has elements."""
 
 from __future__ import annotations
 
@@ -9,13 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from ...graphs.dims import Dim, Shape
-from ...graphs.dtypes import BOOL, INT64, is_float
+from ...graphs.dims import Shape
+from ...graphs.dtypes import BOOL, INT64, is_complex, is_float
 from ...graphs.ir import Value
+from ...graphs.kernels.reductions import accumulator
 from ...graphs.ops import dispatch
+from ...graphs.ops.cumulative import cumulative_prod as cumulative_prod_
+from ...graphs.ops.cumulative import cumulative_sum as cumulative_sum_
 from ...graphs.ops.elementwise import astype
-from ...graphs.ops.logic import logical_or, not_equal, where
-from ...graphs.ops.manipulation import broadcast_to, reshape
+from ...graphs.ops.logic import not_equal
+from ...graphs.ops.manipulation import broadcast_to
 from ...graphs.ops.reducing import reduced
 from ...graphs.ops.reductions import max as max_
 from ...graphs.ops.reductions import min as min_
@@ -38,8 +38,9 @@ def _is_empty(x: Value, axes: Axes) -> bool:
 def _accumulated(
     reduction: Any, start: int, x: Value, axis: Axes, keepdims: bool, dtype: np.dtype
 ) -> Any:
-    if x.dtype != dtype:
-        return reduction(astype(x, dtype), axis, keepdims, dtype)
+    wide = accumulator(dtype)
+    if x.dtype != dtype or wide != dtype:
+        return astype(reduction(astype(x, wide), axis, keepdims, wide), dtype)
     if not axis:
         return x
     if _is_empty(x, axis):
@@ -53,6 +54,24 @@ def sum(x: Value, *, axis: Axes, keepdims: bool, dtype: np.dtype) -> Any:
 
 def prod(x: Value, *, axis: Axes, keepdims: bool, dtype: np.dtype) -> Any:
     return _accumulated(prod_, 1, x, axis, keepdims, dtype)
+
+
+def _carried(function: Any, x: Value, axis: int, dtype: np.dtype, include_initial: bool) -> Any:
+    if is_complex(dtype):
+        return None
+    wide = accumulator(dtype) if is_float(dtype) else INT64  # shorter integers wrap around alike
+    if x.dtype == dtype == wide:
+        return None
+    found = function(astype(x, wide), axis, dtype=wide, include_initial=include_initial)
+    return astype(found, dtype)
+
+
+def cumulative_sum(x: Value, *, axis: int, dtype: np.dtype, include_initial: bool) -> Any:
+    return _carried(cumulative_sum_, x, axis, dtype, include_initial)
+
+
+def cumulative_prod(x: Value, *, axis: int, dtype: np.dtype, include_initial: bool) -> Any:
+    return _carried(cumulative_prod_, x, axis, dtype, include_initial)
 
 
 def sum_to(x: Value, *, shape: Shape) -> Any:
@@ -101,35 +120,10 @@ def vecdot(x: Value, y: Value, *, axis: int) -> Any:
     return sum_(x * y, axis, dtype=x.dtype)
 
 
-def _position(reduction: Any, x: Value, axis: int | None, keepdims: bool) -> Any:
-    rank = len(x.shape)
-    if isinstance(x.aval.size, Dim):
-        return None
-    if axis is None:
-        found = _position(reduction, reshape(x, (-1,)), 0, False)
-        return reshape(found, (1,) * rank) if keepdims else found
-    if x.dtype == BOOL:
-        x = astype(x, "uint8")
-    count = x.shape[axis]
-    extreme = reduction(x, axis, keepdims=True)
-    stands = x == extreme
-    if is_float(x.dtype):  # the extreme is NaN where there is one, and nothing equals it
-        stands = logical_or(stands, x != x)
-    along = np.arange(count).reshape([-1 if a == axis else 1 for a in range(rank)])
-    return min_(where(stands, along, count), axis, keepdims)
-
-
-def argmax(x: Value, *, axis: int | None, keepdims: bool) -> Any:
-    return _position(max_, x, axis, keepdims)
-
-
-def argmin(x: Value, *, axis: int | None, keepdims: bool) -> Any:
-    return _position(min_, x, axis, keepdims)
-
-
 REDUCTIONS = {
     rule.__name__: rule
     for rule in (
-        all, any, argmax, argmin, count_nonzero, max, min, prod, sum, sum_to, vecdot,
+        all, any, count_nonzero, cumulative_prod, cumulative_sum, max, min, prod, sum, sum_to,
+        vecdot,
     )
 }  # fmt: skip

@@ -31,7 +31,7 @@ class LibraryCall:
         from slow to fast as the kernel likes them; None for any.
     refuses : callable
         From a node to what is said of the data that its kernel refuses: nodes of which the same is
-        said refuse the same data.
+        said refuse the same data, and those of which it is None refuse none.
     packing : callable or None
         From the node, the layout of its second operand and the number of threads to how this
         operand is packed, which is then what the kernel takes.

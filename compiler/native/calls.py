@@ -11,6 +11,8 @@ from .calling import Layouts, LibraryCall, are_floats, call, kind
 from .images import CONVOLUTIONS
 from .kernel import Kernel
 from .layout import Layout
+from .lines import LINES
+from .places import PLACES
 from .pools import POOLS
 
 # -- attention -------------------------------------------------------------------------------
@@ -125,20 +127,9 @@ def with_gradient(node: Node, operands: Layouts, results: Layouts, threads: int)
 # -- tables ----------------------------------------------------------------------------------
 
 
-def _indices_from(node: Node) -> Any:
-    """The indices, and from which number on they are refused."""
-    attrs = node.attrs
-    count = attrs["count"] if "count" in attrs else node.inputs[1].aval.shape[0]
-    return _indices(node), count, None
-
-
-def _embedding(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
-    indices, weight = operands
-    shape = labels.table(indices, weight, results[0], padding_idx=node.attrs["padding_idx"])
-    return call(
-        node, f"dt_embedding_{kind(weight)}", "dt_table", shape, operands, results,
-        ("p0", "p1", "q0"), refuses=True, threads=threads,
-    )  # fmt: skip
+def _refused_rows(node: Node) -> Any:
+    """As of the look-up whose gradient it is."""
+    return _indices(node), False, (node.attrs["count"],)
 
 
 def _embedding_grad(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
@@ -179,9 +170,10 @@ CALLS: dict[str, LibraryCall] = {
     "cross_entropy_grad": LibraryCall(_takes_labels, _loss, refuses=_labels_from, over=0),
     "nll_loss": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
     "nll_loss_grad": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
-    "embedding": LibraryCall(_takes_labels, _embedding, refuses=_indices_from),
-    "embedding_grad": LibraryCall(_takes_labels, _embedding_grad, refuses=_indices_from),
+    "embedding_grad": LibraryCall(_takes_labels, _embedding_grad, refuses=_refused_rows),
     "random_uniform": LibraryCall(_takes_draw, _draw),
     "random_normal": LibraryCall(_takes_draw, _draw),
+    **LINES,
+    **PLACES,
     **POOLS,
 }

@@ -12,12 +12,13 @@ from ...graphs.ir import Graph, Node
 from ...graphs.ops.core import REGISTRY, Bound
 from ...graphs.regions import FUSED
 from .buffers import Constant
-from .layout import Layout, sizes, sliced_strides
+from .layout import Layout, viewed
 from .plan import FULL
 from .scalars import C_TYPES
 
 JOINS = ("concat", "stack")
-SCATTER = "scatter_slice"
+# Copies of their first operand, or zeros, but for what a view shows, which is their last operand.
+FILLED = {"scatter_diagonal": "diagonal", "scatter_slice": "getitem", "setitem": "getitem"}
 _STOP_GRADIENT = REGISTRY["stop_gradient"]
 
 
@@ -58,11 +59,11 @@ def zeros_like(layout: Layout) -> Layout:
     return Layout(zero, layout.dtype, layout.shape, (0,) * len(layout.shape))
 
 
-def sliced(layout: Layout, scatter: Node) -> Layout:
-    """The part of a result that a `scatter_slice` fills with its operand."""
-    offset, strides = sliced_strides(scatter.attrs["index"], layout)
-    shape = sizes(scatter.inputs[0].aval)
-    return replace(layout, shape=shape, strides=strides, offset=layout.offset + offset)
+def filled(node: Node, layout: Layout) -> Layout | None:
+    """The part of a result that one of `FILLED` fills with its last operand: what a view shows."""
+    [aval], view = node.bound.outs, REGISTRY[FILLED[node.op.name]]
+    attrs = tuple(node.attrs[name] for name in view.attrs)
+    return viewed(view.bind(((aval.shape, aval.dtype),), attrs), layout)
 
 
 def part_of(join: Node, layout: Layout, position: int) -> Layout:

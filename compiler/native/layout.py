@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...graphs.avals import Aval
-from ...graphs.ir import Node
+from ...graphs.ops.core import Bound
 from .buffers import Buffer
 
 # A part of an address that changes from round to round: the loop's variable, elements a round.
@@ -128,15 +128,15 @@ def order_of(layout: Layout) -> tuple[int, ...]:
     return tuple(sorted(axes, key=lambda a: (-abs(layout.strides[a]), a)))
 
 
-def viewed(node: Node, layout: Layout) -> Layout | None:
+def viewed(view: Bound, layout: Layout) -> Layout | None:
     """The layout of a view operator's result; None where the elements must be copied."""
-    shape = sizes(node.bound.outs[0])
-    if node.op.name == "stop_gradient":
+    shape = sizes(view.outs[0])
+    if view.op.name == "stop_gradient":
         return layout
     if layout.size == 0:
         return replace(layout, shape=shape, strides=dense_strides(shape))
-    rule = _RULES.get(node.op.name)
-    found = rule(node.attrs, layout, shape) if rule is not None else None
+    rule = _RULES.get(view.op.name)
+    found = rule(view.attrs, layout, shape) if rule is not None else None
     if found is None:
         return None
     offset, strides = found
@@ -178,19 +178,20 @@ def _reshape(attrs: Any, layout: Layout, shape: Any) -> Any:
     return None if strides is None else (0, strides)
 
 
+def broadcast(layout: Layout, shape: tuple[int, ...]) -> Layout:
+    """A layout seen as one of a shape that it broadcasts to."""
+    strides = [0 if n == 1 else s for n, s in zip(layout.shape, layout.strides)]
+    extra = len(shape) - len(strides)
+    return replace(layout, shape=shape, strides=(*[0] * extra, *strides))
+
+
 def _broadcast(attrs: Any, layout: Layout, shape: Any) -> Any:
-    extra = len(shape) - len(layout.shape)
-    strides = [0] * extra
-    strides += [0 if n == 1 else s for n, s in zip(layout.shape, layout.strides)]
-    return 0, tuple(strides)
+    return 0, broadcast(layout, shape).strides
 
 
 def _sliced(attrs: Any, layout: Layout, shape: Any) -> Any:
-    return sliced_strides(attrs["index"], layout)
-
-
-def sliced_strides(index: tuple[Any, ...], layout: Layout) -> tuple[int, tuple[int, ...]]:
-    """Offset and strides of what an index in normal form shows; a None in it is a new axis."""
+    """Of an index in normal form; a None in it is a new axis."""
+    index = attrs["index"]
     offset, strides, axis = 0, [], 0
     for item in index:
         if item is None:

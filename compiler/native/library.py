@@ -28,7 +28,7 @@ from .toolchain import (
 
 # Where the package has no library that was built with it, one is built here, in parts, so that a
 # program waits only for those that it calls. Of each part there is a file for float and one for
-# double.
+# double, or one for all types.
 _PARTS = {
     "tiles": ("tile", "half_tile", "pack", "row"),
     "convolution": (
@@ -41,13 +41,17 @@ _PARTS = {
     "attention": ("attention", "attention_grad"),
     "losses": ("cross_entropy", "nll_loss"),
     "pooling": ("max_pool", "max_pool_grad", "max_pool_tangent", "avg_pool", "avg_pool_grad"),
-    "embeddings": ("embedding", "embedding_grad"),
+    "embeddings": ("embedding_grad",),
+    "places": ("take", "put", "add"),
     "random": ("uniform", "normal"),
+    "running": ("running_sum", "running_product", "recurrence"),
+    "sorting": ("sort",),
 }
+_OF_ALL_TYPES = ("places", "running", "sorting")
 _PART_OF = {name: part for part, names in _PARTS.items() for name in names}
 _CALLS_TILES = ("convolution", "attention")
 _BASE = ("threads", "stacks", "launch")
-_CALL = re.compile(rf"\bdt_({'|'.join(_PART_OF)})_(float|double)\b")
+_CALL = re.compile(rf"\bdt_({'|'.join(_PART_OF)})_(float|double|8|16|32|64)\b")
 
 _loaded: dict[str, ctypes.CDLL] = {}
 # Who builds or loads an object holds its gate; after a fork nobody does.
@@ -84,8 +88,8 @@ def prepare() -> None:
         As `library`.
     """
     compiler = require_compiler()
-    parts = [(f"{part}_{kind}",) for part in _PARTS for kind in ("float", "double")]
-    _load(compiler, _runtimes(compiler, _BASE, *parts))
+    stems = dict.fromkeys(_stem(part, kind) for part in _PARTS for kind in ("float", "double"))
+    _load(compiler, _runtimes(compiler, _BASE, *((stem,) for stem in stems)))
 
 
 def load(source: str | Sequence[str]) -> ctypes.CDLL:
@@ -123,9 +127,14 @@ def _parts(texts: Sequence[str]) -> list[str]:
     for text in texts:
         for name, kind in _CALL.findall(text):
             part = _PART_OF[name]
-            found.add(f"{part}_{kind}")
-            found |= {f"tiles_{kind}"} if part in _CALLS_TILES else set()
+            found.add(_stem(part, kind))
+            found |= {_stem("tiles", kind)} if part in _CALLS_TILES else set()
     return sorted(found, key=lambda stem: (not stem.startswith("tiles"), stem))
+
+
+def _stem(part: str, kind: str) -> str:
+    """The file that holds a part of the library, for one type of numbers."""
+    return part if part in _OF_ALL_TYPES else f"{part}_{kind}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,13 @@ from .statements import HEED_EVERY, Branch, Call, Loop, Python, Statement, While
 
 _HEAD = """#include "runtime.h"
 #include "vector_math.h"
+#include "integers.h"
+#include "conversions.h"
 #include "operators.h"
 #include "convolution.h"
 #include "pooling.h"
+#include "places.h"
+#include "lines.h"
 """
 # A step is nothing but calls: there is little to gain from long thought about their arguments.
 _QUICKLY = """#ifdef __clang__

@@ -93,6 +93,21 @@ def place_over_operands(scope: Scope, node: Node, *others: Node) -> None:
                 break
 
 
+def place_over_whole(scope: Scope, node: Node) -> None:
+    """Give a copy of its first operand, but for a part, the place of that operand, where nothing
+    else reads it."""
+    [result], (whole, part) = node.outputs, node.inputs
+    layout, reads = scope.env[whole], Counter(node.inputs)
+    if (
+        whole in scope.readers
+        and scope.readers.is_last(whole, reads)
+        and not scope.is_placed(result)
+        and _is_good_room(layout)
+        and _gives_way_to_element(scope, layout, reads, {part})
+    ):
+        scope.define(result, layout)
+
+
 def _is_good_room(layout: Layout) -> bool:
     """Whether results may lie as an operand does: without gaps, or in whole lines."""
     if not isinstance(layout.buffer, Room) or layout.moving:

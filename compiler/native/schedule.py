@@ -55,7 +55,9 @@ def _first_to_stop(nodes: list[Node]) -> list[Node]:
     """
     found: dict[Any, Node] = {}
     for node in filter(may_stop, nodes):
-        found.setdefault(CALLS[node.op.name].refuses(node) if is_call(node) else node, node)
+        refused = CALLS[node.op.name].refuses(node) if is_call(node) else node
+        if refused is not None:
+            found.setdefault(refused, node)
     return list(found.values())
 
 

@@ -10,14 +10,14 @@ from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.regions import FUSED
 from .buffers import Room
 from .calls import CALLS, WITH_GRADIENT, with_gradient
-from .copies import JOINS, SCATTER, part_of, sliced, zeros_like
+from .copies import FILLED, JOINS, filled, part_of, zeros_like
 from .gaps import with_gaps
 from .kernel import Kernel, Packing
-from .layout import Layout, dense_strides, order_of, sizes, viewed
+from .layout import Layout, broadcast, dense_strides, order_of, sizes, viewed
 from .overwriting import overwriting
 from .product import packing, product_of_body
 from .regions import lower_region
-from .reuse import Readers, place_over_operands, place_over_parts
+from .reuse import Readers, place_over_operands, place_over_parts, place_over_whole
 from .stacks import stack_of
 from .statements import Call, Python, Statement
 from .support import is_call, is_placeable, is_symbolic, joined, lowers_region
@@ -176,8 +176,8 @@ class Scope:
             self._lower_fused(node)
         elif node.op.name in JOINS:
             self._lower_join(node)
-        elif node.op.name == SCATTER:
-            self._lower_scatter(node)
+        elif node.op.name in FILLED:
+            self._lower_filled(node)
         elif lowers_region(node):
             lower_region(self, node)
         elif is_call(node):
@@ -202,11 +202,11 @@ class Scope:
 
     def _lower_view(self, node: Node) -> None:
         [operand], [result] = node.inputs, node.outputs
-        layout = viewed(node, self.env[operand])
+        layout = viewed(node.bound, self.env[operand])
         if layout is None:
             dense = self.top.room(operand.aval, f"copy {operand.name}")
             self.copy(self.env[operand], dense)
-            layout = viewed(node, dense)
+            layout = viewed(node.bound, dense)
         if layout is None:
             raise NotImplementedError(node.op.name)
         if operand in self.readers or layout.buffer is not self.env[operand].buffer:
@@ -220,10 +220,16 @@ class Scope:
             if not self.is_part(value, node, position):
                 self.copy(self.env[value], part_of(node, layout, position))
 
-    def _lower_scatter(self, node: Node) -> None:
+    def _lower_filled(self, node: Node) -> None:
+        *whole, part = node.inputs
+        if whole:
+            place_over_whole(self, node)
         layout = self.layout_of(node.outputs[0])
-        self.copy(zeros_like(layout), layout)
-        self.copy(self.env[node.inputs[0]], sliced(layout, node))
+        self.copy(self.env[whole[0]] if whole else zeros_like(layout), layout)
+        target = filled(node, layout)
+        if target is None:
+            raise NotImplementedError(node.op.name)
+        self.copy(broadcast(self.env[part], target.shape), target)
 
     def _lower_python(self, node: Node) -> None:
         operands = [self.env[v] for v in node.inputs]

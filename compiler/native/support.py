@@ -9,7 +9,7 @@ from ...graphs.dims import Dim
 from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from ...graphs.regions import CHECKPOINT, COND, FUSED, SCAN, WHILE
 from .calls import CALLS
-from .copies import JOINS, SCATTER
+from .copies import FILLED, JOINS
 
 
 def is_call(node: Node) -> bool:
@@ -57,7 +57,7 @@ def is_native(node: Node) -> bool:
         return _fills_stacks(node) and all(is_native(n) for body in bodies for n in body.nodes)
     return node.op in (PLACEHOLDER, CONSTANT, VARIABLE) or (
         not is_symbolic(node)
-        and (node.op.view or node.op.name in (*JOINS, SCATTER) or node.op is FUSED or is_call(node))
+        and (node.op.view or node.op.name in (*JOINS, *FILLED) or node.op is FUSED or is_call(node))
     )
 
 

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from ...graphs import ops
 from ...graphs.ir import Graph, Node, Value
-from ..decompositions import rule_of
+from ...graphs.ops.core import Bound
+from ...graphs.ops.elementwise import astype
+from ..decompositions import filled, rule_of, widened
+
+Values = tuple[Value, ...]
 
 
 def decompose(graph: Graph) -> Graph:
     """Before: any graph. After: no operator that `decompositions.rule_of` has a rule for, but for
-    the few calls that its formula does not hold for. Results agree to rounding. Of 16-bit floats
-    the kernels compute composites in float32 and round once, so these stay."""
+    the few calls that its formula does not hold for, none that computes with floats of 16 bits,
+    and none whose results have no elements. Results agree to rounding."""
     begun: dict[Node, Value] = {}
 
-    def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...] | None:
-        rule = rule_of(node.bound)
-        if rule is None:
-            return None
+    def visit(new: Graph, node: Node, inputs: Values) -> Values | None:
+        if not node.op.module.startswith(ops.__name__):
+            return None  # a user's own operator computes as its kernel does
         first = len(new.nodes)
-        found = rule(*inputs, **node.attrs)
+        found = _nothing(node.bound)
         if found is None:
-            return None
-        if len(new.nodes) > first:
+            found = _in_float32(new, node.bound, inputs)
+        if found is None:
+            found = _decomposed(node.bound, inputs)
+        if found is not None and len(new.nodes) > first:
             begun[node] = new.nodes[first].outputs[0]
-        return found if isinstance(found, tuple) else (found,)
+        return found
 
     new = graph.rebuild(visit, bodies=decompose)
     # An effect that hangs on one of several results takes place for the sake of any of them: it
@@ -31,3 +37,31 @@ def decompose(graph: Graph) -> Graph:
         if old.when is not None and old.when.node in begun and len(old.when.node.outputs) > 1:
             effect.when = begun[old.when.node]
     return new
+
+
+def _nothing(bound: Bound) -> Values | None:
+    """Results without elements, which nothing has to compute."""
+    op = bound.op
+    if op.kernel is None or op.view or op.effect or not bound.outs or bound.may_raise:
+        return None
+    if not all(0 in aval.shape for aval in bound.outs):
+        return None
+    return tuple(filled(aval.shape, 0, aval.dtype) for aval in bound.outs)
+
+
+def _decomposed(bound: Bound, inputs: Values) -> Values | None:
+    rule = rule_of(bound)
+    found = None if rule is None else rule(*inputs, **bound.attrs)
+    return found if found is None or isinstance(found, tuple) else (found,)
+
+
+def _in_float32(new: Graph, bound: Bound, inputs: Values) -> Values | None:
+    """The results of an operator on floats of 16 bits, from floats of 32."""
+    wide = widened(bound)
+    if wide is None:
+        return None
+    operands = tuple(
+        astype(v, a.dtype) if v.dtype != a.dtype else v for v, a in zip(inputs, wide.ins)
+    )
+    found = _decomposed(wide, operands) or new.append(wide, operands).outputs
+    return tuple(astype(v, a.dtype) if v.dtype != a.dtype else v for v, a in zip(found, bound.outs))

@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any
 
 from ...graphs.dims import Dim
-from ...graphs.dtypes import BOOL
+from ...graphs.dtypes import is_integer
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
 from ..known import known_nodes
 from ..native.plan import END, FULL, REDUCTIONS, ROW
-from ..native.scalars import C_TYPES, has_scalar_code, is_dear, is_float
+from ..native.scalars import has_scalar_code, is_dear, is_float
 from .leave import left_to_readers
 
 # Limits of what compilers and registers take well.
@@ -395,7 +395,7 @@ def _is_reduction(bound: Bound) -> bool:
     if bound.op.name not in REDUCTIONS or not bound.ins:
         return False
     x, y = bound.ins[0], bound.outs[0]
-    known = x.dtype == y.dtype and x.dtype in C_TYPES and x.dtype != BOOL
+    known = x.dtype == y.dtype and (is_float(x.dtype) or is_integer(x.dtype))
     if not known or x.device.kind != "cpu" or x.is_symbolic:
         return False
     axes = _reduced_axes(bound)

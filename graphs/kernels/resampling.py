@@ -19,8 +19,8 @@ def interpolate(
     xp: Any, x: Any, *, size: Sizes, scale_factor: Any, mode: str, align_corners: bool,
     out: Any = None,
 ) -> Any:  # fmt: skip
-    for axis, length, n, scale in _axes(x.shape, size, scale_factor):
-        reads = _reads(length, n, scale, mode, align_corners)
+    for axis, length, n, scale in axes_of(x.shape, size, scale_factor):
+        reads = reads_of(length, n, scale, mode, align_corners)
         x = _gathered(xp, x, reads, axis)
     if out is None:
         return xp.ascontiguousarray(x)
@@ -33,8 +33,8 @@ def interpolate_grad(
     xp: Any, g: Any, *, size: Sizes, scale_factor: Any, mode: str, align_corners: bool,
     out: Any = None,
 ) -> Any:  # fmt: skip
-    for axis, n, length, scale in _axes(g.shape, size, scale_factor):
-        reads = _reads(length, n, scale, mode, align_corners)
+    for axis, n, length, scale in axes_of(g.shape, size, scale_factor):
+        reads = reads_of(length, n, scale, mode, align_corners)
         g = _scattered(xp, g, reads, axis, length)
     if out is None:
         return xp.ascontiguousarray(g)
@@ -42,12 +42,13 @@ def interpolate_grad(
     return out
 
 
-def _axes(shape: Sizes, size: Sizes, scale_factor: Any) -> Iterator[tuple[int, int, int, Any]]:
+def axes_of(shape: Sizes, size: Sizes, scale_factor: Any) -> Iterator[tuple[int, int, int, Any]]:
+    """The spatial axes, how long they are and become, and their factors."""
     first = len(shape) - len(size)
     return zip(range(first, len(shape)), shape[first:], size, scale_factor)
 
 
-def _reads(length: int, n: int, scale: float | None, mode: str, align_corners: bool) -> Reads:
+def reads_of(length: int, n: int, scale: float | None, mode: str, align_corners: bool) -> Reads:
     """Indices into an axis of `length` for each of `n` results, and their weights."""
     at = np.arange(n)
     if mode == "nearest":

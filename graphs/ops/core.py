@@ -50,6 +50,7 @@ class Op(Binder):
     promote: Callable[..., Any]
     normalise: Callable[..., dict[str, Any]] | None
     expr: str | None
+    integer_expr: str | None
     cost: Callable[..., Size]
     batch: Callable[..., Any] | None
     structural: bool
@@ -150,6 +151,7 @@ def defop(
     promote: Callable[..., Any] = promotion.as_given,
     normalise: Callable[..., dict[str, Any]] | None = None,
     expr: str | None = None,
+    integer_expr: str | None = None,
     cost: Callable[..., Size] | None = None,
     batch: Callable[..., Any] | None = None,
     structural: bool = False,
@@ -186,6 +188,8 @@ def defop(
         ``normalise(*avals, **attrs)``: attributes in normal form, such as axes counted from 0.
     expr : str
         The scalar expression of an element-wise operator, as C, with ``{x}`` for an operand.
+    integer_expr : str
+        The same of integers, where it is another.
     cost : callable
         ``cost(ins, outs, attrs)``: FLOP. By default one per element of the results.
     batch : callable, optional
@@ -227,6 +231,7 @@ def defop(
         promote=promote,
         normalise=normalise,
         expr=expr,
+        integer_expr=integer_expr,
         cost=cost or _one_flop_an_element,
         batch=batch,
         structural=structural,

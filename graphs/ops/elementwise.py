@@ -97,6 +97,7 @@ floor_divide: Operator = defop(
         vjp=(flat, flat_second),
         expr=f"{{y}} == 0 ? {{x}} / {{y}} : {_WHOLE} == 0 ? copysign(0.0, {{x}} / {{y}}) "
         f": rint({_WHOLE})",
+        integer_expr="quotient({x}, {y})",
         dtypes=REALS,
         says="Element-wise quotient, rounded down, as Python's ``x // y``.",
         example="dt.floor_divide(dt.tensor([7, -7]), 2) -> tensor([ 3, -4])",
@@ -112,6 +113,7 @@ remainder: Operator = defop(
         ),
         saves=("", "x y"),
         expr=f"{_REST} == 0 ? copysign(0.0, {{y}}) : {_ROUNDS_DOWN} ? {_REST} + {{y}} : {_REST}",
+        integer_expr="rest({x}, {y})",
         dtypes=REALS,
         says="Element-wise rest of `floor_divide`, of the sign of `y`, as Python's ``x % y``.",
         example="dt.remainder(dt.tensor([7, -7]), 2) -> tensor([1, 1])",
@@ -338,6 +340,7 @@ abs: Operator = defop(
         dtypes="numbers",
         result=", of real dtype",
         expr="fabs({x})",
+        integer_expr="abs({x})",
         says="Element-wise absolute value; its gradient at 0 is 0.",
         example="dt.abs(dt.tensor([1.0, -2.0])) -> tensor([1., 2.])",
     )
@@ -350,6 +353,7 @@ sign: Operator = defop(
         promote=promotion.common,
         dtypes="numbers",
         expr="{x} != {x} ? {x} : ({x} > 0) - ({x} < 0)",
+        integer_expr="sign({x})",
         says="Element-wise sign: -1, 0 or 1, NaN for NaN; of complex numbers, ``x / abs(x)``.",
         example="dt.sign(dt.tensor([3.0, -2.0])) -> tensor([ 1., -1.])",
     )
@@ -401,6 +405,7 @@ def _rounding(name: str, infer: Any, expr: str, says: str, example: str) -> Any:
             promote=promotion.common,
             dtypes="numbers" if infer is numeric else REALS,
             expr=expr,
+            integer_expr="{x}",
             says=says,
             example=example,
         )

@@ -146,7 +146,6 @@ bitwise_xor: Operator = _bitwise(
     "bitwise_xor", "^", "Element-wise ``x ^ y``: bit by bit; of bools, logical exclusive or.",
     "dt.bitwise_xor(dt.tensor([6, 5]), 3) -> tensor([5, 6])",
 )  # fmt: skip
-# C has no one expression for both integers and bools, nor any for a shift by too many bits.
 bitwise_invert: Operator = defop(
     **unary(
         "bitwise_invert",
@@ -155,6 +154,7 @@ bitwise_invert: Operator = defop(
         promote=promotion.as_given,
         vjp=None,
         dtypes="integers or bools",
+        integer_expr="~{x}",
         says="Element-wise ``~x``: every bit inverted; of bools, logical not.",
         example="dt.bitwise_invert(dt.tensor([0, 5])) -> tensor([-1, -6])",
     )
@@ -166,6 +166,7 @@ bitwise_left_shift: Operator = defop(
         infer=_integers,
         vjp=None,
         dtypes="integers",
+        integer_expr="left({x}, {y})",
         says="Element-wise ``x << y``: bits moved left; 0 where all of them have left.",
         example="dt.bitwise_left_shift(dt.tensor([1, 5]), 2) -> tensor([ 4, 20])",
     )
@@ -177,6 +178,7 @@ bitwise_right_shift: Operator = defop(
         infer=_integers,
         vjp=None,
         dtypes="integers",
+        integer_expr="right({x}, {y})",
         says="Element-wise ``x >> y``: bits moved right; the sign's bit moves in.",
         example="dt.bitwise_right_shift(dt.tensor([5, -5]), 1) -> tensor([ 2, -3])",
     )
@@ -201,18 +203,21 @@ def _predicate(name: str, infer: Any = _of_numbers, promote: Any = promotion.as_
 isfinite: Operator = _predicate(
     "isfinite",
     expr="isfinite({x})",
+    integer_expr="1",
     says="Element-wise whether a number is neither infinite nor NaN.",
     example='dt.isfinite(dt.tensor([1.0, float("inf")])) -> tensor([ True, False])',
 )
 isinf: Operator = _predicate(
     "isinf",
     expr="isinf({x})",
+    integer_expr="0",
     says="Element-wise whether a number is infinite, of either sign.",
     example='dt.isinf(dt.tensor([1.0, float("inf")])) -> tensor([False,  True])',
 )
 isnan: Operator = _predicate(
     "isnan",
     expr="{x} != {x}",
+    integer_expr="0",
     says="Element-wise whether a number is NaN.",
     example='dt.isnan(dt.tensor([1.0, float("nan")])) -> tensor([False,  True])',
 )

@@ -47,7 +47,7 @@ void dt_attention_grad_double(dt_team *team, int thread, const dt_attention *sha
 /* -- labels and indices -------------------------------------------------------------------- */
 
 typedef enum {
-    DT_INT8, DT_UINT8, DT_INT16, DT_UINT16, DT_INT32, DT_UINT32, DT_INT64
+    DT_INT8, DT_UINT8, DT_INT16, DT_UINT16, DT_INT32, DT_UINT32, DT_INT64, DT_UINT64
 } dt_index_type;
 
 /* Positions along two axes, outer and inner; more axes are as good as two where they follow each
