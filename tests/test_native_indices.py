@@ -66,6 +66,7 @@ def test_sums_of_rows_columns_and_numbers() -> None:
 
     def build(g: Any, v: Any, i: Any) -> Any:
         flat = dt.reshape(i, (-1,))
+        rows = dt.permute_dims(dt.reshape(g, (7, 60, 300)), (1, 0, 2))
         return [
             dt.scatter_add(g, flat, 0, (20, 300)),
             dt.scatter_add(g[:, :5], flat, 0, (20, 5)),
@@ -75,6 +76,11 @@ def test_sums_of_rows_columns_and_numbers() -> None:
             dt.index_add(g[:, :4], dt.stack([flat, flat]), (20, 4, 20), axes=(0, 2)),
             dt.add_along_axis(g[:60, :7], i.T, 1, (60, 20)),
             dt.add_along_axis(g[:7, :60], i, 0, (20, 60)),
+            *(
+                dt.embedding_grad(rows[..., :width], i.T % 20, 20, padding)
+                for width in (300, 16, 5)
+                for padding in (None, 0, -3)
+            ),
         ]
 
     check(build, g=whole(420, 300), v=whole(420), i=places(20, 7, 60))
@@ -139,7 +145,9 @@ REFUSED: dict[str, Any] = {
     "add_along_axis": lambda x, i: dt.add_along_axis(x[:3], i[:, None], 0, (8, 4)),
     "one_hot": lambda x, i: dt.one_hot(i, 8),
     "embedding": lambda x, i: dt.embedding(i, x),
+    "embedding_grad": lambda x, i: dt.embedding_grad(x[:3], i, 8, None),
 }
+FROM_0 = ("embedding", "embedding_grad", "one_hot")
 
 
 @pytest.mark.usefixtures("threads")
@@ -155,7 +163,7 @@ def test_indices_out_of_range_change_nothing(name: str, dtype: str) -> None:
     reference = g.compile(fetches, executor="reference")
     before = held.array.copy()
     largest = np.iinfo(dtype).max
-    for wrong in (8, -9, largest, *([] if name not in ("one_hot", "embedding") else [-1])):
+    for wrong in (8, -9, largest, *([-1] if name in FROM_0 else [])):
         if wrong < 0 and dtype == "uint64":
             continue
         feeds = {"i": np.array([1, wrong, 2], dtype)}

@@ -1,4 +1,4 @@
-"""Native losses on labels and tables of rows against the NumPy kernels."""
+"""Native losses on labels against the NumPy kernels."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from diptych.compiler.native import labels as native
 from diptych.compiler.native.library import load
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.errors import RangeError
-from diptych.graphs.kernels import embeddings, losses
+from diptych.graphs.kernels import losses
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 
 SHAPES = """
 #include "operators.h"
 static const dt_loss losses[] = {%s};
-static const dt_table tables[] = {%s};
 """
 STEPS = """
 void cross_entropy_TYPE(dt_team *team, int thread, char *const *p) {
@@ -32,14 +31,6 @@ void cross_entropy_TYPE(dt_team *team, int thread, char *const *p) {
 void nll_loss_TYPE(dt_team *team, int thread, char *const *p) {
     dt_nll_loss_TYPE(team, thread, &losses[*(const dt_int *)p[0]], (const TYPE *)p[1], p[2],
                      (const TYPE *)p[3], (TYPE *)p[4], (TYPE *)p[5], p[6]);
-}
-void embedding_TYPE(dt_team *team, int thread, char *const *p) {
-    dt_embedding_TYPE(team, thread, &tables[*(const dt_int *)p[0]], p[1], (const TYPE *)p[2],
-                      (TYPE *)p[3]);
-}
-void embedding_grad_TYPE(dt_team *team, int thread, char *const *p) {
-    dt_embedding_grad_TYPE(team, thread, &tables[*(const dt_int *)p[0]], (const TYPE *)p[1], p[2],
-                           (TYPE *)p[3]);
 }
 """
 
@@ -130,69 +121,6 @@ class Loss:
         return [each[..., 0], gradient]
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of rows that are looked up, and its gradient."""
-
-    lead: tuple[int, ...] = (5, 4)
-    count: int = 7
-    width: int = 16
-    padding: int | None = None
-    dtype: str = "float32"
-    integer: str = "int64"
-    sliced: bool = False
-    threads: int = 1
-    bad: int | None = None
-
-    @functools.cached_property
-    def operands(self) -> list[np.ndarray]:
-        """Indices, table and cotangent."""
-        rng = np.random.default_rng(len(self.lead) + self.width)
-        indices = np.asarray(rng.integers(0, self.count, self.lead), self.integer)
-        if self.bad is not None:
-            indices[..., -1] = self.bad
-        table = Result((self.count, self.width), self.dtype, (0, 1)).view
-        table[...] = rng.standard_normal(table.shape)
-        g = Result((*self.lead, self.width), self.dtype, (*range(len(self.lead) + 1),)).view
-        g[...] = np.maximum(rng.standard_normal(g.shape), -0.0)
-        return [spread(indices) if self.sliced else indices, table, g]
-
-    @functools.cached_property
-    def results(self) -> list[Result]:
-        """Memory for the rows, and for the gradient of the table."""
-        _, table, g = self.operands
-        return [Result(x.shape, self.dtype, (*range(x.ndim),), gap=3) for x in (g, table)]
-
-    def texts(self) -> list[str]:
-        indices, table, g = map(layout, self.operands)
-        rows, gradient = (layout(result.view) for result in self.results)
-        found = [
-            native.table(indices, table, rows),
-            native.table(indices, gradient, g, padding_idx=self.padding),
-        ]
-        assert None not in found
-        return [text for text in found if text is not None]
-
-    def expected(self) -> list[np.ndarray]:
-        indices, table, g = self.operands
-        return [
-            embeddings.embedding(np, indices, table, padding_idx=self.padding),
-            embeddings.embedding_grad(np, g, indices, count=self.count, padding_idx=self.padding),
-        ]
-
-    def run(self, position: int, steps: Any) -> list[np.ndarray] | None:
-        indices, table, g = self.operands
-        rows, gradient = (result.view for result in self.results)
-        kind = TYPES[self.dtype]
-        calls = [
-            (f"embedding_{kind}", [np.array(position), indices, table, rows]),
-            (f"embedding_grad_{kind}", [np.array(position + 1), g, indices, gradient]),
-        ]
-        failed = [run(getattr(steps, name), arrays, 0, self.threads) for name, arrays in calls]
-        assert failed[0] == failed[1]
-        return None if failed[0] else [result.checked() for result in self.results]
-
-
 def drawn_loss(seed: int) -> Loss:
     random.seed(seed)
     choice = random.choice
@@ -211,21 +139,6 @@ def drawn_loss(seed: int) -> Loss:
     )
 
 
-def drawn_table(seed: int) -> Table:
-    random.seed(seed)
-    choice = random.choice
-    return Table(
-        lead=choice([(), (1,), (40,), (5, 4), (2, 3, 4), (3, 0)]),
-        count=(count := choice([1, 2, 7, 100])),
-        width=choice([0, 1, 5, 16, 33, 64, 100]),
-        padding=choice([None, None, 0, count - 1]),
-        dtype=choice(list(TYPES)),
-        integer=choice(["int64", "int32", "uint8", "int8", "uint16", "uint32"]),
-        sliced=choice([False, True]),
-        threads=choice([1, 2, 3]),
-    )
-
-
 LOSSES = [
     Loss(reduction="mean", ignore_index=3, lead=(1,), classes=1),
     Loss(ignore_index=-100, lead=(2,), integer="int8"),  # no row counts with this seed
@@ -234,21 +147,15 @@ LOSSES = [
     Loss(classes=50, odd=-np.inf, lead=(3, 4), sliced=True),
     *map(drawn_loss, range(150)),
 ]  # fmt: skip
-TABLES = [
-    Table(bad=7), Table(bad=-1), Table(bad=-1, threads=3, integer="int32"), Table(bad=6),
-    Table(width=8, threads=3), Table(width=64, threads=3), Table(lead=(300,), threads=2, width=100),
-    *map(drawn_table, range(100)),
-]  # fmt: skip
 
 
-def source(losses: list[Loss], tables: list[Table]) -> str:
-    texts = (loss.text() for loss in losses), (t for table in tables for t in table.texts())
-    return SHAPES % tuple(map(", ".join, texts)) + each_type(STEPS)
+def source(losses: list[Loss]) -> str:
+    return SHAPES % ", ".join(loss.text() for loss in losses) + each_type(STEPS)
 
 
 @pytest.fixture(scope="module")
 def steps() -> Any:
-    return load(source(LOSSES, TABLES))
+    return load(source(LOSSES))
 
 
 def check_loss(loss: Loss, position: int, steps: Any) -> None:
@@ -267,37 +174,17 @@ def check_loss(loss: Loss, position: int, steps: Any) -> None:
             np.testing.assert_allclose(result, right, 10 * precise, limit)
 
 
-def check_table(table: Table, position: int, steps: Any) -> None:
-    """NumPy adds rows up in another order; the sign of a zero is the same in any."""
-    found = table.run(position, steps)
-    try:
-        expected = table.expected()
-    except RangeError:
-        assert found is None
-        return
-    assert found is not None
-    for result, right in zip(found, expected, strict=True):
-        np.testing.assert_allclose(result, right, {"float32": 2e-6, "float64": 4e-15}[table.dtype])
-        np.testing.assert_array_equal(np.signbit(result), np.signbit(right))
-
-
 @pytest.mark.parametrize("position", range(len(LOSSES)))
 def test_loss(position: int, steps: Any) -> None:
     check_loss(LOSSES[position], position, steps)
 
 
-@pytest.mark.parametrize("position", range(len(TABLES)))
-def test_table(position: int, steps: Any) -> None:
-    check_table(TABLES[position], 2 * position, steps)
-
-
 @pytest.mark.full
 def test_more() -> None:
-    many, tables = (list(map(draw, range(1000, 4000))) for draw in (drawn_loss, drawn_table))
-    steps = load(source(many, tables))
+    many = list(map(drawn_loss, range(1000, 4000)))
+    steps = load(source(many))
     for position in range(len(many)):
         check_loss(many[position], position, steps)
-        check_table(tables[position], 2 * position, steps)
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
@@ -314,13 +201,6 @@ def test_one_result_alone(name: str, steps: Any) -> None:
             assert found is not None
             for result, copy, want in zip(found, copies, wanted):
                 np.testing.assert_array_equal(result, copy if want else np.full_like(copy, 5))
-
-
-def test_what_cannot_be_described() -> None:
-    rows = np.zeros((4, 3), np.float32)
-    indices = np.zeros(4, np.int64)
-    assert native.table(layout(indices), layout(rows.T.copy().T), layout(rows)) is None
-    assert native.table(layout(indices.astype(np.uint64)), layout(rows), layout(rows)) is None
 
 
 def test_ignored_label_that_no_integer_holds() -> None:

@@ -15,7 +15,7 @@ from ...graphs.ops.manipulation import expand_dims, reshape
 from ...graphs.ops.reductions import max as max_
 from ...graphs.ops.reductions import min as min_
 from ...graphs.ops.reductions import sum as sum_
-from ...graphs.ops.sets import _bincount
+from ...graphs.ops.sets import bincount_along
 
 FEW = 512  # elements: a vector compares many at once, where a search waits for each step
 
@@ -78,7 +78,7 @@ def bincount(x: Value, weights: Value, *, length: int) -> Any:
     wide = FLOAT64 if is_float(dtype) else UINT64 if dtype.kind == "u" else INT64
     if dtype == wide:
         return None
-    found = _bincount(x, astype(weights, wide), length)
+    found = bincount_along(x, astype(weights, wide), length)
     return astype(found, dtype) if is_float(dtype) else found
 
 

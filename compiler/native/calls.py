@@ -124,23 +124,6 @@ def with_gradient(node: Node, operands: Layouts, results: Layouts, threads: int)
     )  # fmt: skip
 
 
-# -- tables ----------------------------------------------------------------------------------
-
-
-def _refused_rows(node: Node) -> Any:
-    """As of the look-up whose gradient it is."""
-    return _indices(node), False, (node.attrs["count"],)
-
-
-def _embedding_grad(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
-    g, indices = operands
-    shape = labels.table(indices, results[0], g, padding_idx=node.attrs["padding_idx"])
-    return call(
-        node, f"dt_embedding_grad_{kind(g)}", "dt_table", shape, operands, results,
-        ("p0", "p1", "q0"), waits=True, refuses=True, threads=threads,
-    )  # fmt: skip
-
-
 # -- random numbers --------------------------------------------------------------------------
 
 
@@ -170,7 +153,6 @@ CALLS: dict[str, LibraryCall] = {
     "cross_entropy_grad": LibraryCall(_takes_labels, _loss, refuses=_labels_from, over=0),
     "nll_loss": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
     "nll_loss_grad": LibraryCall(_takes_labels, _loss, refuses=_labels_from),
-    "embedding_grad": LibraryCall(_takes_labels, _embedding_grad, refuses=_refused_rows),
     "random_uniform": LibraryCall(_takes_draw, _draw),
     "random_normal": LibraryCall(_takes_draw, _draw),
     **LINES,

@@ -49,7 +49,7 @@ def _readers(value: Value, dense: Layout, wide: Layout) -> Iterator[bool | None]
         if user.op is FUSED:
             yield _reads_by_tiles(user, value) and len(dense.shape) > 1 and _is_far(dense)
         elif user.op.view:
-            shown, spread = viewed(user, dense), viewed(user, wide)
+            shown, spread = viewed(user.bound, dense), viewed(user.bound, wide)
             if shown is None or spread is None:
                 yield None
             else:

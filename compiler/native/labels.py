@@ -1,4 +1,4 @@
-"""Losses on labels, and tables of rows, as generated code describes them."""
+"""Losses on labels, as generated code describes them."""
 
 from __future__ import annotations
 
@@ -58,32 +58,6 @@ def loss(
 def loss_scratch_bytes(threads: int) -> int:
     """Bytes that a loss needs for all threads of a team, aligned to 64."""
     return 64 * threads
-
-
-def table(
-    indices: Layout, weight: Layout, rows: Layout, *, padding_idx: int | None = None
-) -> str | None:
-    """The initialiser of the struct `dt_table` in C.
-
-    Parameters
-    ----------
-    indices : Layout
-    weight : Layout, shape (count, width)
-        The table, or its gradient.
-    rows : Layout
-        What is looked up, or its cotangent.
-
-    Returns
-    -------
-    str or None
-        None where the kernels cannot read the indices or one of the tensors as it lies.
-    """
-    found = _along_rows(indices, (rows,), ())
-    if found is None or not _has_dense_rows(weight):
-        return None
-    places, (strides,) = found
-    padding = -1 if padding_idx is None else padding_idx
-    return initialiser(places, *weight.shape, weight.strides[0], strides, padding)
 
 
 def _along_rows(

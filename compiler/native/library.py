@@ -41,7 +41,6 @@ _PARTS = {
     "attention": ("attention", "attention_grad"),
     "losses": ("cross_entropy", "nll_loss"),
     "pooling": ("max_pool", "max_pool_grad", "max_pool_tangent", "avg_pool", "avg_pool_grad"),
-    "embeddings": ("embedding_grad",),
     "places": ("take", "put", "add"),
     "random": ("uniform", "normal"),
     "running": ("running_sum", "running_product", "recurrence"),

@@ -48,7 +48,7 @@ class _Places:
     keys: list[tuple[int, int]]
     apart: int = 0
 
-    def text(self, counts_back: bool, count: int) -> str | None:
+    def text(self, counts_back: bool, ignored: int, count: int) -> str | None:
         """The initialiser of the struct `dt_places`; None where the axes are too many."""
         order = self._order()
         sizes = [self.shape[a] for a in order]
@@ -63,7 +63,7 @@ class _Places:
         lengths, steps = zip(*self.keys)
         return initialiser(
             found[0], width, *found[1], f"DT_{self.type.name.upper()}", len(self.keys), self.apart,
-            lengths, steps, int(counts_back), count,
+            lengths, steps, int(counts_back), ignored, count,
         )  # fmt: skip
 
     def _order(self) -> list[int]:
@@ -110,7 +110,7 @@ def _across(
 
 
 def _in_slices(attrs: Any, values: Layout, array: Layout, indices: Layout) -> _Places:
-    axis = attrs.get("axis", 0)  # an embedding's table has rows
+    axis = attrs.get("axis", 0)  # a table has rows
     row = replace(indices, shape=(1, *indices.shape), strides=(0, *indices.strides))
     return _across(values, array, row, (axis,), axis)
 
@@ -165,6 +165,7 @@ _OPERATORS = {
     "add_along_axis": _Operator(_in_lines),
     "bincount": _Operator(_in_lines, indices=0, counts_back=False),
     "embedding": _Operator(_in_slices, indices=0, counts_back=False),
+    "embedding_grad": _Operator(_in_slices, counts_back=False),
     "index": _Operator(_in_rows),
     "index_add": _Operator(_in_rows),
     "index_put": _Operator(_in_rows, indices=2),
@@ -178,13 +179,13 @@ _OPERATORS = {
 
 def _call(
     node: Node, function: str, values: Layout, array: Layout, indices: Layout, operands: Layouts,
-    result: Layout, threads: int, nothing: bool = False,
+    result: Layout, threads: int, nothing: bool = False, ignored: int = -1,
 ) -> Kernel | None:  # fmt: skip
-    """A call on operands in their order; with `nothing` instead of the first."""
+    """A call on operands in their order; with `nothing` before them, and an index to ignore."""
     operator = _OPERATORS[node.op.name]
     count = array.size if array is result else 0
     places = operator.places(node.attrs, values, array, indices)
-    shape = places.text(operator.counts_back, count)
+    shape = places.text(operator.counts_back, ignored, count)
     arguments = [*(["0"] if nothing else []), *(f"p{i}" for i in range(len(operands))), "q0"]
     return call(
         node, function, "dt_places", shape, operands, (result,), arguments, waits=count > 0,
@@ -218,7 +219,11 @@ def _add(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kerne
     if node.op.name == "bincount":
         values = broadcast(values, indices.shape)
     kind = {FLOAT32: "float", FLOAT64: "double"}.get(array.dtype, _bits(array))
-    return _call(node, f"dt_add_{kind}", values, array, indices, (values, indices), array, threads)
+    padding = node.attrs.get("padding_idx")
+    return _call(
+        node, f"dt_add_{kind}", values, array, indices, (values, indices), array, threads,
+        ignored=-1 if padding is None else padding,
+    )  # fmt: skip
 
 
 def _put(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kernel | None:
@@ -262,7 +267,7 @@ def _is_whole(layout: Layout) -> bool:
 def _lengths(node: Node) -> tuple[int, ...]:
     """How many elements the axes have that indices go along."""
     attrs: Any = node.attrs
-    for name in ("num_classes", "length"):
+    for name in ("count", "length", "num_classes"):
         if name in attrs:
             return (attrs[name],)
     shape = attrs["shape"] if "shape" in attrs else node.inputs[node.op.name == "embedding"].shape
@@ -310,7 +315,11 @@ PLACES: dict[str, LibraryCall] = {
         (("embedding", "index", "take", "take_along_axis"), _takes, _take),
         (("index_put", "put_along_axis"), _takes, _put),
         (("one_hot",), _takes, _one_hot),
-        (("add_along_axis", "bincount", "index_add", "scatter_add"), _takes_sum, _add),
+        (
+            ("add_along_axis", "bincount", "embedding_grad", "index_add", "scatter_add"),
+            _takes_sum,
+            _add,
+        ),
     )
     for name in names
 }

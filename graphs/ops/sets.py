@@ -270,7 +270,7 @@ def _bincount_batch(call: Bound, operands: Any, batched: Any) -> Any:
     return apply(call, spread(call, operands, batched)[0], weights)
 
 
-_bincount: Operator = defop(
+bincount_along: Operator = defop(
     "bincount",
     "x, weights -> counts",
     attrs={"length": REQUIRED},
@@ -325,7 +325,7 @@ def bincount(x: Any, weights: Any = 1, *, length: int | None = None) -> Any:
     x = shaped(x, "bincount")
     if len(x.shape) != 1:
         raise ShapeError(f"bincount: the first operand must have one axis, got {show(x.shape)}")
-    return _bincount(x, weights, _least_length(x) if length is None else length)
+    return bincount_along(x, weights, _least_length(x) if length is None else length)
 
 
 def _least_length(x: Any) -> int:

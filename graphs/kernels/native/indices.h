@@ -1,4 +1,4 @@
-/* Labels and indices: integers of any type, along two axes. */
+/* Labels: integers of any type, along two axes. */
 #ifndef DIPTYCH_INDICES_H
 #define DIPTYCH_INDICES_H
 

@@ -89,26 +89,6 @@ void dt_nll_loss_double(dt_team *team, int thread, const dt_loss *shape, const d
                         const void *labels, const double *g, double *loss, double *gradient,
                         char *scratch);
 
-/* -- tables -------------------------------------------------------------------------------- */
-
-typedef struct dt_table {
-    dt_indices indices;
-    dt_int count, width;
-    dt_int table;   /* stride of the rows of the table, or of its gradient */
-    dt_int rows[2]; /* strides of the rows looked up, or of their cotangents */
-    dt_int padding; /* the row without a gradient; -1 for none */
-} dt_table;
-
-void dt_embedding_float(dt_team *team, int thread, const dt_table *shape, const void *indices,
-                        const float *table, float *rows);
-void dt_embedding_double(dt_team *team, int thread, const dt_table *shape, const void *indices,
-                         const double *table, double *rows);
-
-void dt_embedding_grad_float(dt_team *team, int thread, const dt_table *shape, const float *g,
-                             const void *indices, float *gradient);
-void dt_embedding_grad_double(dt_team *team, int thread, const dt_table *shape, const double *g,
-                              const void *indices, double *gradient);
-
 /* -- random numbers (random_template.h) ------------------------------------------------------ */
 
 typedef struct dt_draw {

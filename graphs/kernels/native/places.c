@@ -6,6 +6,7 @@
 #define AXES DT_PLACE_AXES
 #define CHUNK 256 /* indices at a time */
 #define LINE 64   /* bytes that two threads should not both write */
+#define NOWHERE (INT64_MIN / 2) /* of an index that is ignored */
 
 /* What a thread has to do: part of an axis, of a row's elements, or of the array. */
 typedef struct {
@@ -52,7 +53,7 @@ static portion portion_of(dt_team *team, int thread, const dt_places *s, dt_int 
         dt_int i = (dt_int)((const type *)indices)[from + l * step]; \
         i += i < 0 ? back : 0; \
         wrong |= (uint64_t)i >= (uint64_t)s->length[k]; \
-        at[l] += i * s->step[k]; \
+        at[l] += i == s->ignored ? NOWHERE : i * s->step[k]; \
     } \
     break
 
@@ -60,7 +61,8 @@ static int find(const dt_places *s, const void *indices, dt_int from, dt_int ste
                 dt_int *at) {
     int wrong = 0;
     for (dt_int k = 0; k < s->keys; k++, from += s->apart) {
-        const dt_int back = s->counts_back ? s->length[k] : 0;
+        /* Of unsigned ones, what is as large as to seem negative is out of range. */
+        const dt_int back = s->counts_back && s->type != DT_UINT64 ? s->length[k] : 0;
         switch (s->type) {
         case DT_INT8: READ(int8_t);
         case DT_UINT8: READ(uint8_t);
@@ -69,12 +71,7 @@ static int find(const dt_places *s, const void *indices, dt_int from, dt_int ste
         case DT_INT32: READ(int32_t);
         case DT_UINT32: READ(uint32_t);
         case DT_INT64: READ(int64_t);
-        case DT_UINT64:
-            for (dt_int l = 0; l < count; l++) {
-                const uint64_t i = ((const uint64_t *)indices)[from + l * step];
-                wrong |= i >= (uint64_t)s->length[k];
-                at[l] += (dt_int)i * s->step[k];
-            }
+        case DT_UINT64: READ(uint64_t);
         }
     }
     return !wrong;

@@ -23,6 +23,7 @@ typedef struct dt_places {
     dt_int length[DT_KEYS]; /* of the axis of the array that each goes along */
     dt_int step[DT_KEYS];   /* stride of that axis */
     int counts_back;        /* whether -1 is the last */
+    dt_int ignored;         /* an index whose values are not added; -1 for none */
     dt_int count;           /* elements of the array, which follow each other; if it is written */
 } dt_places;
 

@@ -1,4 +1,0 @@
-/* Tables of rows of double. */
-#define REAL double
-#define OF(name) name##_double
-#include "embeddings_template.h"
