@@ -37,6 +37,8 @@ REDUCE = [dt.sum, dt.mean, dt.max, dt.min, dt.prod, dt.var, dt.logsumexp, dt.sum
 ALONG = [
     dt.softmax, dt.log_softmax, dt.cumulative_sum, dt.sort, dt.flip,
     lambda x, axis: dt.roll(x, 1, axis=axis),
+    lambda x, axis: dt.take(x, np.array([0, -1, 0]), axis=axis),
+    lambda x, axis: dt.take_along_axis(x, dt.argsort(dt.stop_gradient(x), axis=axis), axis=axis),
     lambda x, axis: x - dt.mean(x, axis=axis, keepdims=True),
     lambda x, axis: dt.layer_norm(x, *rows(x, 2), x.shape[-1:]),
     lambda x, axis: dt.rms_norm(x, *rows(x, 1), x.shape[-1:]),

@@ -6,7 +6,7 @@
 #define AXES DT_PLACE_AXES
 #define CHUNK 256 /* indices at a time */
 #define LINE 64   /* bytes that two threads should not both write */
-#define NOWHERE (INT64_MIN / 2) /* of an index that is ignored */
+#define NOWHERE (INT64_MIN / 16) /* of an index that is ignored or out of range */
 
 /* What a thread has to do: part of an axis, of a row's elements, or of the array. */
 typedef struct {
@@ -52,8 +52,9 @@ static portion portion_of(dt_team *team, int thread, const dt_places *s, dt_int 
     for (dt_int l = 0; l < count; l++) { \
         dt_int i = (dt_int)((const type *)indices)[from + l * step]; \
         i += i < 0 ? back : 0; \
-        wrong |= (uint64_t)i >= (uint64_t)s->length[k]; \
-        at[l] += i == s->ignored ? NOWHERE : i * s->step[k]; \
+        const int is_in = (uint64_t)i < (uint64_t)s->length[k]; \
+        wrong |= !is_in; \
+        at[l] += is_in && i != s->ignored ? i * s->step[k] : NOWHERE; \
     } \
     break
 
