@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import diptych as dt
-from diptych.compiler.executors import native
+from diptych.compiler.executors import steps
 from diptych.compiler.native import build
 from diptych.compiler.passes import NATIVE_PASSES, PASSES, Pass
 
@@ -94,10 +94,10 @@ def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def unaided(monkeypatch: pytest.MonkeyPatch) -> None:
     """No native step leaves its work to the reference executor."""
 
-    def refused(plan: Any, feeds: Any) -> Any:
+    def refused(graph: Any) -> Any:
         pytest.fail("native code has refused right data")
 
-    monkeypatch.setattr(native._Plan, "_refused", refused)
+    monkeypatch.setattr(steps, "Reference", refused)
 
 
 @pytest.fixture(autouse=True, scope="session")
