@@ -33,9 +33,9 @@ def memory_stats() -> MemoryStats:
 
     The pages of a large array cost more to get from the system than a kernel takes to fill them. So
     results of 64 KiB and more that kernels make on the CPU lie in memory that is kept when they
-    die, for the next ones of about their size: not more than was in use at once, nor more than a
-    quarter of the machine's memory. What waits for ten seconds is given back with the next large
-    array, all of it by `empty_cache` or where the system has no more.
+    die, for the next ones of about their size: not more than 64 MiB beyond what was in use at once,
+    nor more than a quarter of the machine's memory. What waits for ten seconds is given back with
+    the next large array, all of it by `empty_cache` or where the system has no more.
 
     Returns
     -------

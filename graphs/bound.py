@@ -10,6 +10,7 @@ from .compiled import over_blocks, universal
 from .devices import CPU
 from .dims import Size
 from .dtypes import BFLOAT16, FLOAT32, is_float
+from .kernels.library import library
 from .numbers import SCALARS, materialise, spec_of
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ class Bound:
             self.kernel = partial(_in_float32, device.xp, self.kernel, outs)
         if device.kind == "cpu" and not op.view and any(map(_is_large, (*ins, *outs))):
             self.kernel = over_blocks(self.kernel)
+            library()  # has the threads of large loops
 
     def changed(self, **attrs: Any) -> Bound:
         """The same with some attributes changed."""

@@ -5,8 +5,8 @@ large arrays are made over blocks of sizes that differ by an eighth, and the blo
 waits for the next of its size. NumPy asks for them by its own protocol (NEP 49): the arrays are
 ordinary ones, which own their memory.
 
-No more waits than was ever in use at once, nor more than a quarter of the machine's memory, nor for
-longer than some seconds; and nothing that waits stands in the way of an allocation. */
+Little more waits than was ever in use at once, nor more than a quarter of the machine's memory, nor
+for longer than some seconds; and nothing that waits stands in the way of an allocation. */
 
 #include "speedups.h"
 
@@ -19,6 +19,7 @@ longer than some seconds; and nothing that waits stands in the way of an allocat
 /* Sizes from 2^16 bytes on: below, the C library has pages at hand. */
 enum { LARGE = 1 << 16, STEPS = 8, CLASSES = 64 * STEPS, PATIENCE = 10 /* seconds */ };
 enum { TRACED = 389047 }; /* NumPy's domain of tracemalloc */
+#define LITTLE ((size_t)1 << 26)
 #define HUGE_PAGES ((size_t)1 << 22) /* from here on, as NumPy does */
 
 /* Lies before the elements, which begin with a page, as those of large arrays of the C library all
@@ -193,8 +194,8 @@ static void give(Block *block)
     pool.counts.allocated -= block->asked;
     pool.used -= block->bytes;
     enter(block);
-    const size_t most = pool.most_used < pool.most_idle ? pool.most_used : pool.most_idle;
-    Block *old = leave_oldest(most, time - PATIENCE);
+    const size_t most = pool.most_used + LITTLE; /* sizes change, and blocks of others wait in vain */
+    Block *old = leave_oldest(most < pool.most_idle ? most : pool.most_idle, time - PATIENCE);
     pthread_mutex_unlock(&pool.lock);
     unmap(old);
 }

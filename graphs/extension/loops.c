@@ -3,15 +3,24 @@
 A ufunc finds its loop, checks for errors and sets up an iterator in three times the time that the
 loop itself takes on a few numbers. Here the loop is looked up by the dtypes alone, operands that
 lie densely are one call of it, and others are walked by their strides. Floating-point errors are
-not reported. What this does not know, such as dtypes that need a conversion, goes to the careful
-callable, which is the ufunc. The bits of dense operands are the ufunc's: they come from the very
-same call. Others may differ in the last bit, as the ufunc may walk their axes in another order. */
+not reported. On many numbers all threads of the pool call the loop, each on its share: it touches no
+objects of Python. What this does not know, such as dtypes that need a conversion, goes to the
+careful callable, which is the ufunc. The bits of dense operands are the ufunc's, on any number of
+threads: they come from the same calls. Others may differ in the last bit, as the ufunc may walk
+their axes in another order. */
 
 #include "speedups.h"
 
 #include <structmember.h>
+#include <time.h>
 
 enum { MOST_OPERANDS = 4, RELEASES_GIL = 8192 };
+enum {
+    SHARED = 1 << 15,  /* elements a thread that are worth its while */
+    WAKES = 8 * SHARED,
+    IN_A_ROW = 200000, /* nanoseconds from one large loop to the next */
+    PIECE = 1 << 10,   /* elements: where a row is cut, parts have whole vectors, as if it were not */
+};
 
 typedef struct {
     PyObject_HEAD
@@ -26,6 +35,8 @@ typedef struct {
     npy_intp strides[MOST_OPERANDS][NPY_MAXDIMS];
     npy_intp shape[NPY_MAXDIMS];
     int operands, ndim;
+    PyUFuncGenericFunction loop;
+    void *context;
 } Walk;
 
 static int find_loop(Loop *self, PyUFuncObject *ufunc, PyArrayObject *const *arrays)
@@ -33,7 +44,7 @@ static int find_loop(Loop *self, PyUFuncObject *ufunc, PyArrayObject *const *arr
     for (int tried = -1; tried < ufunc->ntypes; tried++) {
         const int candidate = tried < 0 ? self->last : tried;
         const char *types = ufunc->types + (npy_intp)candidate * ufunc->nargs;
-        int fits = 1;
+        int fits = types[0] != NPY_OBJECT; /* whose loops call Python */
         for (int i = 0; i < ufunc->nin && fits; i++)
             fits = types[i] == (char)PyArray_TYPE(arrays[i]);
         if (fits)
@@ -148,30 +159,84 @@ static void coalesce(Walk *walk)
     walk->ndim = kept;
 }
 
-static void run(Walk *walk, PyUFuncGenericFunction loop, void *data)
+static npy_intp rows_of(const Walk *walk)
 {
-    npy_intp steps[MOST_OPERANDS], at[NPY_MAXDIMS];
+    npy_intp rows = 1;
+    for (int axis = 0; axis < walk->ndim - 1; axis++)
+        rows *= walk->shape[axis];
+    return rows;
+}
+
+/* Runs the loop on rows from one on, `count` of them, from column `begin` to before `end`. */
+static void run_rows(const Walk *walk, npy_intp row, npy_intp count, npy_intp begin, npy_intp end)
+{
     const int inner = walk->ndim - 1;
-    memset(at, 0, sizeof(npy_intp) * walk->ndim);
-    for (int i = 0; i < walk->operands; i++)
+    npy_intp at[NPY_MAXDIMS], steps[MOST_OPERANDS];
+    char *data[MOST_OPERANDS];
+    for (int i = 0; i < walk->operands; i++) {
         steps[i] = walk->strides[i][inner];
-    for (;;) {
+        data[i] = walk->data[i] + begin * steps[i];
+    }
+    for (int axis = inner - 1; axis >= 0; axis--) {
+        at[axis] = row % walk->shape[axis];
+        row /= walk->shape[axis];
+        for (int i = 0; i < walk->operands; i++)
+            data[i] += at[axis] * walk->strides[i][axis];
+    }
+    while (count-- > 0) {
         char *pointers[MOST_OPERANDS];
-        npy_intp count = walk->shape[inner];
-        memcpy(pointers, walk->data, sizeof pointers);
-        loop(pointers, &count, steps, data);
-        int axis = inner - 1;
-        for (; axis >= 0; axis--) {
+        npy_intp columns = end - begin;
+        memcpy(pointers, data, sizeof pointers);
+        walk->loop(pointers, &columns, steps, walk->context);
+        for (int axis = inner - 1; axis >= 0; axis--) {
             const int more = ++at[axis] < walk->shape[axis];
             for (int i = 0; i < walk->operands; i++)
-                walk->data[i] += walk->strides[i][axis] * (more ? 1 : 1 - walk->shape[axis]);
+                data[i] += walk->strides[i][axis] * (more ? 1 : 1 - walk->shape[axis]);
             if (more)
                 break;
             at[axis] = 0;
         }
-        if (axis < 0)
-            return;
     }
+}
+
+/* A thread's share: rows where there are many, else parts of each. */
+static void run_share(dt_team *team, int thread, char *const *pointers)
+{
+    const Walk *walk = (const Walk *)pointers[0];
+    const npy_intp rows = rows_of(walk), columns = walk->shape[walk->ndim - 1];
+    dt_int begin, end;
+    if (rows >= 8 * team->threads) {
+        end = dt_share(team, thread, rows, &begin);
+        run_rows(walk, begin, end - begin, 0, columns);
+    } else {
+        end = dt_share(team, thread, (columns + PIECE - 1) / PIECE, &begin) * PIECE;
+        run_rows(walk, 0, rows, begin * PIECE, end < columns ? end : columns);
+    }
+}
+
+/* On how many threads a loop runs. To wake workers takes as long as many elements do, so that is for
+very many, or for the third loop in a row; behind it they look out for the next one for a while. */
+static int threads_for(npy_intp size)
+{
+    static int64_t seen; /* when there was a large loop, in nanoseconds */
+    static int in_a_row;
+    if (run_on_pool == NULL || size < 2 * SHARED)
+        return 1;
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    const int64_t now = (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+    in_a_row = now - seen < IN_A_ROW ? in_a_row + 1 : 1;
+    seen = now;
+    if (in_a_row < 3 && size < WAKES)
+        return 1;
+    return size / SHARED < pool_threads ? (int)(size / SHARED) : pool_threads;
+}
+
+static void run(const Walk *walk, int threads)
+{
+    char *const pointers[] = {(char *)walk};
+    if (threads == 1 || run_on_pool(run_share, pointers, threads) != 0) /* no thread ran */
+        run_rows(walk, 0, rows_of(walk), 0, walk->shape[walk->ndim - 1]);
 }
 
 /* The operand whose shape the result has, where all lie densely in that shape or are one number;
@@ -194,7 +259,7 @@ static PyArrayObject *dense_shape(PyArrayObject *const *arrays, int count)
 }
 
 static void run_densely(PyArrayObject *const *arrays, int count, PyArrayObject *out, npy_intp size,
-                        PyUFuncGenericFunction loop, void *data)
+                        const Walk *walk)
 {
     char *pointers[MOST_OPERANDS];
     npy_intp steps[MOST_OPERANDS];
@@ -204,18 +269,18 @@ static void run_densely(PyArrayObject *const *arrays, int count, PyArrayObject *
     }
     pointers[count] = PyArray_BYTES(out);
     steps[count] = PyArray_ITEMSIZE(out);
-    loop(pointers, &size, steps, data);
+    walk->loop(pointers, &size, steps, walk->context);
 }
 
 static void run_by_strides(PyArrayObject *const *arrays, int count, PyArrayObject *out, Walk *walk,
-                           PyUFuncGenericFunction loop, void *data)
+                           int threads)
 {
     walk->operands = count + 1;
     for (int i = 0; i < count; i++)
         place(walk, i, arrays[i]);
     place(walk, count, out);
     coalesce(walk);
-    run(walk, loop, data);
+    run(walk, threads);
 }
 
 static PyObject *careful(Loop *self, PyObject *const *args, size_t nargsf, PyObject *names)
@@ -261,13 +326,14 @@ static PyObject *call_loop(PyObject *object, PyObject *const *args, size_t nargs
             return NULL;
     }
     const npy_intp size = PyArray_SIZE(out);
-    PyUFuncGenericFunction loop = ufunc->functions[found];
-    void *data = ufunc->data == NULL ? NULL : (void *)ufunc->data[found];
+    const int threads = threads_for(size);
+    walk.loop = ufunc->functions[found];
+    walk.context = ufunc->data == NULL ? NULL : (void *)ufunc->data[found];
     PyThreadState *released = size < RELEASES_GIL ? NULL : PyEval_SaveThread();
-    if (like != NULL && PyArray_IS_C_CONTIGUOUS(out))
-        run_densely(arrays, count, out, size, loop, data);
+    if (threads == 1 && like != NULL && PyArray_IS_C_CONTIGUOUS(out))
+        run_densely(arrays, count, out, size, &walk);
     else if (size != 0)
-        run_by_strides(arrays, count, out, &walk, loop, data);
+        run_by_strides(arrays, count, out, &walk, threads);
     if (released != NULL)
         PyEval_RestoreThread(released);
     return (PyObject *)out;
