@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from .avals import Aval
 from .compiled import over_blocks, universal
 from .devices import CPU
-from .dims import Size
+from .dims import Dim, Size
 from .dtypes import BFLOAT16, FLOAT32, is_float
+from .kernels import products
 from .kernels.library import library
 from .numbers import SCALARS, materialise, spec_of
 
@@ -90,6 +91,8 @@ class Bound:
         if isinstance(op.kernel, str):
             ufunc = getattr(device.xp, op.kernel)
             self.kernel = universal(ufunc) if device.kind == "cpu" else ufunc
+            if op.kernel == "matmul" and device.kind == "cpu" and _may_be_large(*ins):
+                self.kernel = products.matmul
         elif op.kernel is not None:
             self.kernel = partial(op.kernel, device.xp, **attrs)
         if not op.view and any(aval.dtype == BFLOAT16 for aval in ins):
@@ -186,6 +189,11 @@ def new_context(kind: type[Context], bound: Bound, saved: dict[str, Any]) -> Con
     fields["outs"] = bound.outs
     context.__dict__ = fields
     return context
+
+
+def _may_be_large(x: Aval, y: Aval) -> bool:
+    shapes: Any = (x.shape, y.shape)  # one with symbolic sizes may be large
+    return any(isinstance(n, Dim) for shape in shapes for n in shape) or products.is_large(*shapes)
 
 
 def bind_operands(op: Any, operands: list[Any], attrs: tuple[Any, ...]) -> Bound:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from native_steps import TYPES, Result, each_type, layout, run
 
-from diptych.compiler.native.attentions import Attention, described
 from diptych.compiler.native.library import load
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.kernels import attention as kernels
+from diptych.graphs.kernels.shapes.attention import Attention, described
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diptych.compiler.native.convolutions import (
+from diptych.compiler.native.library import library, load
+from diptych.compiler.native.toolchain import find_compiler
+from diptych.graphs.kernels import convolution as kernels
+from diptych.graphs.kernels.shapes.convolution import (
     Convolution,
     Kind,
     Rows,
@@ -19,9 +22,6 @@ from diptych.compiler.native.convolutions import (
     scratch_bytes,
     shared_rows,
 )
-from diptych.compiler.native.library import library, load
-from diptych.compiler.native.toolchain import find_compiler
-from diptych.graphs.kernels import convolution as kernels
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 

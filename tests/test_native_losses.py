@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from native_steps import TYPES, Result, each_type, layout, run
 
-from diptych.compiler.native import labels as native
 from diptych.compiler.native.library import load
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.errors import RangeError
 from diptych.graphs.kernels import losses
+from diptych.graphs.kernels.shapes import labels as native
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 
@@ -95,7 +95,7 @@ class Loss:
             label_smoothing=self.smoothing,
         )  # fmt: skip
         assert found is not None
-        return found
+        return found.text()
 
     def expected(self, name: str) -> list[np.ndarray]:
         rows, labels, g = self.operands

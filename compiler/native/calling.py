@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...graphs.dtypes import FLOAT64
 from ...graphs.ir import Node, Value
+from ...graphs.kernels.shapes.structs import Struct
 from .kernel import Access, Kernel, Packing, everywhere, parameters, times
 from .layout import Layout
-from .scalars import C_TYPES, is_float, literal
+from .scalars import C_TYPES, is_float
 
 Layouts = Sequence[Layout]
 
@@ -52,7 +52,7 @@ def call(
     node: Node,
     function: str,
     struct: str,
-    shape: str | None,
+    shape: Struct | str | None,
     operands: Layouts,
     results: Layouts,
     arguments: Sequence[str],
@@ -69,7 +69,8 @@ def call(
     reads = [Access(x, False, everywhere(x, threads)) for x in operands]
     writes = [Access(x, True, everywhere(x, threads)) for x in results]
     given = ", ".join(["team", "thread", "&shape", *arguments, *(["scratch"] if scratch else [])])
-    body = [f"static const {struct} shape = {shape};", f"{function}({given});"]
+    text = shape if isinstance(shape, str) else shape.text()
+    body = [f"static const {struct} shape = {text};", f"{function}({given});"]
     note = " -> ".join(", ".join(times(x.shape) for x in side) for side in (operands, results))
     return Kernel(
         node.op.name, f"{node.op.name}: {note}", parameters(operands, results), body,
@@ -86,26 +87,3 @@ def are_floats(*values: Value) -> bool:
     """Whether all are float32 or all are float64, on the CPU."""
     dtypes = {v.dtype for v in values}
     return len(dtypes) == 1 and is_float(values[0].dtype) and values[0].device.kind == "cpu"
-
-
-def pair(value: Sequence[Any], first: Any) -> tuple[Any, Any]:
-    """Of two axes; of one, with another before it that has length 1."""
-    return (value[0], value[1]) if len(value) == 2 else (first, value[0])
-
-
-def image_strides(layout: Layout) -> tuple[int, int, int, int]:
-    """Of images, channels, rows and columns; see `pair`."""
-    image, channel, *rest = layout.strides
-    height, width = pair(rest, 0)
-    return image, channel, height, width
-
-
-def initialiser(*values: Any) -> str:
-    """The initialiser of a struct in C, from its fields in order; arrays and structs are tuples."""
-    return "{" + ", ".join(map(_initial, values)) + "}"
-
-
-def _initial(value: Any) -> str:
-    if isinstance(value, tuple):
-        return initialiser(*value)
-    return literal(value, FLOAT64) if isinstance(value, float) else str(value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from ...graphs.ir import CONSTANT, Node, Value
-from . import labels
-from .attentions import described
+from ...graphs.kernels.shapes import labels
+from ...graphs.kernels.shapes.attention import described
+from ...graphs.kernels.shapes.structs import Struct
 from .calling import Layouts, LibraryCall, are_floats, call, kind
 from .images import CONVOLUTIONS
 from .kernel import Kernel
@@ -48,7 +50,7 @@ def _attention(node: Node, operands: Layouts, results: Layouts, threads: int) ->
     # Only the gradients of keys and values in parts are added up behind a barrier.
     waits = bool(g) and shape.parts > 1
     return call(
-        node, name, "dt_attention", shape.text(), operands, results, arguments, scratch, waits,
+        node, name, "dt_attention", shape, operands, results, arguments, scratch, waits,
         threads=threads, apart=not waits,
     )  # fmt: skip
 
@@ -127,6 +129,13 @@ def with_gradient(node: Node, operands: Layouts, results: Layouts, threads: int)
 # -- random numbers --------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class _Draw(Struct):
+    """The struct `dt_draw`."""
+
+    count: int
+
+
 def _takes_draw(node: Node) -> bool:
     key, offset = (v.aval for v in node.inputs)
     dense = key.shape == (2,) and offset.shape == ()
@@ -140,7 +149,7 @@ def _draw(node: Node, operands: Layouts, results: Layouts, threads: int) -> Kern
         return None
     name = node.op.name.removeprefix("random_")
     return call(
-        node, f"dt_{name}_{kind(y)}", "dt_draw", f"{{{y.size}}}", operands, results,
+        node, f"dt_{name}_{kind(y)}", "dt_draw", _Draw(y.size), operands, results,
         ("p0", "p1", "q0"), refuses=True, threads=threads,
     )  # fmt: skip
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...graphs.ir import Node, Value
-from .calling import Layouts, LibraryCall, are_floats, call, image_strides, kind, pair
-from .convolutions import (
+from ...graphs.kernels.shapes.convolution import (
     Convolution,
     Kind,
     Rows,
@@ -14,6 +13,8 @@ from .convolutions import (
     scratch_bytes,
     shared_rows,
 )
+from ...graphs.kernels.shapes.structs import image_strides, pair
+from .calling import Layouts, LibraryCall, are_floats, call, kind
 from .kernel import Access, Kernel, Packing, Span, everywhere, parameters, times
 from .layout import Layout, sizes
 
@@ -73,7 +74,7 @@ def _convolution(node: Node, operands: Layouts, results: Layouts, threads: int) 
     way, shape = _through(node, {node.inputs[0]: first, node.outputs[0]: results[0]})
     scratch = scratch_bytes(way, shape, threads, first.dtype.itemsize)
     kernel = call(
-        node, f"{_FUNCTIONS[way]}_{kind(first)}", "dt_conv", shape.text(), operands, results,
+        node, f"{_FUNCTIONS[way]}_{kind(first)}", "dt_conv", shape, operands, results,
         ("p0", "p1", "q0"), scratch, threads=threads, apart=True,
     )  # fmt: skip
     if kernel is not None and shape.groups == 1:
@@ -125,7 +126,7 @@ def _weight_gradient(
     shape = _geometry(node, x, w, y, dict(zip((x, y, w), (*operands, *results))))
     scratch = scratch_bytes("weight", shape, threads, w.dtype.itemsize)
     return call(
-        node, f"dt_conv2d_weight_{kind(results[0])}", "dt_conv", shape.text(), operands, results,
+        node, f"dt_conv2d_weight_{kind(results[0])}", "dt_conv", shape, operands, results,
         ("p0", "p1", "q0"), scratch, True, threads=threads,
     )  # fmt: skip
 

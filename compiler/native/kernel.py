@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ...graphs.ir import Graph
+from ...graphs.kernels.shapes.structs import share
 from .layout import Layout
 from .scalars import C_TYPES
 
@@ -135,11 +136,6 @@ def parameters(operands: Iterable[Layout], results: Iterable[Layout]) -> list[st
 def times(shape: Sequence[int]) -> str:
     """A shape in words."""
     return " x ".join(map(str, shape)) or "one number"
-
-
-def share(count: int, thread: int, threads: int) -> tuple[int, int]:
-    """The same as `dt_share` in C: which of so many things are a thread's."""
-    return count * thread // threads, count * (thread + 1) // threads
 
 
 def everywhere(layout: Layout, threads: int) -> list[Span]:

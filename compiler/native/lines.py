@@ -7,9 +7,10 @@ from typing import Any
 
 from ...graphs.dtypes import FLOAT32, FLOAT64, INT64
 from ...graphs.ir import Node, Value
+from ...graphs.kernels.shapes.folding import folded
+from ...graphs.kernels.shapes.structs import text_of
 from ..arena import aligned
-from .calling import Layouts, LibraryCall, call, initialiser
-from .folding import folded
+from .calling import Layouts, LibraryCall, call
 from .kernel import Kernel
 from .layout import Layout, order_of
 from .scalars import C_TYPES, HALVES, is_float
@@ -56,7 +57,7 @@ def _running(function: str) -> Callable[[Node, Layouts, Layouts, int], Kernel | 
         initial = str(int(node.attrs["include_initial"]))
         return call(
             node, f"dt_{function}_{_CARRIED[x.dtype]}", "dt_lines",
-            None if lines is None else initialiser(*lines), operands, results,
+            None if lines is None else text_of(*lines), operands, results,
             (initial, "p0", "q0"), threads=threads,
         )  # fmt: skip
 
@@ -68,7 +69,7 @@ def _recurrence(node: Node, operands: Layouts, results: Layouts, threads: int) -
     lines = _lines(b, y, a, node.attrs["axis"])
     return call(
         node, f"dt_recurrence_{_CARRIED[y.dtype]}", "dt_lines",
-        None if lines is None else initialiser(*lines), operands, results, ("p0", "p1", "q0"),
+        None if lines is None else text_of(*lines), operands, results, ("p0", "p1", "q0"),
         threads=threads,
     )  # fmt: skip
 
@@ -92,7 +93,7 @@ def _sorted(node: Node, operands: Layouts, results: Layouts, threads: int) -> Ke
     kind = "FLOATING" if is_float(x.dtype) else "SIGNED" if x.dtype.kind == "i" else "UNSIGNED"
     room = aligned(2 * _ITEM_BYTES * x.shape[axis])
     descending = attrs["largest"] if node.op.name == "topk" else attrs["descending"]
-    shape = initialiser(lines, f"DT_{kind}", y.shape[axis], int(descending), room)
+    shape = text_of(lines, f"DT_{kind}", y.shape[axis], int(descending), room)
     given = {"sort": ("q0", "0"), "argsort": ("0", "q0"), "topk": ("q0", "q1")}[node.op.name]
     return call(
         node, f"dt_sort_{8 * x.dtype.itemsize}", "dt_order", shape, operands, results,

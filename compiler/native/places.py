@@ -10,10 +10,11 @@ import numpy as np
 
 from ...graphs.dtypes import FLOAT32, FLOAT64, is_integer
 from ...graphs.ir import CONSTANT, Node, Value
+from ...graphs.kernels.shapes.folding import folded
+from ...graphs.kernels.shapes.structs import text_of
 from .buffers import Constant
-from .calling import Layouts, LibraryCall, call, initialiser
+from .calling import Layouts, LibraryCall, call
 from .copies import as_words
-from .folding import folded
 from .kernel import Kernel
 from .layout import Layout, broadcast, dense_strides, order_of
 
@@ -61,7 +62,7 @@ class _Places:
         if found is None:
             return None
         lengths, steps = zip(*self.keys)
-        return initialiser(
+        return text_of(
             found[0], width, *found[1], f"DT_{self.type.name.upper()}", len(self.keys), self.apart,
             lengths, steps, int(counts_back), ignored, count,
         )  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ...graphs.ir import Node, Value
-from .calling import Layouts, LibraryCall, are_floats, call, image_strides, initialiser, kind, pair
+from ...graphs.kernels.shapes.pooling import Pool, pool
+from .calling import Layouts, LibraryCall, are_floats, call, kind
 from .kernel import Kernel
 from .layout import Layout, order_of
 
@@ -22,27 +22,8 @@ def _as_first(value: Value, first: Layout | None) -> tuple[int, ...] | None:
     return None if first is None else order_of(first)
 
 
-def _shape(node: Node, images: Layout, windows: Layout, slopes: tuple[Layout, Layout]) -> str:
-    """The initialiser of the struct `dt_pool`.
-
-    `images` and `windows` are of x and y, or lie like them, and `slopes` of their cotangents or
-    tangents.
-    """
-    attrs: Any = node.attrs
-    padding, size = pair(attrs["padding"], (0, 0)), pair(images.shape[2:], 1)
-    beyond = attrs.get("count_include_pad", False)
-    pads = [(before, after) if beyond else (0, 0) for before, after in padding]
-    return initialiser(
-        *images.shape[:2], size, pair(windows.shape[2:], 1), pair(attrs["kernel_size"], 1),
-        pair(attrs["stride"], 1), tuple(before for before, _ in padding),
-        pair(attrs.get("dilation", (1, 1)), 1),
-        tuple(-before for before, _ in pads), tuple(n + after for n, (_, after) in zip(size, pads)),
-        *map(image_strides, (images, windows, *slopes)),
-    )  # fmt: skip
-
-
 def _pool(
-    function: str, describe: Callable[[Node, Layouts, Layouts], str]
+    function: str, describe: Callable[[Node, Layouts, Layouts], Pool]
 ) -> Callable[[Node, Layouts, Layouts, int], Kernel | None]:
     """The kernel of a function that takes all operands and the result in order."""
 
@@ -56,22 +37,22 @@ def _pool(
     return kernel
 
 
-def _forward(node: Node, operands: Layouts, results: Layouts) -> str:
-    return _shape(node, operands[0], results[0], (operands[0], results[0]))
+def _forward(node: Node, operands: Layouts, results: Layouts) -> Pool:
+    return pool(node.attrs, operands[0], results[0], (operands[0], results[0]))
 
 
-def _gradient(node: Node, operands: Layouts, results: Layouts) -> str:
+def _gradient(node: Node, operands: Layouts, results: Layouts) -> Pool:
     x, y, g = operands
-    return _shape(node, x, y, (results[0], g))
+    return pool(node.attrs, x, y, (results[0], g))
 
 
-def _tangent(node: Node, operands: Layouts, results: Layouts) -> str:
+def _tangent(node: Node, operands: Layouts, results: Layouts) -> Pool:
     x, y, t = operands
-    return _shape(node, x, y, (t, results[0]))
+    return pool(node.attrs, x, y, (t, results[0]))
 
 
-def _backward(node: Node, operands: Layouts, results: Layouts) -> str:
-    return _shape(node, results[0], operands[0], (results[0], operands[0]))
+def _backward(node: Node, operands: Layouts, results: Layouts) -> Pool:
+    return pool(node.attrs, results[0], operands[0], (results[0], operands[0]))
 
 
 _MAX = LibraryCall(_takes, _pool("max_pool", _forward), _as_first)

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from ...graphs.ir import Graph, Node, Value
+from ...graphs.kernels.shapes.structs import share
 from ...graphs.ops.core import Bound
 from ..arena import aligned
 from .affine import Affine, in_shape
 from .axes import address
 from .elements import Let, Store, printed
-from .kernel import Access, Kernel, Packing, Span, described, everywhere, hull, parameters, share
+from .kernel import Access, Kernel, Packing, Span, described, everywhere, hull, parameters
 from .layout import Layout, sizes
 from .scalars import C_TYPES
 from .sections import ONCE, PER_ELEMENT, PER_ROW, Sections

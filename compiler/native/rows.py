@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...graphs.ir import Node, Value
+from ...graphs.kernels.shapes.structs import share
 from ...graphs.ops.core import Bound
 from .affine import Affine, in_shape
 from .axes import Axes, address, spans_of
 from .elements import Element, Reduce, Store, element_loop, printed, start_of
-from .kernel import Access, Kernel, described, everywhere, hull, share
+from .kernel import Access, Kernel, described, everywhere, hull
 from .layout import Layout, sizes
 from .nest import Nest, vector_sums
 from .scalars import C_TYPES

@@ -24,21 +24,23 @@ PyObject *set_pool_threads(PyObject *module, PyObject *args)
 }
 
 /* What a step is handed for an operand: the elements of an array, the content of bytes, NULL for
-None. */
+None. Whether C may read it as it lies; below 0 with an exception. */
 static int find_pointer(PyObject *operand, char **found)
 {
-    if (PyArray_Check(operand))
+    int readable = 1;
+    if (PyArray_Check(operand)) {
         *found = PyArray_BYTES((PyArrayObject *)operand);
-    else if (PyBytes_Check(operand))
+        readable = PyArray_ISBEHAVED_RO((PyArrayObject *)operand);
+    } else if (PyBytes_Check(operand)) {
         *found = PyBytes_AS_STRING(operand);
-    else if (operand == Py_None)
+    } else if (operand == Py_None) {
         *found = NULL;
-    else {
+    } else {
         PyErr_Format(PyExc_TypeError, "run: operands must be arrays, bytes or None, got %R",
                      (PyObject *)Py_TYPE(operand));
         return -1;
     }
-    return 0;
+    return readable;
 }
 
 PyObject *run_step(PyObject *module, PyObject *const *args, Py_ssize_t count)
@@ -53,9 +55,13 @@ PyObject *run_step(PyObject *module, PyObject *const *args, Py_ssize_t count)
     const int threads = (int)PyLong_AsLong(args[1]);
     if (PyErr_Occurred())
         return NULL;
-    for (Py_ssize_t i = 2; i < count; i++)
-        if (find_pointer(args[i], &pointers[i - 2]) < 0)
+    for (Py_ssize_t i = 2; i < count; i++) {
+        const int readable = find_pointer(args[i], &pointers[i - 2]);
+        if (readable < 0)
             return NULL;
+        if (!readable)
+            Py_RETURN_FALSE;
+    }
     int refused;
     Py_BEGIN_ALLOW_THREADS
     refused = run_on_pool(step, pointers, threads);

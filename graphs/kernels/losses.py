@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
+from .calls import Description, Lying, call, is_native
 from .manipulation import check_range
 from .neural import softmax
 from .precision import rounded_once
+from .shapes import labels as shapes
 
 
 @rounded_once
@@ -14,6 +17,11 @@ def cross_entropy(
     xp: Any, logits: Any, labels: Any, *, label_smoothing: float, ignore_index: int | None,
     reduction: str, out: Any = None,
 ) -> Any:  # fmt: skip
+    if is_native(xp, logits):
+        found = _room(xp, logits, labels, reduction, out)
+        options = (logits.shape[-1], ignore_index, reduction, label_smoothing)
+        if call(_loss, (logits, labels, None, found, None), "cross_entropy", *options):
+            return found
     labels, kept = _checked(xp, "cross_entropy", labels, ignore_index, logits.shape[-1])
     shifted = logits - logits.max(axis=-1, keepdims=True)
     losses = -_picked(xp, shifted, labels)
@@ -31,6 +39,11 @@ def cross_entropy_grad(
     ignore_index: int | None, reduction: str, out: Any = None,
 ) -> Any:  # fmt: skip
     classes = logits.shape[-1]
+    out = xp.empty(logits.shape, logits.dtype) if out is None else out
+    if is_native(xp, logits, g, out):
+        options = (classes, ignore_index, reduction, label_smoothing)
+        if call(_loss, (logits, labels, g, None, out), "cross_entropy", *options):
+            return out
     labels, kept = _checked(xp, "cross_entropy_grad", labels, ignore_index, classes)
     out = softmax(xp, logits, axis=-1, out=out)
     rows = out.reshape(-1, classes)
@@ -45,6 +58,11 @@ def nll_loss(
     xp: Any, log_probs: Any, labels: Any, *, ignore_index: int | None, reduction: str,
     out: Any = None,
 ) -> Any:  # fmt: skip
+    if is_native(xp, log_probs):
+        found = _room(xp, log_probs, labels, reduction, out)
+        options = (log_probs.shape[-1], ignore_index, reduction, 0.0)
+        if call(_loss, (log_probs, labels, None, found, None), "nll_loss", *options):
+            return found
     labels, kept = _checked(xp, "nll_loss", labels, ignore_index, log_probs.shape[-1])
     return _reduced(xp, -_picked(xp, log_probs, labels), kept, reduction, out)
 
@@ -54,13 +72,43 @@ def nll_loss_grad(
     xp: Any, labels: Any, g: Any, *, classes: int, ignore_index: int | None, reduction: str,
     out: Any = None,
 ) -> Any:  # fmt: skip
-    labels, kept = _checked(xp, "nll_loss_grad", labels, ignore_index, classes)
     out = xp.empty((*labels.shape, classes), g.dtype) if out is None else out
+    if is_native(xp, g, out):
+        options = (classes, ignore_index, reduction, 0.0)
+        if call(_loss, (None, labels, g, None, out), "nll_loss", *options):
+            return out
+    labels, kept = _checked(xp, "nll_loss_grad", labels, ignore_index, classes)
     out[...] = 0
     share = xp.broadcast_to(_row_cotangents(xp, g, labels, kept, reduction), (*labels.shape, 1))
     rows = out.reshape(-1, classes)
     rows[xp.arange(len(rows)), labels.reshape(-1)] = -share.reshape(-1)
     return out
+
+
+def _room(xp: Any, rows: Any, labels: Any, reduction: str, out: Any) -> Any:
+    """Where a loss goes."""
+    if out is not None:
+        return out
+    return xp.empty(labels.shape if reduction == "none" else (), rows.dtype)
+
+
+def _loss(
+    rows: Lying | None, labels: Lying, g: Lying | None, each: Lying | None,
+    gradient: Lying | None, name: str, classes: int, ignore_index: int | None, reduction: str,
+    label_smoothing: float, threads: int,
+) -> Description | None:  # fmt: skip
+    """A loss, or its gradient; labels out of range are refused."""
+    tensors = [x for x in (rows, g, each, gradient) if x is not None]
+    if 0 in (*labels.shape, classes) or len({x.dtype for x in tensors}) > 1:
+        return None
+    shape = shapes.loss(
+        labels, classes, rows, each, gradient, g, ignore_index=ignore_index, reduction=reduction,
+        label_smoothing=label_smoothing,
+    )  # fmt: skip
+    if shape is None:
+        return None
+    flop = 10 * prod(labels.shape) * classes
+    return Description(name, shape, (shapes.loss_scratch_bytes(threads),), flop)
 
 
 def _checked(

@@ -103,20 +103,22 @@ def _cotangent(c: Any, g: Any) -> Any:
 def _vjp_x(c: Any, g: Any) -> Any:
     x, y = c.ins
     right = expand_dims(c.y, -1) if y.ndim == 1 else c.y
-    product = matmul(_cotangent(c, g), matrix_transpose(right))
-    return _back(product, x, (1, *x.shape) if x.ndim == 1 else x.shape)
+    found = matmul(_cotangent(c, g), matrix_transpose(right))
+    return _back(found, x, (1, *x.shape) if x.ndim == 1 else x.shape)
 
 
 def _vjp_y(c: Any, g: Any) -> Any:
     x, y = c.ins
-    left = expand_dims(c.x, 0) if x.ndim == 1 else c.x
-    product = matmul(matrix_transpose(left), _cotangent(c, g))
-    return _back(product, y, (*y.shape, 1) if y.ndim == 1 else y.shape)
+    left, g = expand_dims(c.x, 0) if x.ndim == 1 else c.x, _cotangent(c, g)
+    if y.ndim == 2 and x.ndim > 2:
+        # The rows of all stacks are those of one matrix: one product, and no sum of many.
+        left, g = (reshape(v, (product(v.shape[:-1]), v.shape[-1])) for v in (left, g))
+    return _back(matmul(matrix_transpose(left), g), y, (*y.shape, 1) if y.ndim == 1 else y.shape)
 
 
-def _back(product: Any, operand: Aval, as_matrix: Shape) -> Any:
-    product = unbroadcast(product, Aval(as_matrix, operand.dtype, operand.device))
-    return product if operand.ndim > 1 else reshape(product, operand.shape)
+def _back(found: Any, operand: Aval, as_matrix: Shape) -> Any:
+    found = unbroadcast(found, Aval(as_matrix, operand.dtype, operand.device))
+    return found if operand.ndim > 1 else reshape(found, operand.shape)
 
 
 def _flop(ins: tuple[Aval, ...], outs: tuple[Aval, ...], attrs: Any) -> Size:

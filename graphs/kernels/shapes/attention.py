@@ -1,25 +1,32 @@
-"""Attention as generated code describes it: its shape, and the scratch memory it needs.
+"""Attention: its shape, and the scratch memory it needs.
 
-The lengths follow those in graphs/kernels/native/attention_template.h and its like for gradients.
+The lengths follow those in ../native/attention_template.h and its like for gradients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from enum import IntEnum
 
-from ..arena import aligned
-from .calling import initialiser
 from .folding import folded
-from .layout import Layout
+from .structs import Strided, Struct, aligned
 
 _GROUP_BYTES = 128  # of queries at a time in the widest tiles
 _SLOPE_BYTES = 256 << 10  # of weights and their cotangents: what the second cache has room for
 _EVEN = 4  # pieces of work for each thread, from which on leftovers do not matter
 
 
+class Masking(IntEnum):
+    """What a mask does, as C names it."""
+
+    DT_NO_MASK = 0
+    DT_BOOL_MASK = 1
+    DT_ADDED_MASK = 2
+
+
 @dataclass(frozen=True)
-class Attention:
+class Attention(Struct):
     """The struct `dt_attention`, in the order of its fields.
 
     Strides count elements: batches, heads, rows, columns; a mask's are 0 where it broadcasts, and
@@ -40,25 +47,21 @@ class Attention:
     gquery: tuple[int, ...]
     gkey: tuple[int, ...]
     gvalue: tuple[int, ...]
-    masking: str
-    causal: int
+    masking: Masking
+    causal: bool
     scale: float
     parts: int
     rows: int
     room: int
 
-    def text(self) -> str:
-        """The initialiser of the struct in C."""
-        return initialiser(*(getattr(self, field.name) for field in fields(self)))
-
 
 def described(
-    query: Layout,
-    key: Layout,
-    value: Layout,
-    mask: Layout | None,
-    y: Layout,
-    gradients: Sequence[Layout] = (),
+    query: Strided,
+    key: Strided,
+    value: Strided,
+    mask: Strided | None,
+    y: Strided,
+    gradients: Sequence[Strided] = (),
     *,
     is_causal: bool,
     scale: float,
@@ -68,12 +71,12 @@ def described(
 
     Parameters
     ----------
-    query, key, value : Layout
-    mask : Layout or None
+    query, key, value : Strided
+    mask : Strided or None
         Bools or numbers of the dtype of `query`; None for the mask True.
-    y : Layout
+    y : Strided
         The result; for gradients, its cotangent.
-    gradients : sequence of Layout
+    gradients : sequence of Strided
         Of query, key and value; none for the forward pass.
     threads : int
         Of the team, for which the work is shared out.
@@ -105,7 +108,7 @@ def described(
     shape = Attention(
         batches, heads, *lengths,
         strides[0], strides[1], strides[2], (*outer[-1], *over[-2:]), strides[3],
-        to[0], to[1], to[2], _masking(mask), int(is_causal), scale, parts, rows, own,
+        to[0], to[1], to[2], _masking(mask), bool(is_causal), scale, parts, rows, own,
     )  # fmt: skip
     return shape, threads * own + (batches * heads * parts * shared if parts > 1 else 0)
 
@@ -162,7 +165,7 @@ def _rows(queries: int, keys: int, itemsize: int) -> int:
 # -- fields ------------------------------------------------------------------------------------
 
 
-def _broadcast(mask: Layout | None, shape: Sequence[int]) -> tuple[int, ...]:
+def _broadcast(mask: Strided | None, shape: Sequence[int]) -> tuple[int, ...]:
     """The strides of a mask as if it had the shape of the scores."""
     if mask is None:
         return (0,) * len(shape)
@@ -170,10 +173,10 @@ def _broadcast(mask: Layout | None, shape: Sequence[int]) -> tuple[int, ...]:
     return (*[0] * (len(shape) - len(own)), *own)
 
 
-def _masking(mask: Layout | None) -> str:
+def _masking(mask: Strided | None) -> Masking:
     if mask is None:
-        return "DT_NO_MASK"
-    return "DT_BOOL_MASK" if mask.dtype == bool else "DT_ADDED_MASK"
+        return Masking.DT_NO_MASK
+    return Masking.DT_BOOL_MASK if mask.dtype == bool else Masking.DT_ADDED_MASK
 
 
 def _parts(heads: int, queries: int, threads: int, itemsize: int) -> int:

@@ -1,17 +1,15 @@
-"""Convolutions as generated code describes them: their shape, and the scratch memory they need.
+"""Convolutions: their shape, and the scratch memory they need.
 
-The lengths follow those in graphs/kernels/native/convolution_template.h and
+The lengths follow those in ../native/convolution_template.h and
 convolution_weight_template.h step by step.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
-from ..arena import aligned
-from .calling import initialiser
-from .kernel import share
+from .structs import Struct, aligned, share
 
 Kind = Literal["forward", "transpose", "weight"]
 
@@ -25,7 +23,7 @@ Strides = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Convolution:
+class Convolution(Struct):
     """The struct `dt_conv`: the forward convolution from x to y, in the order of its fields.
 
     Its transpose computes x from y. Pairs are (height, width), strides count elements, and what
@@ -56,10 +54,6 @@ class Convolution:
     x: Strides
     w: Strides
     y: Strides
-
-    def text(self) -> str:
-        """The initialiser of the struct in C."""
-        return initialiser(*(getattr(self, field.name) for field in fields(self)))
 
 
 def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -> int:
