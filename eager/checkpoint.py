@@ -11,7 +11,7 @@ from ..graphs.errors import TapeError
 from ..graphs.modes import enable_grad, is_grad_enabled, noting_reads, noting_writes
 from ..graphs.storage import Storage
 from ..graphs.trees import flatten
-from .tape import Node, OpNode, Saved, SavedValues, next_seq
+from .tape import Node, OpNode, Saved, next_seq
 from .tensor import Tensor
 
 
@@ -73,7 +73,7 @@ class _Recipe:
         self._lock = threading.Lock()
         self._saved: list[Any] | None = None
 
-    def saved(self, position: int) -> SavedValues:
+    def saved(self, position: int) -> Any:
         """What one of the function's nodes saved, at its second run."""
         with self._lock:
             if self._saved is None:
@@ -122,8 +122,9 @@ class _Again:
     def __init__(self, recipe: _Recipe, position: int) -> None:
         self._recipe, self._position = recipe, position
 
-    def __getitem__(self, name: Any) -> Saved:
-        return self._recipe.saved(self._position)[name]
+    def all(self) -> tuple[Saved, ...]:
+        saved = self._recipe.saved(self._position)
+        return saved if isinstance(saved, tuple) else saved.all()
 
 
 def _made_since(first: int, results: Any) -> list[Node]:
@@ -135,7 +136,7 @@ def _made_since(first: int, results: Any) -> list[Node]:
         node = pending.pop()
         if node.seq > first and id(node) not in seen:
             seen[id(node)] = node
-            pending.extend(e[0] for e in node.edges if e is not None and isinstance(e[0], Node))
+            pending.extend(source for source in node.sources if isinstance(source, Node))
     return sorted(seen.values(), key=lambda node: node.seq)
 
 

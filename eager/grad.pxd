@@ -12,8 +12,9 @@ cdef class Arrivals:
     @cython.locals(totals=list)
     cdef object _give_node(self, Node node, Py_ssize_t index, object cotangent)
     cdef object _met(self, object first, object cotangent, tuple place)
+    @cython.locals(heap=list, totals=list)
     cpdef tuple next(self)
-    @cython.locals(pulled=list, edge=tuple)
+    @cython.locals(pulled=list, position=Py_ssize_t)
     cpdef object pull(self, Node node, list totals, tuple wanted)
 
 @cython.locals(arrivals=Arrivals, node=Node, totals=list, sources=tuple)

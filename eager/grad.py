@@ -134,7 +134,7 @@ def _sweep(
             _look(node, totals, wanted, found)
         sources = node.wanted
         if useful is not None:
-            sources = tuple([i for i in sources if id(node.edges[i][0]) in useful])
+            sources = tuple([i for i in sources if id(node.sources[i]) in useful])
         if not sources:
             continue
         node.check_alive()
@@ -206,7 +206,10 @@ class Arrivals:
             totals = [None] * len(node.outputs)
             totals.append(node)
             self._waiting[key] = totals
-            heappush(self.heap, key)
+            if self.heap:
+                heappush(self.heap, key)
+            else:
+                self.heap.append(key)
         before = totals[index]
         totals[index] = cotangent if before is None else self._met(before, cotangent, (key, index))
 
@@ -221,7 +224,8 @@ class Arrivals:
 
     def next(self) -> tuple[Node, list[Any]]:
         """The last node that was made of those that wait, and what has come to its results."""
-        totals = self._waiting.pop(heappop(self.heap))
+        heap = self.heap
+        totals = self._waiting.pop(heap.pop() if len(heap) == 1 else heappop(heap))
         return totals.pop(), totals
 
     def pull(self, node: Node, totals: list[Any], wanted: tuple[int, ...]) -> None:
@@ -232,8 +236,7 @@ class Arrivals:
             error.add_note(f"in the gradient of {node.name}, called at {node.location}")
             raise
         for position, cotangent in pulled:
-            edge = node.edges[position]
-            self.give(edge[0], edge[1], cotangent)
+            self.give(node.sources[position], node.index_of(position), cotangent)
 
 
 _add = universal(np.add)
@@ -260,7 +263,7 @@ def _nodes(outputs: list[Tensor]) -> list[Node]:
         node = pending.pop()
         if id(node) not in seen:
             seen[id(node)] = node
-            pending.extend(e[0] for e in node.edges if e is not None and isinstance(e[0], Node))
+            pending.extend(source for source in node.sources if isinstance(source, Node))
     return sorted(seen.values(), key=lambda node: node.seq)
 
 
@@ -268,7 +271,7 @@ def _useful(outputs: list[Tensor], wanted: set[tuple[int, int]]) -> set[int]:
     """Ids of the nodes and leaves through which a gradient reaches what is wanted."""
     useful = {key[0] for key in wanted}
     for node in _nodes(outputs):
-        if any(edge is not None and id(edge[0]) in useful for edge in node.edges):
+        if any(id(source) in useful for source in node.sources if source is not None):
             useful.add(id(node))
     return useful
 

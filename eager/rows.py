@@ -44,7 +44,7 @@ def rows(x: Tensor) -> list[Tensor]:
         avals.append(bound.outs[0])
     edge = x.edge() if is_grad_enabled() else None
     if edge is not None and found:
-        node = RowsNode("rows", (edge,), tuple(avals), {})
+        node = RowsNode("rows", (edge,), tuple(avals), ())
         for index, view in enumerate(found):
             join(view, node, index)
     return found

@@ -1,5 +1,7 @@
 cimport cython
-from diptych.eager.tape cimport OpNode, Recorded, edge_of, join, made, new_node, new_saved
+from diptych.eager.tape cimport (
+    OpNode, Recorded, join, made, new_node, new_saved, positions, source_of
+)
 from diptych.graphs.bound cimport Binder, Bound, bind_operands
 from diptych.graphs.kernels.launch cimport run_kernel
 from diptych.graphs.modes cimport Mode, mode, readers
@@ -13,10 +15,12 @@ cdef class Eager(DirectStyle):
                    records=cython.bint)
     cpdef object call(self, Binder op, tuple operands, tuple attrs)
     cdef tuple _cast(self, Bound bound, tuple tensors, list arrays)
-    @cython.locals(node=OpNode, saved=dict, index=cython.Py_ssize_t)
+    @cython.locals(node=OpNode, saved=list, index=cython.Py_ssize_t, sources=list, indices=list,
+                   origins=tuple, wanted=tuple, moved=cython.bint)
     cdef object _record(self, Bound bound, tuple tensors, tuple results)
 
 cdef bint _may_record(Recorded tensor)
 cdef object _array(Recorded tensor)
-cdef object _edge(object operand)
+cdef object _source(object operand)
+cdef Py_ssize_t _index(Recorded tensor)
 cdef object _plain(object op, object operand)

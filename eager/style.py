@@ -14,7 +14,7 @@ from ..graphs.ops.core import Op
 from ..graphs.ops.dispatch import DirectStyle
 from ..graphs.ops.plain import as_plain
 from ..graphs.storage import Storage
-from .tape import Recorded, edge_of, join, made, new_node, new_saved
+from .tape import Recorded, join, made, new_node, new_saved, positions, source_of
 
 
 class Eager(DirectStyle):
@@ -72,20 +72,30 @@ class Eager(DirectStyle):
 
     def _record(self, bound: Bound, tensors: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Put a node on the tape, if a gradient is wanted for an operand."""
-        edges = tuple([_edge(x) for x in tensors])
-        wanted = tuple([i for i, edge in enumerate(edges) if edge is not None])
+        sources, indices = [], []
+        moved = False
+        for operand in tensors:
+            source = _source(operand)
+            index = 0 if source is None else _index(operand)
+            sources.append(source)
+            indices.append(index)
+            moved = moved or index != 0
+        origins = tuple(sources)
+        wanted = positions(origins)
         if not wanted:
             return
-        saved = {}
+        saved = []
         for name, position, index in bound.reads(wanted):
             if position is None:
-                saved[name] = new_saved(name, results[index], index)
+                saved.append(new_saved(name, results[index], index))
             else:
                 operand = tensors[position]
                 if not isinstance(operand, Recorded):
                     operand = made(self.tensor_type, bound.materialise(operand, position))
-                saved[name] = new_saved(name, operand, -1)
-        node = new_node(bound, edges, wanted, saved)
+                saved.append(new_saved(name, operand, -1))
+        node = new_node(bound, origins, wanted, tuple(saved))
+        if moved:
+            node.indices = tuple(indices)
         for index, result in enumerate(results):
             if bound.floats[index]:
                 join(result, node, index)
@@ -139,8 +149,12 @@ def _array(tensor: Recorded) -> Any:
     return tensor.array
 
 
-def _edge(operand: Any) -> Any:
-    return edge_of(operand) if isinstance(operand, Recorded) else None
+def _source(operand: Any) -> Any:
+    return source_of(operand) if isinstance(operand, Recorded) else None
+
+
+def _index(tensor: Recorded) -> int:
+    return tensor.index
 
 
 def _plain(op: Op, operand: Any) -> Any:

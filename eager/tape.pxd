@@ -7,6 +7,7 @@ from diptych.graphs.ops.dispatch cimport call
 from diptych.graphs.pulling cimport pull
 
 cdef object _count, _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE, _MATMUL, _NEGATIVE
+cdef tuple _FIRST
 
 cdef class Recorded:
     cdef object __weakref__
@@ -15,26 +16,29 @@ cdef class Recorded:
     cdef public bint requires_grad
     cdef public Py_ssize_t index, _view_version, _recorded_version
 
-cdef object begin(Recorded tensor, object array, bint requires_grad)
 @cython.locals(tensor=Recorded)
 cpdef Recorded made(type kind, object array)
+@cython.locals(held=Held, kept=Saved, node=Node)
 cpdef Held storage_of(Recorded tensor)
 @cython.locals(held=Held)
 cpdef Py_ssize_t version_of(Recorded tensor)
 cpdef tuple edge_of(Recorded tensor)
+cpdef object source_of(Recorded tensor)
 cdef bint _is_stale(Recorded view)
 cpdef object join(Recorded tensor, Node node, Py_ssize_t index)
 
+@cython.freelist(512)
 @cython.trashcan(True)
 cdef class Saved:
-    cdef public object name
+    cdef public object name, array, kind
     cdef public Recorded tensor
+    cdef public Held storage
     cdef public Py_ssize_t version, index
 
-    @cython.locals(tensor=Recorded, joined=Recorded)
-    cpdef object read(self, Node node)
+    @cython.locals(tensor=Recorded)
+    cpdef Recorded read(self, Node node)
+    cpdef Held shared_storage(self)
 
-cdef object keep(Saved saved, object name, Recorded tensor, Py_ssize_t index)
 @cython.locals(saved=Saved)
 cpdef Saved new_saved(str name, Recorded tensor, Py_ssize_t index)
 
@@ -42,20 +46,30 @@ cpdef Saved new_saved(str name, Recorded tensor, Py_ssize_t index)
 cdef class Node:
     cdef object __weakref__
     cdef public str name
-    cdef public tuple edges, outputs, wanted
+    cdef public tuple sources, indices, outputs, wanted, shared
     cdef public object saved, location, _hooks, retained
     cdef public long long seq
 
-    cpdef object begin(self, str name, tuple edges, tuple wanted, tuple outputs, dict saved)
+    cpdef object begin(self, str name, tuple sources, tuple wanted, tuple outputs, tuple saved)
+    cpdef Py_ssize_t index_of(self, Py_ssize_t position)
     cpdef object apply_hooks(self, Py_ssize_t index, object cotangent)
     cpdef list pull(self, list cotangents, tuple wanted)
-    cpdef object unpack(self, object name)
+    cpdef object unpack(self, Py_ssize_t position)
+    @cython.locals(saved=Saved)
+    cpdef object kept_result(self, Py_ssize_t index)
     cpdef object check_alive(self)
+    @cython.locals(saved=Saved)
     cpdef object free(self)
 
 @cython.trashcan(True)
 cdef class OpNode(Node):
     cdef public Bound bound
 
+    @cython.locals(bound=Bound, reads=tuple, values=dict, read=tuple, i=Py_ssize_t,
+                   position=Py_ssize_t)
+    cpdef list pull(self, list cotangents, tuple wanted)
+
 @cython.locals(node=OpNode)
-cpdef OpNode new_node(Bound bound, tuple edges, tuple wanted, dict saved)
+cpdef OpNode new_node(Bound bound, tuple sources, tuple wanted, tuple saved)
+@cython.locals(found=list, count=Py_ssize_t, i=Py_ssize_t)
+cpdef tuple positions(tuple sources)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..graphs.autodiff import zeros_of
 from ..graphs.avals import Aval
 from ..graphs.bound import Bound
+from ..graphs.compiled import as_compiled
 from ..graphs.errors import TapeError
 from ..graphs.held import new_held
 from ..graphs.kernels import recorder
@@ -22,6 +23,7 @@ from ..graphs.storage import Storage
 from ..graphs.watch import is_watching
 
 _count = itertools.count()
+_FIRST = ((), (0,), (0, 1), (0, 1, 2))
 _ADD, _SUBTRACT, _MULTIPLY = REGISTRY["add"], REGISTRY["subtract"], REGISTRY["multiply"]
 _DIVIDE, _MATMUL, _NEGATIVE = REGISTRY["divide"], REGISTRY["matmul"], REGISTRY["negative"]
 
@@ -50,7 +52,8 @@ class Recorded:
     _hooks: list[Callable[[Any], Any]] | None
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
-        begin(self, array, requires_grad)
+        self.array = array
+        self.requires_grad = requires_grad
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,33 +99,28 @@ class Recorded:
         return call(_NEGATIVE, (self,), ())
 
 
+as_compiled(Recorded, nothing=("grad", "grad_fn", "_storage", "_base", "_made", "_hooks"),
+            zero=("requires_grad", "index", "_view_version", "_recorded_version"))
+
 # What compiled code calls is no method: on an instance of a class in Python, which `Tensor` is, a
 # method would have to be searched for.
 
 
-def begin(tensor: Recorded, array: Any, requires_grad: bool) -> None:
-    """Fill in a new tensor, which nothing has recorded."""
-    tensor.array = array
-    tensor.requires_grad = requires_grad
-    tensor.grad = None
-    tensor.grad_fn = None
-    tensor.index = 0
-    tensor._storage = tensor._base = tensor._made = tensor._hooks = None
-    tensor._view_version = tensor._recorded_version = 0
-
-
 def made(kind: Any, array: Any) -> Any:
-    """A new tensor of a class: what calling the class gives, sooner."""
+    """A new tensor of a class, which nothing has recorded: what calling the class gives, sooner."""
     tensor = kind.__new__(kind)
-    begin(tensor, array, False)
+    tensor.array = array
     return tensor
 
 
 def storage_of(tensor: Recorded) -> Storage:
     """The storage of a tensor, which it gets when it is first asked for."""
-    if tensor._storage is None:
-        tensor._storage = new_held(Storage, tensor.array)
-    return tensor._storage
+    held = tensor._storage
+    if held is None:
+        kept = None if tensor.grad_fn is None else tensor.grad_fn.kept_result(tensor.index)
+        held = new_held(Storage, tensor.array) if kept is None else kept.shared_storage()
+        tensor._storage = held
+    return held
 
 
 def version_of(tensor: Recorded) -> int:
@@ -132,7 +130,13 @@ def version_of(tensor: Recorded) -> int:
 
 
 def edge_of(tensor: Recorded) -> tuple[Any, int] | None:
-    """Where a tensor's gradient flows: its maker, or itself if it is a leaf."""
+    """The source of a tensor and which of its results it is; None where no gradient flows."""
+    source = source_of(tensor)
+    return None if source is None else (source, tensor.index)
+
+
+def source_of(tensor: Recorded) -> Any:
+    """Where a tensor's gradient flows: its maker, or itself if it is a leaf, or None."""
     if tensor._base is not None and _is_stale(tensor):
         raise TapeError(
             "view: its base must not change in place after it was taken, got version "
@@ -140,7 +144,7 @@ def edge_of(tensor: Recorded) -> tuple[Any, int] | None:
         )
     if not tensor.requires_grad:
         return None
-    return (tensor if tensor.grad_fn is None else tensor.grad_fn, tensor.index)
+    return tensor if tensor.grad_fn is None else tensor.grad_fn
 
 
 def _is_stale(view: Recorded) -> bool:
@@ -160,55 +164,70 @@ class Saved:
 
     An operand is held as its tensor. A result is held as its array and storage alone: holding the
     tensor would tie a knot with the node that the tensor holds.
+
+    Attributes
+    ----------
+    name : str
+    tensor : Recorded or None
+        An operand.
+    index : int
+        Which result it is; -1 for an operand.
+    array, storage
+        Of a result. The storage is one with the tensor's, once anybody has asked for either.
+    version : int
     """
 
     name: Any
     tensor: Any
+    array: Any
+    storage: Any
+    kind: Any
     version: int
     index: int
-
-    def __init__(self, name: Any, tensor: Recorded, index: int = -1) -> None:
-        keep(self, name, tensor, index)
 
     def read(self, node: Node) -> Any:
         """The saved tensor, joined to its history; an error if it was changed in place since."""
         tensor = self.tensor
+        if tensor is None:
+            tensor = made(self.kind, self.array)
+            tensor._storage = self.storage
         if version_of(tensor) != self.version:
             raise TapeError(
                 f"{node.name}: a value saved for the gradient must not change in place, got "
                 f"{self.name!r} at version {version_of(tensor)} in place of {self.version}"
             )
-        if self.index < 0 or not mode().enabled:
-            return tensor
-        joined = made(type(tensor), tensor.array)
-        joined._storage = tensor._storage
-        join(joined, node, self.index)
-        return joined
+        if self.index >= 0 and mode().enabled:
+            tensor._storage = self.shared_storage()
+            join(tensor, node, self.index)
+        return tensor
 
-
-def keep(saved: Saved, name: Any, tensor: Recorded, index: int) -> None:
-    """Fill in what saves the result of an index, or an operand, whose index is -1."""
-    saved.name = name
-    saved.version = version_of(tensor)
-    saved.index = index
-    if index < 0:
-        saved.tensor = tensor
-    else:
-        saved.tensor = made(type(tensor), tensor.array)
-        saved.tensor._storage = storage_of(tensor)
+    def shared_storage(self) -> Storage:
+        """The storage of a result."""
+        if self.storage is None:
+            self.storage = new_held(Storage, self.array)
+        return self.storage
 
 
 def new_saved(name: str, tensor: Recorded, index: int) -> Saved:
-    """What calling the class gives, sooner."""
+    """What saves the result of an index, or an operand, whose index is -1."""
     saved = Saved.__new__(Saved)
-    keep(saved, name, tensor, index)
+    saved.name = name
+    saved.index = index
+    saved.version = version_of(tensor)
+    if index < 0:
+        saved.tensor = tensor
+    else:
+        saved.array, saved.storage, saved.kind = tensor.array, tensor._storage, type(tensor)
     return saved
 
 
-class SavedValues(Protocol):
-    """What a node has saved, by name: kept, or made when one is asked for."""
+as_compiled(Saved, nothing=("tensor", "array", "storage", "kind"))
 
-    def __getitem__(self, name: Any, /) -> Saved: ...
+
+class Recalled(Protocol):
+    """What a node has not kept: the saved values are made when one is asked for."""
+
+    def all(self) -> tuple[Saved, ...]: ...
 
 
 class Node:
@@ -219,9 +238,10 @@ class Node:
     name : str
     seq : int
         Order of creation on all threads; the sweep visits descending ones.
-    edges : tuple
-        Per operand, the node that made it, or the leaf tensor itself, with the index of the
-        result; None where no gradient flows.
+    sources : tuple
+        Per operand, the node that made it, or the leaf tensor itself; None where no gradient flows.
+    indices : tuple of int or None
+        Per operand, which result of its source it is; None where each is the first.
     wanted : tuple of int
         Positions of the operands to which a gradient flows.
     outputs : tuple of Aval
@@ -229,34 +249,57 @@ class Node:
         The line of the call, noted where anomalies are looked for.
     """
 
+    name: str
+    seq: int
+    sources: tuple[Any, ...]
+    indices: tuple[int, ...] | None
+    wanted: tuple[int, ...]
+    outputs: tuple[Aval, ...]
+    location: Any
+    saved: tuple[Saved, ...] | Recalled | None
+    shared: tuple[Saved, ...] | None
+    retained: dict[int, weakref.ref[Any]] | None
+    _hooks: dict[int, list[Callable[[Any], Any]]] | None
+
     def __init__(
         self,
         name: str,
         edges: tuple[Any, ...],
         outputs: tuple[Aval, ...],
-        saved: dict[Any, Saved],
+        saved: tuple[Saved, ...],
     ) -> None:
-        wanted = tuple([i for i, edge in enumerate(edges) if edge is not None])
-        self.begin(name, edges, wanted, outputs, saved)
+        sources = tuple([None if edge is None else edge[0] for edge in edges])
+        self.begin(name, sources, positions(sources), outputs, saved)
+        self.indices = tuple([0 if edge is None else edge[1] for edge in edges])
 
     def begin(
         self,
         name: str,
-        edges: tuple[Any, ...],
+        sources: tuple[Any, ...],
         wanted: tuple[int, ...],
         outputs: tuple[Aval, ...],
-        saved: dict[Any, Saved],
+        saved: tuple[Saved, ...],
     ) -> None:
-        """Fill in a new node."""
+        """Fill in a new node, each of whose operands is the first result of its source."""
         self.name = name
-        self.edges = edges
+        self.sources = sources
         self.wanted = wanted
         self.outputs = outputs
-        self.saved: SavedValues | None = saved
+        self.saved = saved
         self.seq = next(_count)
-        self.location = user_location() if recorder() is not None and is_watching() else None
-        self._hooks: dict[int, list[Callable[[Any], Any]]] | None = None
-        self.retained: dict[int, weakref.ref[Any]] | None = None
+        if recorder() is not None and is_watching():
+            self.location = user_location()
+
+    def index_of(self, position: int) -> int:
+        """Which result of its source an operand is."""
+        return 0 if self.indices is None else self.indices[position]
+
+    @property
+    def edges(self) -> tuple[tuple[Any, int] | None, ...]:
+        """Per operand its source and which result of it it is; None where no gradient flows."""
+        return tuple(
+            [None if s is None else (s, self.index_of(i)) for i, s in enumerate(self.sources)]
+        )
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -309,32 +352,50 @@ class Node:
         """
         raise NotImplementedError(self.name)
 
-    def unpack(self, name: Any) -> Any:
-        """A saved value.
+    def unpack(self, position: int) -> Any:
+        """A saved value, by its position among these.
 
         Raises
         ------
         TapeError
             When it was freed, or changed in place.
         """
-        if self.saved is None:
+        saved = self.saved
+        if saved is None:
             raise TapeError(
                 f"{self.name}: the tape's buffers are freed by the first backward, got a second; "
                 "pass retain_graph=True to the first"
             )
-        return self.saved[name].read(self)
+        return (saved if isinstance(saved, tuple) else saved.all())[position].read(self)
+
+    def kept_result(self, index: int) -> Saved | None:
+        """What saves a result."""
+        for saved in self.saved if isinstance(self.saved, tuple) else self.shared or ():
+            if saved.index == index:
+                return saved
+        return None
 
     def check_alive(self) -> None:
         """Raises TapeError when the buffers were freed."""
         if self.saved is None:
-            self.unpack(None)
+            self.unpack(0)
 
     def free(self) -> None:
-        """Drop the saved values; another backward through this node is an error."""
+        """Drop the saved values; another backward through this node is an error.
+
+        Results that others may know by their storages keep these.
+        """
+        if isinstance(self.saved, tuple):
+            for saved in self.saved:
+                if saved.storage is not None:
+                    self.shared = (*(self.shared or ()), saved)
         self.saved = None
 
     def __repr__(self) -> str:
         return f"<{self.name} backward>"
+
+
+as_compiled(Node, nothing=("indices", "location", "retained", "shared", "_hooks"))
 
 
 class OpNode(Node):
@@ -348,21 +409,43 @@ class OpNode(Node):
     bound: Bound
 
     def pull(self, cotangents: list[Any], wanted: tuple[int, ...]) -> list[tuple[int, Any]]:
-        saved = {}
-        for name, _, _ in self.bound.reads(wanted):
-            saved[name] = self.unpack(name)
-        full = [zeros_of(self.outputs[i]) if g is None else g for i, g in enumerate(cotangents)]
-        return pull(self.bound, wanted, saved, full)
+        bound = self.bound
+        reads = bound.reads(wanted)
+        values = {}
+        if wanted is self.wanted:
+            for position, read in enumerate(reads):
+                values[read[0]] = self.unpack(position)
+        else:
+            kept = bound.reads(self.wanted)
+            for read in reads:
+                values[read[0]] = self.unpack(kept.index(read))
+        for i, cotangent in enumerate(cotangents):
+            if cotangent is None:
+                cotangents[i] = zeros_of(self.outputs[i])
+        return pull(bound, wanted, values, cotangents)
 
 
 def new_node(
-    bound: Bound, edges: tuple[Any, ...], wanted: tuple[int, ...], saved: dict[Any, Saved]
+    bound: Bound, sources: tuple[Any, ...], wanted: tuple[int, ...], saved: tuple[Saved, ...]
 ) -> OpNode:
     """The node of one operator's call."""
     node = OpNode.__new__(OpNode)
-    node.begin(bound.name, edges, wanted, bound.outs, saved)
+    node.begin(bound.name, sources, wanted, bound.outs, saved)
     node.bound = bound
     return node
+
+
+def positions(sources: tuple[Any, ...]) -> tuple[int, ...]:
+    """Where there is a source."""
+    found = []
+    for i, source in enumerate(sources):
+        if source is not None:
+            found.append(i)
+    count = len(found)
+    # The commonest are one object each, which is found again by what it is.
+    if count and count < len(_FIRST) and found[count - 1] == count - 1:
+        return _FIRST[count]
+    return tuple(found)
 
 
 class AccumulateGrad:

@@ -95,6 +95,15 @@ def entry(function: Any, launch: int) -> Callable[[tuple[Any, ...]], int]:
     return found
 
 
+def as_compiled(kind: type, nothing: tuple[str, ...], zero: tuple[str, ...] = ()) -> None:
+    """Let fields of a class begin as None or as 0, as those of compiled classes do by themselves."""
+    if speedups is None:
+        for name in nothing:
+            setattr(kind, name, None)
+        for name in zero:
+            setattr(kind, name, 0)
+
+
 def adopt_operators(kind: type, base: type) -> None:
     """Let a class call the operators of its base without a search, where the base is compiled."""
     if speedups is not None:

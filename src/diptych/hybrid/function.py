@@ -14,7 +14,7 @@ from typing import Any
 
 from ..compiler import Program, compile_graph
 from ..eager import Node, Tensor
-from ..eager.tape import Saved, join
+from ..eager.tape import join, new_saved
 from ..graphs.autodiff import depending
 from ..graphs.batching import Batched, per_example
 from ..graphs.dtypes import is_float
@@ -290,13 +290,13 @@ class GraphNode(Node):
         kept: dict[Value, Any],
     ) -> None:
         count = len(function.inputs)
-        saved = {i: Saved(f"argument {i}", t) for i, t in enumerate(operands[:count])}
+        saved = tuple(new_saved(f"argument {i}", t, -1) for i, t in enumerate(operands[:count]))
         super().__init__(function.name, edges, tuple(v.aval for v in function.outputs), saved)
         self._function, self._kept = function, kept
         self._versions = {id(s): s.version for s, _ in function.graph.variables}
 
     def pull(self, cotangents: list[Any], wanted: tuple[int, ...]) -> list[tuple[int, Any]]:
-        needs = [i in wanted for i in range(len(self.edges))]
+        needs = [i in wanted for i in range(len(self.sources))]
         return self._function.pull(self, cotangents, needs)
 
     def array_of(self, value: Value) -> Any:
