@@ -19,3 +19,5 @@ cdef class Arrivals:
 
 @cython.locals(arrivals=Arrivals, node=Node, totals=list, sources=tuple)
 cpdef tuple _sweep(list outputs, list seeds, set wanted)
+@cython.locals(node=Node)
+cpdef object _free(list nodes)

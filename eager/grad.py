@@ -130,7 +130,7 @@ def _sweep(
     ran: list[Node] = []
     while arrivals.heap:
         node, totals = arrivals.next()
-        if node.is_watched or wanted is not None:
+        if node._hooks is not None or node.retained is not None or wanted is not None:
             _look(node, totals, wanted, found)
         sources = node.wanted
         if useful is not None:

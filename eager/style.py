@@ -31,7 +31,7 @@ class Eager(DirectStyle):
         arrays = []
         records = False
         for operand in operands:
-            if isinstance(operand, Recorded):
+            if type(operand) is self.tensor_type or isinstance(operand, Recorded):
                 records = records or _may_record(operand)
                 arrays.append(_array(operand))
             else:
@@ -43,8 +43,11 @@ class Eager(DirectStyle):
         bound: Bound = bind_operands(op, arrays, attrs)
         if readers():
             note_reads(op.name, tensors)
-        if bound.casts:
-            tensors = self._cast(bound, tensors, arrays)
+        for i in bound.casts:
+            if isinstance(tensors[i], Recorded):
+                tensors = self._cast(bound, tensors, arrays, i)
+            else:
+                arrays[i] = bound.materialise(arrays[i], i)
         computed = run_kernel(bound, arrays)
         records = records and bound.differentiable and mode().enabled
         if type(computed) is not tuple:
@@ -59,16 +62,13 @@ class Eager(DirectStyle):
             self._record(bound, tensors, results)
         return results
 
-    def _cast(self, bound: Bound, tensors: tuple[Any, ...], arrays: list[Any]) -> tuple[Any, ...]:
-        """Bring operands to the dtypes that the operator computes with."""
-        cast = list(tensors)
-        for i in bound.casts:
-            if isinstance(cast[i], Recorded):
-                cast[i] = astype(cast[i], bound.ins[i].dtype)
-                arrays[i] = cast[i].array
-            else:
-                arrays[i] = bound.materialise(arrays[i], i)
-        return tuple(cast)
+    def _cast(
+        self, bound: Bound, tensors: tuple[Any, ...], arrays: list[Any], position: int
+    ) -> tuple[Any, ...]:
+        """Bring a tensor to the dtype that the operator computes with."""
+        cast = astype(tensors[position], bound.ins[position].dtype)
+        arrays[position] = cast.array
+        return (*tensors[:position], cast, *tensors[position + 1 :])
 
     def _record(self, bound: Bound, tensors: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Put a node on the tape, if a gradient is wanted for an operand."""

@@ -99,8 +99,11 @@ class Recorded:
         return call(_NEGATIVE, (self,), ())
 
 
-as_compiled(Recorded, nothing=("grad", "grad_fn", "_storage", "_base", "_made", "_hooks"),
-            zero=("requires_grad", "index", "_view_version", "_recorded_version"))
+as_compiled(
+    Recorded,
+    nothing=("grad", "grad_fn", "_storage", "_base", "_made", "_hooks"),
+    zero=("requires_grad", "index", "_view_version", "_recorded_version"),
+)
 
 # What compiled code calls is no method: on an instance of a class in Python, which `Tensor` is, a
 # method would have to be searched for.
@@ -334,11 +337,6 @@ class Node:
         if self.retained is None:
             self.retained = {}
         self.retained[index] = weakref.ref(tensor)
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether anybody wants to see the cotangents of its results."""
-        return self._hooks is not None or self.retained is not None
 
     def pull(self, cotangents: list[Any], wanted: tuple[int, ...]) -> list[tuple[int, Any]]:
         """Cotangents of the operands, as (position, cotangent).

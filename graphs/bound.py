@@ -56,6 +56,8 @@ class Bound:
 
     __slots__ = (
         "_constants",
+        "_context",
+        "_last",
         "_reads",
         "_rules",
         "attrs",
@@ -86,6 +88,8 @@ class Bound:
         self._reads: dict[tuple[int, ...], tuple[Any, ...]] = {}
         self._rules: dict[int, Callable[..., Any]] = {}
         self._constants: dict[Any, Any] = {}
+        self._last: tuple[Any, int, Any] = (None, -1, None)
+        self._context: Context | None = None
         self.kernel: Any = None
         device = next((a.device for a in (*ins, *outs) if a.ndim), outs[0].device if outs else CPU)
         if isinstance(op.kernel, str):
@@ -124,7 +128,18 @@ class Bound:
         DTypeError
             When a number does not fit the dtype.
         """
-        if type(operand) not in SCALARS or not operand:  # a table does not tell zeros apart
+        last = self._last
+        if operand is last[0] and position == last[1]:
+            return last[2]
+        if type(operand) not in SCALARS:
+            return materialise(operand, self.ins[position], self.op.name)
+        array = self._constant(operand, position)
+        # A number that is written in a program is the same object each time.
+        self._last = (operand, position, array)
+        return array
+
+    def _constant(self, operand: Any, position: int) -> Any:
+        if not operand:  # a table does not tell zeros apart
             return materialise(operand, self.ins[position], self.op.name)
         array = self._constants.get((position, operand))
         if array is None:
@@ -181,10 +196,20 @@ class Context:
         raise AttributeError(f"gradient rule: must declare what it reads in saves, got {name!r}")
 
 
-def new_context(kind: type[Context], bound: Bound, saved: dict[str, Any]) -> Context:
-    """What the rules of one call see, the values that they read among it."""
-    context = kind.__new__(kind)
-    fields = {**bound.attrs, **saved} if bound.attrs else saved
+_CONTEXT = Context
+
+
+def context_of(bound: Bound, saved: dict[str, Any]) -> Context:
+    """What the rules of one call see, the values that they read among it; the dict goes over."""
+    if saved:
+        return _new_context(bound, {**bound.attrs, **saved} if bound.attrs else saved)
+    if bound._context is None:  # one for all calls: they differ in nothing
+        bound._context = _new_context(bound, dict(bound.attrs))
+    return bound._context
+
+
+def _new_context(bound: Bound, fields: dict[str, Any]) -> Context:
+    context = _CONTEXT.__new__(_CONTEXT)
     fields["ins"] = bound.ins
     fields["outs"] = bound.outs
     context.__dict__ = fields

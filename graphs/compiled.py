@@ -96,7 +96,7 @@ def entry(function: Any, launch: int) -> Callable[[tuple[Any, ...]], int]:
 
 
 def as_compiled(kind: type, nothing: tuple[str, ...], zero: tuple[str, ...] = ()) -> None:
-    """Let fields of a class begin as None or as 0, as those of compiled classes do by themselves."""
+    """Let fields of a class begin as None or 0, as those of compiled classes do by themselves."""
     if speedups is None:
         for name in nothing:
             setattr(kind, name, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .bound import Bound, Context, new_context
+from .bound import Bound, context_of
 from .ops import accumulate
 
 
@@ -27,12 +27,12 @@ def pull(
     -------
     list of (position, cotangent), in order of position
     """
-    context = new_context(Context, bound, saved)
+    context = context_of(bound, saved)
     pulled = []
+    # A call with a fixed number of arguments needs no tuple of them.
+    single = len(cotangents) == 1
     for i in wanted:
         rule = bound.rule(i)
-        # A call with a fixed number of arguments needs no tuple of them.
-        single = len(cotangents) == 1
         cotangent = rule(context, cotangents[0]) if single else rule(context, *cotangents)
         if cotangent is not None:
             pulled.append((i, cotangent))

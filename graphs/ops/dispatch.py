@@ -78,13 +78,18 @@ def style_of(*operands: Any) -> Style:
 
 def _style_of(operands: tuple[Any, ...]) -> Style:
     chosen: Any = None
+    before: Any = None
     for operand in operands:
         kind = type(operand)
+        if kind is before or kind is float or kind is int:
+            continue
         style = _styles.get(kind, _UNKNOWN)
         if style is _UNKNOWN:
             style = _style_by_type(operand, kind)
         if style is _VARIES:
             style = operand.style
+        else:
+            before = kind  # all of this type have one
         if style is None or style is chosen:
             continue
         if chosen is None or style.rank > chosen.rank:
