@@ -181,6 +181,20 @@ def test_assemble_adds_up_what_lies_in_one_place():
     ]
 
 
+def test_assemble_counts_a_piece_as_often_as_it_is_added():
+    """`cse` makes one of pieces that are computed alike."""
+
+    def build(x, y):
+        pieces = [dt.scatter_slice(v, i, (2, 3)) for i, v in enumerate((x, y))]
+        return dt.accumulate([pieces[0], pieces[1], pieces[0]])
+
+    assert lines(built(build, (3,), (3,)), assemble) == [
+        "%2: float32[3] = accumulate(%0, %0)",
+        "%3: float32[2, 3] = stack(%2, %1, axis=0)",
+        "return %3",
+    ]
+
+
 def test_assemble_symbolic_sizes():
     def build(x):
         last = x.shape[0] - 1

@@ -139,12 +139,12 @@ def _part(join: Node, slot: Slot | None) -> Value | None:
 
 def _put_together(terms: list[Value], env: dict[Value, Value]) -> Value | None:
     """The sum of terms with the scattered ones joined; None where they cover no axis."""
-    by_axis: dict[int, dict[Value, Slot]] = {}
+    by_axis: dict[int, list[tuple[Value, Slot]]] = {}
     for term in terms:
         if term.node.op.name == "scatter_slice":
             slot = slot_of(term.node.attrs["index"])
             if slot is not None:
-                by_axis.setdefault(slot.axis, {})[term] = slot
+                by_axis.setdefault(slot.axis, []).append((term, slot))
     for axis, slots in by_axis.items():
         run = _in_order(slots, terms[0].shape[axis])
         if run is not None:
@@ -158,10 +158,11 @@ def _put_together(terms: list[Value], env: dict[Value, Value]) -> Value | None:
 Run = list[tuple[list[Value], bool]]
 
 
-def _in_order(slots: dict[Value, Slot], size: Size) -> Run | None:
-    """The parts from end to end, those in one slot together, and which lack the axis."""
+def _in_order(slots: list[tuple[Value, Slot]], size: Size) -> Run | None:
+    """The parts from end to end, those in one slot together, and which lack the axis. One that is
+    added twice is there twice."""
     begins: dict[Size, dict[tuple[Size, bool], list[Value]]] = {}
-    for part, slot in slots.items():
+    for part, slot in slots:
         begins.setdefault(slot.start, {}).setdefault((slot.stop, slot.is_index), []).append(part)
     run: Run = []
     at: Size = 0
