@@ -62,7 +62,7 @@ class Report:
 def compare(
     what: str | Callable[[], Task] | Sequence[str] = "digits-mlp",
     *,
-    modes: Sequence[str] = tuple(_modes.MODES),
+    modes: Sequence[str] = _modes.STANDARD,
     peers: Sequence[str] = (),
     executor: str = "native",
     steps: int | None = None,
@@ -78,7 +78,7 @@ def compare(
         Names of workloads; or a function without arguments that builds a `bench.Task`, with the
         same numbers at each call. It is called in processes forked from this one.
     modes : sequence of str
-        Of "eager", "static" and "hybrid".
+        Of "eager", "static", "hybrid", and "autobatch", whose kernels are others.
     peers : sequence of str
         Other frameworks that run the same workloads in turn with the modes, from the same numbers;
         see `diptych peers`. One that is not installed is left out and named in the report.

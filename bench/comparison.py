@@ -17,6 +17,7 @@ import numpy as np
 
 from . import machine, peers
 from .crew import Handle, WorkerError
+from .modes import find
 from .peers.standing import agreement, best_peer, ratios
 from .progress import Progress, silent
 from .quantities import start_cost
@@ -91,7 +92,8 @@ class Comparison:
 
     def run(self) -> dict[str, Any]:
         """Measure everything; the result."""
-        self._each("certificate", self._certify, self.modes)
+        certified = [mode for mode in self.modes if find(mode).is_certified]
+        self._each("certificate", self._certify, certified)
         self._each("cold start", self._cold_start, self._all * COLD_STARTS)
         self._time()
         self._complete = True

@@ -1,16 +1,19 @@
-"""The three modes of running one task. What they share is everything but the graph mode."""
+"""The modes of running one task. What they share is everything but the graph mode."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
-from ..eager import asarray, grad
+from ..eager import asarray, autobatch, grad
 from ..graphs.avals import aval_of
 from ..graphs.errors import ArgumentError, unknown
 from ..graphs.modes import no_grad
+from ..graphs.ops import accumulate as add_up
 from ..graphs.ops import ones_like
+from ..graphs.ops import sum as sum_of
 from ..hybrid import compile
 from ..optim import Optimizer
 from ..static import Graph
@@ -32,6 +35,9 @@ class Mode:
 
     Attributes
     ----------
+    name : str
+    is_certified : bool
+        Whether it launches the kernels that the others launch.
     build_s, compile_s : float
         Seconds spent building or tracing graphs, and compiling them, so far.
 
@@ -42,6 +48,7 @@ class Mode:
     """
 
     name = ""
+    is_certified = True
 
     def __init__(
         self, task: Task, executor: str, passes: Iterable[str] | None = None,
@@ -63,6 +70,13 @@ class Mode:
         Of a training step the gradients are given only where they were asked for.
         """
         raise NotImplementedError(self.name)
+
+    def steps(self, batches: Sequence[Batch]) -> list[Any]:
+        """One step on each of some batches; what the last gives."""
+        results: list[Any] = []
+        for batch in batches:
+            results = self.step(batch)
+        return results
 
     def graph_svg(self) -> str:
         """The graph that runs, drawn; empty where there is none."""
@@ -167,7 +181,36 @@ class Hybrid(Eager):
         return results
 
 
-MODES: dict[str, type[Mode]] = {mode.name: mode for mode in (Eager, Static, Hybrid)}
+class Autobatch(Eager):
+    """Eager code whose like operators are computed together, over all batches where it can be.
+
+    It can where no update comes between them. Then there is one backward pass, from the sum of the
+    losses, and of the gradients no batch's own.
+    """
+
+    name = "autobatch"
+    is_certified = False
+
+    def step(self, batch: Batch) -> list[Any]:
+        with autobatch():
+            return super().step(batch)
+
+    def steps(self, batches: Sequence[Batch]) -> list[Any]:
+        task = self.task
+        if task.optimizer is not None or task.inputs or len(batches) == 1:
+            return super().steps(batches)
+        with nullcontext() if task.is_differentiated else no_grad():
+            with autobatch():
+                losses = [self._loss(*map(asarray, batch)) for batch in batches]
+                total = add_up([sum_of(loss) for loss in losses])
+            if task.is_differentiated:
+                grad(total, task.trained, allow_unused=True)
+        return [losses[-1].array]
+
+
+# Those that differ in the graph alone.
+STANDARD = (Eager.name, Static.name, Hybrid.name)
+MODES: dict[str, type[Mode]] = {mode.name: mode for mode in (Eager, Static, Hybrid, Autobatch)}
 
 
 def find(name: str) -> type[Mode]:

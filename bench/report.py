@@ -482,7 +482,7 @@ def _machine_line(results: list[Row]) -> str:
 
 def _positions(results: Iterable[Row]) -> dict[str, int]:
     """Every mode's colour, the same on the whole page."""
-    positions = {"eager": 0, "static": 1, "hybrid": 2}
+    positions = {"eager": 0, "static": 1, "hybrid": 2, "autobatch": 3}
     for result in results:
         for row in rows_of(result):
             positions.setdefault(str(row.get("mode")), len(positions))

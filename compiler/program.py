@@ -11,6 +11,7 @@ from ..graphs.errors import FeedError
 from ..graphs.feeds import bind_feeds
 from ..graphs.ir import Graph
 from ..graphs.kernels import recorder
+from ..graphs.modes import settle
 from ..graphs.trees import builder
 from ..graphs.watch import is_watching
 from .executors.reference import Reference
@@ -129,6 +130,7 @@ class Program:
 
     def _built(self, arrays: list[Any], binding: dict[str, int]) -> Any:
         """Run on what fits, and put the results in containers."""
+        settle()
         executor = self.executor if recorder() is None else self._observed()
         results = executor.run(arrays, binding)
         if self._all_values:

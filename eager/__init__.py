@@ -1,6 +1,7 @@
 """Define-by-run: tensors, the tape, and gradients of any order."""
 
 from ..graphs.ops import dispatch
+from .batching import autobatch
 from .grad import backward, grad
 from .making import asarray, from_dlpack, from_numpy, tensor
 from .style import EAGER
@@ -10,5 +11,6 @@ from .tensor import Tensor
 dispatch.set_default(EAGER)
 
 __all__ = [
-    "Node", "Tensor", "asarray", "backward", "from_dlpack", "from_numpy", "grad", "tensor",
+    "Node", "Tensor", "asarray", "autobatch", "backward", "from_dlpack", "from_numpy", "grad",
+    "tensor",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from heapq import heappop, heappush
 from typing import Any
 
@@ -12,8 +13,9 @@ from ..graphs.compiled import universal
 from ..graphs.dtypes import FLOAT32, FLOAT64
 from ..graphs.errors import AnomalyError, TapeError
 from ..graphs.kernels import recorder
-from ..graphs.modes import GradMode, is_grad_enabled
+from ..graphs.modes import GradMode, in_style, is_grad_enabled, styles
 from ..graphs.pulling import met
+from .style import EAGER
 from .tape import Node, Recorded
 from .tensor import Tensor
 
@@ -27,7 +29,7 @@ def backward(
 ) -> None:
     """Add the gradient of the outputs' sum to ``.grad`` of every leaf; see `Tensor.backward`."""
     outputs = _recorded(outputs)
-    with GradMode(create_graph):
+    with GradMode(create_graph), _at_once():
         seeds = seeds_for(outputs, gradients)
         found, ran = _sweep(outputs, seeds, None)
         # Memory that somebody else holds is not handed to a leaf.
@@ -82,15 +84,17 @@ def grad(
     for position, x in enumerate(inputs):
         if not (isinstance(x, Tensor) and x.requires_grad) and not allow_unused:
             raise unreached(position)
-    keys = [_key(x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs]
-    with GradMode(create_graph):
-        found, ran = _sweep(outputs, seeds_for(outputs, grad_outputs), {k for k in keys if k})
+    places = [_place(x) if isinstance(x, Tensor) and x.requires_grad else None for x in inputs]
     results = []
-    for position, key in enumerate(keys):
-        gradient = found[key][1] if key in found else None
-        if gradient is None and not allow_unused:
-            raise unreached(position)
-        results.append(gradient)
+    with GradMode(create_graph), _at_once():
+        seeds = seeds_for(outputs, grad_outputs)
+        found, ran = _sweep(outputs, seeds, {place[0] for place in places if place})
+        for position, place in enumerate(places):
+            key, take_out = place or (None, None)
+            gradient = found[key][1] if key in found else None
+            if gradient is None and not allow_unused:
+                raise unreached(position)
+            results.append(gradient if gradient is None or take_out is None else take_out(gradient))
     if not (create_graph if retain_graph is None else retain_graph):
         _free(ran)
     return tuple(results)
@@ -106,9 +110,16 @@ def _recorded(outputs: Any) -> list[Tensor]:
     return outputs
 
 
-def _key(tensor: Tensor) -> tuple[int, int]:
+def _place(tensor: Tensor) -> tuple[tuple[int, int], Any]:
     """What a cotangent is gathered under: a leaf, or one result of a node."""
-    return (id(tensor if tensor.grad_fn is None else tensor.grad_fn), tensor.index)
+    if tensor.grad_fn is None:
+        return (id(tensor), tensor.index), None
+    return tensor.grad_fn.place(tensor.index)
+
+
+def _at_once() -> AbstractContextManager[None]:
+    """Within the block operators are computed when they are called, whatever is in force."""
+    return in_style(EAGER) if styles() else nullcontext()
 
 
 def _sweep(

@@ -46,7 +46,7 @@ class Recorded:
     index: int
     _storage: Any
     _base: Any
-    _made: tuple[Any, Any] | None
+    _made: Any
     _view_version: int
     _recorded_version: int
     _hooks: list[Callable[[Any], Any]] | None
@@ -314,6 +314,10 @@ class Node:
                 for edge in self.edges
             ]
         )  # fmt: skip
+
+    def place(self, index: int) -> tuple[tuple[int, int], Callable[[Any], Any] | None]:
+        """Where a sweep finds the cotangent of a result, and what takes it out there, if needed."""
+        return (id(self), index), None
 
     def hooks(self, index: int) -> list[Callable[[Any], Any]]:
         """The list of hooks on the cotangent of one result."""

@@ -14,7 +14,7 @@ from ..graphs.devices import CPU, Device, device_of, put
 from ..graphs.dtypes import is_float, is_integer
 from ..graphs.errors import ArgumentError, DTypeError, GraphError, ShapeError, TapeError
 from ..graphs.kernels import recorder
-from ..graphs.modes import mode
+from ..graphs.modes import mode, settle
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.parameter import Parameter
@@ -337,6 +337,7 @@ class Tensor(Recorded, Operand):
         return self._become(ops.setitem(self._before_change("copy_"), other, (Ellipsis,)))
 
     def _before_change(self, name: str) -> Tensor:
+        settle()
         flags = getattr(self.array, "flags", None)
         if not getattr(flags, "writeable", True):
             raise TapeError(

@@ -11,3 +11,4 @@ cdef Py_ssize_t _readers, _styles
 cpdef Mode mode()
 cpdef tuple readers()
 cpdef list styles()
+cpdef object settle()

@@ -138,6 +138,14 @@ def styles() -> list[Any]:
     return mode().styles if _styles else _NONE
 
 
+def settle() -> None:
+    """Have computed what waits on this thread: memory that it reads is about to change."""
+    for style in styles():
+        flush = getattr(style, "flush", None)
+        if flush is not None:
+            flush()
+
+
 def note_reads(operator: str, operands: Sequence[Any]) -> None:
     """Say that an operator is about to read its operands."""
     for operand in operands:

@@ -13,6 +13,7 @@ from .dtypes import as_dtype, is_float, is_integer, rank
 from .errors import DTypeError, ShapeError, UnknownNameError
 from .held import Held, note_move
 from .kernels import recorder
+from .modes import settle
 from .operand import Operand
 from .ops import dispatch
 from .ops.plain import array_of
@@ -94,6 +95,7 @@ class Storage(Held, Operand):
         """
         new = _array(data)
         self.check(new.shape, new.dtype)
+        settle()
         self.array[...] = put(new, self.device)
         self.version += 1
         observer = recorder()
@@ -116,6 +118,7 @@ class Storage(Held, Operand):
 
     def move(self, device: Device) -> None:
         """Put the numbers on another device; programs that hold the storage plan anew."""
+        settle()
         self.array = put(self.array, device)
         note_move()
 

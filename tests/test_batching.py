@@ -144,6 +144,23 @@ def test_a_map_is_a_loop_over_examples(op: Op, sample: Sample) -> None:
         assert_same(mapped(function, batches, axes), expected, SAMPLES[op.name].ulp, axes)
 
 
+@_cases(lambda op: True)
+def test_a_scope_of_autobatch_is_a_loop_over_examples(op: Op, sample: Sample) -> None:
+    arrays, function = arrays_of(sample), applied(op, sample)
+    for axes in ways_to_map(len(arrays)):
+        examples = examples_of(batches_for(op, arrays, axes), axes)
+        shared = [dt.asarray(x) for x in examples[0]]
+        rows = [
+            [shared[i] if axes[i] is None else dt.asarray(x) for i, x in enumerate(given)]
+            for given in examples
+        ]
+        expected = [results_of(function(*row)) for row in rows]
+        with dt.autobatch():
+            found = [results_of(function(*row)) for row in rows]
+        for f, e in zip(found, expected, strict=True):
+            assert_same([r.array for r in f], [r.array for r in e], SAMPLES[op.name].ulp, axes)
+
+
 @_cases(lambda op: op.dynamic)
 def test_what_has_a_shape_of_its_data_is_not_mapped(op: Op, sample: Sample) -> None:
     arrays, function = arrays_of(sample), applied(op, sample)

@@ -252,7 +252,7 @@ def test_different_numbers_are_not_called_identical():
     "arguments, error, text",
     [
         ({"what": "nothing"}, dt.errors.UnknownNameError, "workload: must be one of chain, "),
-        ({"modes": ["fast"]}, dt.errors.UnknownNameError, "mode: must be one of eager"),
+        ({"modes": ["fast"]}, dt.errors.UnknownNameError, "mode: must be one of autobatch, eager"),
         ({"executor": "x"}, dt.errors.UnknownNameError, "executor: must be one of"),
         ({"steps": 1}, dt.errors.ArgumentError, "steps must be at least"),
         ({"threads": 0}, dt.errors.ArgumentError, "threads must be in 1"),

@@ -54,7 +54,7 @@ def test_modes_compute_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_certificates_are_equal_but_where_modes_differ_on_purpose(name: str) -> None:
     certificates = []
-    for mode in modes.MODES:
+    for mode in modes.STANDARD:
         task, running = start(name, mode, "reference")
         found = []
         for number in range(2):
@@ -62,6 +62,16 @@ def test_certificates_are_equal_but_where_modes_differ_on_purpose(name: str) -> 
                 found.append(recorder.certificate(running.step(task.batch(number))))
         certificates.append(found)
     assert (certificates[0] == certificates[1] == certificates[2]) == (name not in OWN_WAYS)
+
+
+@pytest.mark.parametrize("name", ["tree", "lstm-varlen", "mlp-infer-1"])
+def test_dynamic_batching_computes_the_same(name: str) -> None:
+    for count in (1, 3):
+        task, eager = start(name, "eager", "reference")
+        _, batched = start(name, "autobatch", "reference")
+        batches = [task.batch(number) for number in range(count)]
+        found, expected = batched.steps(batches), eager.steps(batches)
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

@@ -13,7 +13,7 @@ SMALL = ["digits-mlp", "digits-cnn", "text-lstm", "tiny-mlp", "mlp", "mlp-infer-
 class _Step:
     """A mode that has taken its first steps."""
 
-    params = (SMALL, list(modes.MODES), ["reference", "planned"])
+    params = (SMALL, list(modes.STANDARD), ["reference", "planned"])
     param_names = ("workload", "mode", "executor")
     timeout = 300
 

@@ -1,5 +1,5 @@
 """Dynamic batching: like operators of independent examples computed by one launch."""
 
-from .autobatch import autobatch
+from .entry import autobatch
 
 __all__ = ["autobatch"]

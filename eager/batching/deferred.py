@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ...graphs.compiled import adopt_operators
@@ -11,7 +10,7 @@ from ...graphs.ops import REGISTRY, stop_gradient
 from ...graphs.ops.core import Op
 from ...graphs.ops.dispatch import call
 from ..style import EAGER, Eager
-from ..tape import Recorded, edge_of, storage_of
+from ..tape import Recorded, edge_of
 from ..tensor import Tensor
 from .stacks import Stack
 
@@ -92,7 +91,7 @@ adopt_operators(Deferred, Recorded)
 
 def defer(stack: Stack, row: int, requires_grad: bool, source: Any) -> Deferred:
     """A tensor that stands for a row; of a view, with what it is a view of."""
-    tensor = _new(Deferred)
+    tensor: Any = _new(Deferred)
     tensor._made, tensor.index = stack, row
     tensor.requires_grad, tensor._hooks = requires_grad, source
     return tensor

@@ -60,7 +60,7 @@ class Batch:
         """
         group = stack.group
         with GradMode(group.records):
-            found = self.row(row)
+            found: Any = self.row(row)
             if source is None:
                 is_own = self.alone and self.count == 1
                 array = found.array if is_own else copied(found.array)
@@ -256,7 +256,6 @@ def _of_one_call(groups: list[Group], error: BaseException) -> BaseException:
     """The error that one call by itself raises, in place of that of a launch."""
     if not isinstance(error, DiptychError):
         return error
-    bound = groups[0].bound
     with GradMode(False):
         for place in range(sum(group.count for group in groups)):
             alone = _with_calls(groups, [place])

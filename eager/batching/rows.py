@@ -14,7 +14,6 @@ import numpy as np
 
 from ...graphs.avals import Aval, aval_of
 from ...graphs.modes import is_grad_enabled
-from ...graphs.ops import sum as sum_over
 from ...graphs.pulling import met
 from ..tape import Node, edge_of, join
 from ..tensor import Tensor
@@ -50,8 +49,7 @@ class Taken(Node):
     # What is asked of the gradient of a row is asked of the batch: other launches read the row
     # there, and not here.
 
-    def whole(self, index: int) -> tuple[tuple[int, int], Callable[[Any], Any]]:
-        """Where the cotangent of the batch is found, and what gives that of a result of it."""
+    def place(self, index: int) -> tuple[tuple[int, int], Callable[[Any], Any]]:
         node, position = self.edges[0]
         rows = self._rows[index]
         return (id(node), position), lambda cotangent: taken(cotangent, rows)

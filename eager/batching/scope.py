@@ -46,7 +46,7 @@ class Scope(Eager):
     def _forget(self) -> None:
         self._groups: dict[Any, Group] = {}  # by the operator and its operands' kinds
         self._bound: dict[Any, Group] = {}  # by what the operator is bound to
-        # By id, the rows of operands that exist, and by shape, dtype and device the stacks of these.
+        # By id, the rows of operands that exist; by shape, dtype and device, their stacks.
         self._tensors: dict[int, Any] = {}
         self._stacks: dict[Any, Stack] = {}
 
@@ -55,7 +55,7 @@ class Scope(Eager):
         waits = _has_rule.get(op)
         if waits is None:
             waits = _has_rule[op] = _can_wait(op)
-        if not waits or recorder() is not None and is_watching() or readers():
+        if not waits or (recorder() is not None and is_watching()) or readers():
             return self._at_once(op, operands, attrs)
         alike = operands
         for operand in operands:
@@ -214,7 +214,7 @@ def _concrete(operand: Any, where: str) -> Any:
 
 def _has_changed(tensor: Recorded) -> bool:
     """Whether a deferred tensor is a view of one that was written to since."""
-    source = tensor._hooks
+    source: Any = tensor._hooks
     return source is not None and type(source) is not Deferred and version_of(source) > 0
 
 

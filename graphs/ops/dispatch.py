@@ -124,6 +124,14 @@ def current() -> Style:
     return stack[-1] if stack else _default[0]
 
 
+def is_building() -> bool:
+    """Whether a graph is being built on this thread."""
+    style: Any = current()
+    while style is not None and style is not _default[0]:
+        style = getattr(style, "parent", None)
+    return style is None
+
+
 def default() -> Style:
     """The style in force outside any graph."""
     return _default[0]

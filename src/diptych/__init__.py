@@ -24,7 +24,7 @@ with _paused():  # the thousands of objects that an import makes stay
 
 from .anomaly import detect_anomaly
 from .custom import custom_op
-from .eager import Node, Tensor, from_dlpack, from_numpy, tensor
+from .eager import Node, Tensor, autobatch, from_dlpack, from_numpy, tensor
 from .gradcheck import gradcheck
 from .graphs.allocator import MemoryStats, empty_cache, memory_stats, reset_peak_memory_stats
 from .graphs.batching import vmap
@@ -65,14 +65,14 @@ globals().update(_DTYPES | _FUNCTIONS)
 
 __all__ = [
     "Device", "Dim", "Generator", "MemoryStats", "Node", "Parameter", "Storage", "Tensor",
-    "__array_api_version__", "__array_namespace_info__", "asarray", "can_cast", "checkpoint",
-    "compile", "cond", "cuda", "custom_op", "data", "default_generator", "detect_anomaly", "e",
-    "eager", "empty_cache", "enable_grad", "errors", "fft", "finfo", "from_dlpack", "from_numpy",
-    "get_num_threads", "grad", "gradcheck", "hessian", "hybrid", "iinfo", "inf", "is_compiled",
-    "is_grad_enabled", "isdtype", "jacobian", "jvp", "linalg", "load", "manual_seed",
-    "memory_stats", "nan", "newaxis", "nn", "no_grad", "optim", "pi", "rand", "randn",
-    "reset_peak_memory_stats", "result_type", "save", "scan", "set_grad_enabled", "set_num_threads",
-    "static", "tensor", "vjp", "vmap", "while_loop",
+    "__array_api_version__", "__array_namespace_info__", "asarray", "autobatch", "can_cast",
+    "checkpoint", "compile", "cond", "cuda", "custom_op", "data", "default_generator",
+    "detect_anomaly", "e", "eager", "empty_cache", "enable_grad", "errors", "fft", "finfo",
+    "from_dlpack", "from_numpy", "get_num_threads", "grad", "gradcheck", "hessian", "hybrid",
+    "iinfo", "inf", "is_compiled", "is_grad_enabled", "isdtype", "jacobian", "jvp", "linalg",
+    "load", "manual_seed", "memory_stats", "nan", "newaxis", "nn", "no_grad", "optim", "pi",
+    "rand", "randn", "reset_peak_memory_stats", "result_type", "save", "scan", "set_grad_enabled",
+    "set_num_threads", "static", "tensor", "vjp", "vmap", "while_loop",
     # What a star would bring in must not hide Python's own.
     *(name for name in (*_DTYPES, *_FUNCTIONS) if not hasattr(_builtins, name)),
 ]  # fmt: skip

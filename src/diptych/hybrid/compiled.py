@@ -61,7 +61,7 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         leaves, structure = flatten((args, kwargs))
-        building = dispatch.current() is not dispatch.default()
+        building = dispatch.is_building()
         mapped = innermost() is not None
         if building or mapped or is_disabled() or any(isinstance(x, Value) for x in leaves):
             return self.function(*args, **kwargs)

@@ -167,7 +167,7 @@ class LBFGS(Optimizer):
             raise TapeError(
                 "step: LBFGS needs a closure that computes the loss and its gradients, got none"
             )
-        if dispatch.current() is not dispatch.default():
+        if dispatch.is_building():
             raise TapeError(
                 "step: LBFGS evaluates the loss as often as its search needs, which a graph cannot "
                 "say beforehand, got a call while one is built; call it in eager code"

@@ -230,7 +230,7 @@ class Optimizer:
         TapeError
             When a graph is being built: there are no ``.grad`` in it.
         """
-        if dispatch.current() is not dispatch.default():
+        if dispatch.is_building():
             raise TapeError(
                 "step: a graph has no .grad, got a call while one is built; use minimize"
             )

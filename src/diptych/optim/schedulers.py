@@ -438,7 +438,7 @@ class SequentialLR(LRScheduler):
 
 def outside_graphs(name: str) -> None:
     """Raises TapeError while a graph is being built."""
-    if dispatch.current() is not dispatch.default():
+    if dispatch.is_building():
         raise TapeError(
             f"{name}: a schedule moves between runs, got a step while a graph is built; step it in "
             "eager code"
