@@ -15,10 +15,14 @@ import pytest
 import diptych as dt
 from diptych.errors import DiptychError
 from diptych.graphs.kernels import (
+    activations,
     attention,
     calls,
     convolution,
+    elementwise,
     losses,
+    neural,
+    normalization,
     pooling,
     products,
 )
@@ -33,6 +37,7 @@ _FLAT = {"stride": (1,), "padding": ((1, 1),), "dilation": (1,), "groups": 2}
 _POOL = {"kernel_size": (3, 2), "stride": (2, 2), "padding": ((1, 1), (0, 0))}
 _MEAN = {**_POOL, "count_include_pad": True}
 _ATTENTION = {"is_causal": True, "scale": 0.5}
+_EPS = {"eps": 1e-3}
 _LOSS = {"label_smoothing": 0.1, "ignore_index": 3, "reduction": "mean"}
 
 
@@ -81,6 +86,23 @@ CASES = [
          {"ignore_index": None, "reduction": "none"}),
     Case("nll-loss-grad", _of_numpy(losses.nll_loss_grad), (((6,), 10), (6,)),
          {"ignore_index": None, "reduction": "none", "classes": 10}),
+    *(Case(f.__name__, _of_numpy(f), ((3, 50, 7),)) for f in
+      (activations.silu, activations.gelu_tanh, activations.gelu_tanh_slope)),
+    *(Case(f.__name__, _of_numpy(f), ((3, 50, 7),)) for f in
+      (elementwise.relu, elementwise.sigmoid)),
+    Case("where", lambda which, x, y, **out: elementwise.where(np, which == 1, x, y, **out),
+         (((6, 40), 2), (6, 40), ())),
+    Case("softmax", _of_numpy(neural.softmax), ((5, 6, 37),), {"axis": 2}),
+    Case("log-softmax", _of_numpy(neural.log_softmax), ((5, 6, 37),), {"axis": 2}),
+    Case("batch-norm", _of_numpy(normalization.batch_norm), ((4, 5, 6, 7), (5,), ()), _EPS),
+    Case("batch-norm-inference", _of_numpy(normalization.batch_norm_inference),
+         ((4, 5, 6, 7), (5,), (5,), (), (5,)), {"eps": 1.0}),
+    Case("batch-norm-grad", _of_numpy(normalization.batch_norm_grad),
+         ((4, 5, 6, 7), (5,), (5,), (5,), (4, 5, 6, 7), (5,), (5,)), {"eps": 1.0}),
+    Case("layer-norm", _of_numpy(normalization.layer_norm), ((9, 5, 21), (5, 21), ()),
+         {**_EPS, "shape": (5, 21)}),
+    Case("layer-norm-grad", _of_numpy(normalization.layer_norm_grad),
+         ((70, 21), (21,), (70, 21)), {**_EPS, "shape": (21,)}),
 ]  # fmt: skip
 case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -133,6 +155,8 @@ def _threads() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _all_is_large(monkeypatch) -> Iterator[None]:
     monkeypatch.setattr(products, "_LARGE", 1)
+    monkeypatch.setattr(calls, "FEW", 1)
+    monkeypatch.setattr(elementwise, "FEW", 1)
     monkeypatch.setattr(calls, "_WORTH_THREADS", 0.0)
     calls._prepared.cache_clear()
     yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .calls import computes
 from .elementwise import sigmoid
 from .precision import rounded_once
 from .special import erfc
@@ -16,8 +17,11 @@ CUBIC = 0.044715
 
 @rounded_once
 def silu(xp: Any, x: Any, *, out: Any = None) -> Any:
+    out = xp.empty(x.shape, x.dtype) if out is None else out
+    if computes(xp, "silu", x, out):
+        return out
     below = sigmoid(xp, x)
-    return xp.multiply(x, below, out=below if out is None else out)
+    return xp.multiply(x, below, out=out)
 
 
 @rounded_once
@@ -39,12 +43,18 @@ def gelu_slope(xp: Any, x: Any, *, out: Any = None) -> Any:
 
 @rounded_once
 def gelu_tanh(xp: Any, x: Any, *, out: Any = None) -> Any:
+    out = xp.empty(x.shape, x.dtype) if out is None else out
+    if computes(xp, "gelu_tanh", x, out):
+        return out
     below = sigmoid(xp, _steep(xp, x))
-    return xp.multiply(x, below, out=below if out is None else out)
+    return xp.multiply(x, below, out=out)
 
 
 @rounded_once
 def gelu_tanh_slope(xp: Any, x: Any, *, out: Any = None) -> Any:
+    out = xp.empty(x.shape, x.dtype) if out is None else out
+    if computes(xp, "gelu_tanh_slope", x, out):
+        return out
     below = sigmoid(xp, _steep(xp, x))
     rise = _squared(xp, x)
     rise *= 3 * CUBIC * STEEPNESS
@@ -52,7 +62,7 @@ def gelu_tanh_slope(xp: Any, x: Any, *, out: Any = None) -> Any:
     rise *= x
     rise *= 1 - below
     rise *= below
-    return xp.add(below, rise, out=below if out is None else out)
+    return xp.add(below, rise, out=out)
 
 
 @rounded_once

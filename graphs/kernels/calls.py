@@ -19,6 +19,7 @@ from ..compiled import speedups
 from ..dtypes import FLOAT32, FLOAT64
 from ..threads import get_num_threads
 from .library import library
+from .shapes.dense import dense
 from .shapes.structs import LINE, Struct, aligned
 
 _TYPES = {FLOAT32: "float", FLOAT64: "double"}
@@ -26,6 +27,12 @@ _TYPES = {FLOAT32: "float", FLOAT64: "double"}
 # Below so many seconds of work, by the roofline, waking other threads costs more than it brings.
 _WORTH_THREADS = 20e-6
 _FLOP_PER_SECOND, _BYTES_PER_SECOND = 60e9, 20e9
+
+# Numbers below which NumPy is done before a call has begun, where it has little to do.
+FEW = 2048
+
+# What a function such as exp takes, with what is around it.
+FUNCTION_FLOP = 30
 
 # Scratch memory that a thread keeps, in bytes, so that not every call waits for fresh pages.
 _MOST_KEPT = 64 << 20
@@ -103,6 +110,22 @@ def call(describe: Describe, arrays: tuple[Any, ...], *attrs: Any) -> bool:
         return False
     rooms = _scratch(prepared.rooms) if prepared.rooms else ()
     return _run(prepared.step, prepared.threads, prepared.shape, *arrays, *rooms)
+
+
+def computes(xp: Any, step: str, x: Any, out: Any) -> bool:
+    """Run a step that computes each number of `out` from the one at its place in x.
+
+    Returns
+    -------
+    bool
+        As `call`, and False where there are few numbers.
+    """
+    return x.size >= FEW and is_native(xp, x, out) and call(_from_one, (x, out), step)
+
+
+def _from_one(x: Lying, y: Lying, step: str, threads: int) -> Description | None:
+    shape = dense(y, x)
+    return None if shape is None else Description(step, shape, (), FUNCTION_FLOP * shape.count)
 
 
 @lru_cache(maxsize=4096)

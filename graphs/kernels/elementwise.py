@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from .calls import FEW, Description, Lying, call, computes, is_native
+from .shapes.dense import dense
 
 
 def sigmoid(xp: Any, x: Any, out: Any = None) -> Any:
     """1 / (1 + exp(-x)), which neither overflows to NaN nor warns at large |x|."""
     out = xp.empty(x.shape, x.dtype) if out is None else out
+    if computes(xp, "sigmoid", x, out):
+        return out
     xp.negative(x, out=out)
     with np.errstate(over="ignore"):
         xp.exp(out, out=out)
@@ -26,6 +30,8 @@ def softplus(xp: Any, x: Any, out: Any = None) -> Any:
 
 def relu(xp: Any, x: Any, out: Any = None) -> Any:
     out = xp.empty(x.shape, x.dtype) if out is None else out
+    if computes(xp, "relu", x, out):
+        return out
     return xp.maximum(x, x.dtype.type(0), out=out)
 
 
@@ -129,9 +135,16 @@ def nan_to_num(xp: Any, x: Any, *, nan: Any, posinf: Any, neginf: Any, out: Any 
 def where(xp: Any, condition: Any, x: Any, y: Any, out: Any = None) -> Any:
     if out is None:
         out = xp.empty(xp.broadcast(condition, x, y).shape, x.dtype)
+    if out.size >= FEW and is_native(xp, x, y, out) and call(_select, (condition, x, y, out)):
+        return out
     xp.copyto(out, y)
     xp.copyto(out, x, where=condition)
     return out
+
+
+def _select(condition: Lying, x: Lying, y: Lying, out: Lying, threads: int) -> Description | None:
+    shape = dense(out, condition, x, y)
+    return None if shape is None or not shape.step[0] else Description("select", shape)
 
 
 def astype(xp: Any, x: Any, *, dtype: Any, out: Any = None) -> Any:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from .calls import Description, Lying, call, is_native
 from .precision import rounded_once
+from .shapes.dense import ROW_PARTS, channels
+from .shapes.dense import rows as rows_of
+from .shapes.structs import is_dense
 
 
 @rounded_once
 def batch_norm(xp: Any, x: Any, weight: Any, bias: Any, *, eps: float) -> Any:
     y = xp.empty(x.shape, x.dtype)
+    if is_native(xp, x, weight, bias):
+        mean, variance = (xp.empty(x.shape[1], x.dtype) for _ in range(2))
+        if call(_batch_norm, (x, weight, bias, y, mean, variance), eps):
+            return y, mean, variance
     rows, scaled = _per_channel(x), _per_channel(y)
     mean = _channel_sums(xp, rows) / _count(x)
     xp.subtract(rows, mean[:, None], out=scaled)
@@ -26,6 +34,9 @@ def batch_norm_inference(
     out: Any = None,
 ) -> Any:  # fmt: skip
     out = xp.empty(x.shape, x.dtype) if out is None else out
+    operands = (x, mean, variance, weight, bias, out)
+    if is_native(xp, *operands) and call(_inference, operands, eps):
+        return out
     scale = weight / xp.sqrt(variance + eps)
     shift = bias - mean * scale
     rows = _per_channel(out)
@@ -39,6 +50,11 @@ def batch_norm_grad(
     xp: Any, x: Any, weight: Any, mean: Any, variance: Any, g: Any, g_mean: Any, g_variance: Any,
     *, eps: float,
 ) -> Any:  # fmt: skip
+    operands = (x, weight, mean, variance, g, g_mean, g_variance)
+    if is_native(xp, *operands):
+        found = tuple([xp.empty(like.shape, x.dtype) for like in (x, mean, mean)])
+        if call(_batch_norm_grad, (*operands, *found), eps):
+            return found
     rows, cotangents, count = _per_channel(x), _per_channel(g), _count(x)
     rstd = 1 / xp.sqrt(variance + eps)
     away = rows - mean[:, None]
@@ -60,6 +76,10 @@ def layer_norm(
     xp: Any, x: Any, weight: Any, bias: Any, *, shape: Any, eps: float, out: Any = None
 ) -> Any:
     out = xp.empty(x.shape, x.dtype) if out is None else out
+    if is_native(xp, x, weight, bias, out) and call(
+        _layer_norm, (x, weight, bias, out), prod(shape), eps
+    ):
+        return out
     rows = out.reshape(-1, prod(shape))
     xp.subtract(x.reshape(rows.shape), _row_means(xp, x.reshape(rows.shape)), out=rows)
     return _scaled(xp, out, rows, weight, bias, eps)
@@ -74,6 +94,10 @@ def rms_norm(xp: Any, x: Any, weight: Any, *, shape: Any, eps: float, out: Any =
 
 @rounded_once
 def layer_norm_grad(xp: Any, x: Any, weight: Any, g: Any, *, shape: Any, eps: float) -> Any:
+    if is_native(xp, x, weight, g):
+        found = tuple([xp.empty(sizes, x.dtype) for sizes in (x.shape, shape, shape)])
+        if call(_layer_norm_grad, (x, weight, g, *found), prod(shape), eps):
+            return found
     rows = x.reshape(-1, prod(shape))
     gx, gw, total = _row_gradients(xp, rows - _row_means(xp, rows), weight, g, shape, eps, True)
     return gx.reshape(x.shape), gw, total
@@ -84,6 +108,64 @@ def rms_norm_grad(xp: Any, x: Any, weight: Any, g: Any, *, shape: Any, eps: floa
     rows = x.reshape(-1, prod(shape)).copy()
     gx, gw, _ = _row_gradients(xp, rows, weight, g, shape, eps, False)
     return gx.reshape(x.shape), gw
+
+
+# -- as calls of the library ------------------------------------------------------------------
+
+
+def _batch_norm(
+    x: Lying, weight: Lying, bias: Lying, y: Lying, mean: Lying, variance: Lying, eps: float,
+    threads: int,
+) -> Description | None:  # fmt: skip
+    shape = channels(x, y, weight, bias, eps)
+    return None if shape is None else Description("batch_norm", shape, (), 7 * prod(x.shape))
+
+
+def _batch_norm_grad(
+    x: Lying, weight: Lying, mean: Lying, variance: Lying, g: Lying, *rest: Any, threads: int
+) -> Description | None:
+    *vectors, eps = rest
+    shape = channels(x, g, weight, weight, eps)
+    if shape is None or not _are_dense(mean, variance, *vectors):
+        return None
+    return Description("batch_norm_grad", shape, (), 11 * prod(x.shape))
+
+
+def _inference(
+    x: Lying, mean: Lying, variance: Lying, weight: Lying, bias: Lying, y: Lying, eps: float,
+    threads: int,
+) -> Description | None:  # fmt: skip
+    shape = channels(x, x, weight, bias, eps)
+    if shape is None or not _are_dense(mean, variance, y):
+        return None
+    return Description("batch_norm_inference", shape, (), 2 * prod(x.shape))
+
+
+def _layer_norm(
+    x: Lying, weight: Lying, bias: Lying, y: Lying, width: int, eps: float, threads: int
+) -> Description | None:
+    shape = rows_of(x, width, weight, bias, eps)
+    if shape is None or not _are_dense(y):
+        return None
+    return Description("layer_norm", shape, (), 8 * prod(x.shape))
+
+
+def _layer_norm_grad(
+    x: Lying, weight: Lying, g: Lying, gx: Lying, gw: Lying, gb: Lying, width: int, eps: float,
+    threads: int,
+) -> Description | None:  # fmt: skip
+    shape = rows_of(x, width, weight, None, eps)
+    if shape is None or not _are_dense(g):
+        return None
+    room = 2 * ROW_PARTS * width * x.dtype.itemsize
+    return Description("layer_norm_grad", shape, (room,), 16 * prod(x.shape))
+
+
+def _are_dense(*operands: Lying) -> bool:
+    return all(map(is_dense, operands))
+
+
+# -- with NumPy -------------------------------------------------------------------------------
 
 
 def _scaled(xp: Any, out: Any, rows: Any, weight: Any, bias: Any, eps: float) -> Any:
@@ -103,7 +185,7 @@ def _row_gradients(
     rows *= rstd
     cotangents = g.reshape(rows.shape)
     gw, total = xp.einsum("rm,rm->m", cotangents, rows), cotangents.sum(axis=0)
-    gx = (g * weight).reshape(rows.shape)
+    gx = xp.multiply(g, weight, out=xp.empty(g.shape, g.dtype)).reshape(rows.shape)
     slopes = xp.einsum("rm,rm->r", gx, rows)[:, None] / count
     if centred:
         gx -= _row_means(xp, gx)

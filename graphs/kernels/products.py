@@ -11,8 +11,8 @@ from ..compiled import universal
 from .calls import Description, Lying, call, is_native
 from .shapes.matmul import product
 
-# Multiplications from which on the call pays. NumPy's BLAS has threads of its own, which above this
-# would look out for work where ours do theirs.
+# Multiplications up to which OpenBLAS stays on one thread, and is done sooner. Above, it has threads
+# of its own, which would look out for work where ours do theirs.
 _LARGE = 1 << 18
 
 _of_numpy = universal(np.matmul)
@@ -20,7 +20,7 @@ _of_numpy = universal(np.matmul)
 
 def is_large(x: tuple[int, ...], y: tuple[int, ...]) -> bool:
     """Whether the product of operands of some shapes is worth a call."""
-    return len(x) > 1 and len(y) > 1 and prod(x) * y[-1] >= _LARGE and min(x[-2], y[-1]) > 1
+    return len(x) > 1 and len(y) > 1 and prod(x) * y[-1] > _LARGE and min(x[-2], y[-1]) > 1
 
 
 def matmul(x: Any, y: Any, *, out: Any = None) -> Any:

@@ -1,6 +1,7 @@
 /* Steps of one kernel each, for calls from Python: what `dt_run` runs, with a struct, operands,
  * results and scratch memory as pointers. */
 #include "convolution.h"
+#include "dense.h"
 #include "matmul.h"
 #include "operators.h"
 #include "pooling.h"
@@ -68,3 +69,46 @@ STEP(cross_entropy) {
 STEP(nll_loss) {
     OF(dt_nll_loss)(team, thread, (const dt_loss *)p[0], AT(1), p[2], AT(3), AT(4), AT(5), p[6]);
 }
+
+/* -- dense arrays --------------------------------------------------------------------------- */
+
+#define DENSE(name) \
+    STEP(name) { OF(dt_##name)(team, thread, (const dt_dense *)p[0], AT(1), AT(2)); }
+
+DENSE(relu)
+DENSE(sigmoid)
+DENSE(silu)
+DENSE(gelu_tanh)
+DENSE(gelu_tanh_slope)
+
+STEP(select) { OF(dt_select)(team, thread, (const dt_dense *)p[0], p[1], AT(2), AT(3), AT(4)); }
+
+/* -- normalisation -------------------------------------------------------------------------- */
+
+STEP(batch_norm) {
+    OF(dt_batch_norm)(team, thread, (const dt_channels *)p[0], AT(1), AT(2), AT(3), AT(4), AT(5),
+                      AT(6));
+}
+
+STEP(batch_norm_grad) {
+    OF(dt_batch_norm_grad)(team, thread, (const dt_channels *)p[0], AT(1), AT(2), AT(3), AT(4),
+                           AT(5), AT(6), AT(7), AT(8), AT(9), AT(10));
+}
+
+STEP(batch_norm_inference) {
+    OF(dt_batch_norm_inference)(team, thread, (const dt_channels *)p[0], AT(1), AT(2), AT(3), AT(4),
+                                AT(5), AT(6));
+}
+
+STEP(layer_norm) {
+    OF(dt_layer_norm)(team, thread, (const dt_rows *)p[0], AT(1), AT(2), AT(3), AT(4));
+}
+
+STEP(layer_norm_grad) {
+    OF(dt_layer_norm_grad)(team, thread, (const dt_rows *)p[0], AT(1), AT(2), AT(3), AT(4), AT(5),
+                           AT(6), AT(7));
+}
+
+STEP(softmax) { OF(dt_softmax)(team, thread, (const dt_rows *)p[0], AT(1), AT(2)); }
+
+STEP(log_softmax) { OF(dt_log_softmax)(team, thread, (const dt_rows *)p[0], AT(1), AT(2)); }

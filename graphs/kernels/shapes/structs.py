@@ -67,6 +67,16 @@ def share(count: int, thread: int, threads: int) -> tuple[int, int]:
     return count * thread // threads, count * (thread + 1) // threads
 
 
+def is_dense(x: Strided, first: int = 0) -> bool:
+    """Whether elements along the axes from `first` on follow each other in row-major order."""
+    step = 1
+    for size, stride in zip(reversed(x.shape[first:]), reversed(x.strides[first:])):
+        if size != 1 and stride != step:
+            return False
+        step *= size
+    return True
+
+
 def pair(value: Any, first: Any) -> tuple[Any, Any]:
     """Of two axes; of one, with another before it that has length 1."""
     return (value[0], value[1]) if len(value) == 2 else (first, value[0])
