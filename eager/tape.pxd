@@ -6,7 +6,7 @@ from diptych.graphs.modes cimport Mode, mode
 from diptych.graphs.ops.dispatch cimport call
 from diptych.graphs.pulling cimport pull
 
-cdef object _count, _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE, _MATMUL, _NEGATIVE
+cdef object _count, _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE, _MATMUL, _NEGATIVE, _GETITEM
 cdef tuple _FIRST
 
 cdef class Recorded:
@@ -16,6 +16,7 @@ cdef class Recorded:
     cdef public bint requires_grad
     cdef public Py_ssize_t index, _view_version, _recorded_version
 
+cdef bint _is_plain(object bound)
 @cython.locals(tensor=Recorded)
 cpdef Recorded made(type kind, object array)
 @cython.locals(held=Held, kept=Saved, node=Node)

@@ -16,7 +16,7 @@ from ..graphs.held import new_held
 from ..graphs.kernels import recorder
 from ..graphs.modes import mode
 from ..graphs.nodes import user_location
-from ..graphs.ops import REGISTRY
+from ..graphs.ops import REGISTRY, getitem
 from ..graphs.ops.dispatch import call
 from ..graphs.pulling import pull
 from ..graphs.storage import Storage
@@ -26,6 +26,7 @@ _count = itertools.count()
 _FIRST = ((), (0,), (0, 1), (0, 1, 2))
 _ADD, _SUBTRACT, _MULTIPLY = REGISTRY["add"], REGISTRY["subtract"], REGISTRY["multiply"]
 _DIVIDE, _MATMUL, _NEGATIVE = REGISTRY["divide"], REGISTRY["matmul"], REGISTRY["negative"]
+_GETITEM = REGISTRY["getitem"]
 
 
 def next_seq() -> int:
@@ -98,12 +99,27 @@ class Recorded:
     def __neg__(self) -> Any:
         return call(_NEGATIVE, (self,), ())
 
+    def __getitem__(self, index: Any) -> Any:
+        kind = type(index)
+        if kind is int:
+            return call(_GETITEM, (self,), ((index,),))
+        if kind is slice:
+            start, stop, step = index.start, index.stop, index.step
+            if _is_plain(start) and _is_plain(stop) and _is_plain(step):
+                return call(_GETITEM, (self,), (((start, stop, step),),))
+        return getitem(self, index)
+
 
 as_compiled(
     Recorded,
     nothing=("grad", "grad_fn", "_storage", "_base", "_made", "_hooks"),
     zero=("requires_grad", "index", "_view_version", "_recorded_version"),
 )
+
+
+def _is_plain(bound: Any) -> bool:
+    return bound is None or type(bound) is int
+
 
 # What compiled code calls is no method: on an instance of a class in Python, which `Tensor` is, a
 # method would have to be searched for.

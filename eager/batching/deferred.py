@@ -6,15 +6,12 @@ from typing import Any
 
 from ...graphs.compiled import adopt_operators
 from ...graphs.devices import Device, device_of
-from ...graphs.ops import REGISTRY, stop_gradient
+from ...graphs.ops import stop_gradient
 from ...graphs.ops.core import Op
-from ...graphs.ops.dispatch import call
 from ..style import EAGER, Eager
 from ..tape import Recorded, edge_of
 from ..tensor import Tensor
 from .stacks import Stack
-
-_GETITEM = REGISTRY["getitem"]
 
 
 class OutOfScope(Eager):
@@ -70,11 +67,6 @@ class Deferred(Tensor):
     @property
     def device(self) -> Device:
         return device_of(self._made.stand)
-
-    def __getitem__(self, index: Any) -> Any:
-        if type(index) is slice and type(index.start) is int and type(index.stop) is int:
-            return call(_GETITEM, (self,), (((index.start, index.stop, index.step),),))
-        return Tensor.__getitem__(self, index)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return settle(self).__reduce_ex__(protocol)

@@ -8,14 +8,17 @@ from ...graphs.bound import Bound
 from ...graphs.devices import device_of
 from ...graphs.errors import DiptychError
 from ...graphs.kernels import shares
+from ...graphs.kernels.indexing import slices
 from ...graphs.kernels.launch import copied
 from ...graphs.modes import GradMode, is_grad_enabled
-from ...graphs.ops import broadcast_to
+from ...graphs.ops import REGISTRY, broadcast_to
 from ..style import EAGER
 from ..tape import edge_of, join, storage_of, version_of
 from ..tensor import Tensor
 from .rows import Rows, Taken, joined, selected
 from .stacks import Column, Group, Piece, Stack, pieces_of
+
+_GETITEM = REGISTRY["getitem"]
 
 # Different tensors at one position of a launch are copied into one. Where the copy has more
 # elements than so many for each of them, as weights of several models have, a launch for each is
@@ -39,14 +42,14 @@ class Batch:
         self.value, self.count, self.alone = value, count, alone
         self._taken: Taken | None = None
 
-    def rows(self, rows: Rows) -> tuple[Any, Any]:
+    def rows(self, rows: Rows, repeated: bool = False) -> tuple[Any, Any]:
         """Rows as an array, and where their gradient flows."""
         array = selected(self.value.array, rows)
         if not (is_grad_enabled() and self.value.requires_grad):
             return array, None
         if self._taken is None:
             self._taken = Taken(self.value)
-        return array, (self._taken, self._taken.add(rows, array))
+        return array, (self._taken, self._taken.add(rows, array, repeated))
 
     def row(self, row: int) -> Tensor:
         """The result of one call, in the memory of all."""
@@ -134,6 +137,10 @@ def _computed(groups: list[Group], count: int) -> tuple[tuple[Tensor, ...], bool
     if parts is not None:
         return _in_parts(groups, parts, count), False
     bound = groups[0].bound
+    if bound.op is _GETITEM:
+        part = _part_of_each(groups)
+        if part is not None:
+            return (part,), False
     operands, batched = [], []
     for position in range(len(groups[0].columns)):
         operand, is_batch = _operand([g.columns[position] for g in groups], count)
@@ -144,6 +151,18 @@ def _computed(groups: list[Group], count: int) -> tuple[tuple[Tensor, ...], bool
     else:
         results = EAGER.call(bound.op, tuple(operands), _attrs(bound))
     return (results if type(results) is tuple else (results,)), not any(batched)
+
+
+def _part_of_each(groups: list[Group]) -> Tensor | None:
+    """The same part of each row of a batch, where the calls read all of it in order.
+
+    It has one node with all other parts, as have rows.
+    """
+    pieces = pieces_of([group.columns[0] for group in groups])
+    batch, rows = pieces[0].batch, pieces[0].rows
+    if len(pieces) > 1 or batch is None or not (rows.is_run() and rows.count == batch.count):
+        return None
+    return _tensor(*batch.rows((slice(None), *slices(groups[0].bound.attrs["index"]))))
 
 
 def _operand(columns: list[Any], count: int) -> tuple[Any, bool]:
@@ -161,7 +180,7 @@ def _operand(columns: list[Any], count: int) -> tuple[Any, bool]:
         return batch.row(rows.first), False
     if rows.is_run() and rows.first == 0 and rows.count == batch.count:
         return batch.value, True
-    return _tensor(*batch.rows(rows.index())), True
+    return _tensor(*batch.rows(rows.index(), rows.repeat())), True
 
 
 def _together(pieces: list[Piece], count: int) -> Tensor:
@@ -171,7 +190,7 @@ def _together(pieces: list[Piece], count: int) -> Tensor:
         place = piece.places.first if piece.places.count == 1 else piece.places.index()
         if piece.batch is not None:
             row = piece.rows.first if piece.rows.count == 1 else piece.rows.index()
-            array, edge = piece.batch.rows(row)
+            array, edge = piece.batch.rows(row, piece.rows.repeat())
         else:
             tensor = piece.tensor
             if not isinstance(place, int):

@@ -18,8 +18,8 @@ from ...graphs.pulling import met
 from ..tape import Node, edge_of, join
 from ..tensor import Tensor
 
-# Which rows: one, some one after another, or any. The last is true where none comes twice.
-Rows = int | slice | np.ndarray
+# Which rows: one, some one after another, or any; or an index that takes a part of each.
+Rows = int | slice | np.ndarray | tuple[Any, ...]
 
 
 class Taken(Node):
@@ -31,20 +31,26 @@ class Taken(Node):
     """
 
     def __init__(self, batch: Tensor) -> None:
-        super().__init__("rows", (edge_of(batch),), (), {})
+        super().__init__("rows", (edge_of(batch),), (), ())
         self._aval = aval_of(batch.array)
         self._rows: list[Rows] = []
+        self._repeated: set[int] = set()
         self._watches: dict[int, _Watch] = {}
 
-    def add(self, rows: Rows, taken: Any) -> int:
-        """The index of a result: rows, which make an array."""
+    def add(self, rows: Rows, taken: Any, repeated: bool) -> int:
+        """The index of a result: rows, which make an array, some of them twice if `repeated`."""
+        index = len(self._rows)
+        if repeated:
+            self._repeated.add(index)
         self._rows.append(rows)
         self.outputs = (*self.outputs, aval_of(taken))
-        return len(self._rows) - 1
+        return index
 
     def pull(self, cotangents: list[Any], wanted: tuple[int, ...]) -> list[tuple[int, Any]]:
-        arrived = [(g, rows) for g, rows in zip(cotangents, self._rows) if g is not None]
-        return [(0, added(self._aval, *zip(*arrived)))]
+        arrived = [i for i, g in enumerate(cotangents) if g is not None]
+        parts, rows = [cotangents[i] for i in arrived], [self._rows[i] for i in arrived]
+        repeated = [i in self._repeated for i in arrived]
+        return [(0, added(self._aval, parts, rows, repeated))]
 
     # What is asked of the gradient of a row is asked of the batch: other launches read the row
     # there, and not here.
@@ -86,7 +92,8 @@ class _Watch:
             tensor.grad = row.clone() if tensor.grad is None else met(tensor.grad, row)
         if row is before:
             return None
-        return met(cotangent, added(aval_of(cotangent.array), (row - before,), (self._rows,)))
+        change = added(aval_of(cotangent.array), [row - before], [self._rows], [False])
+        return met(cotangent, change)
 
 
 class Added(Node):
@@ -109,7 +116,7 @@ def taken(batch: Tensor, rows: Rows) -> Tensor:
     found = Tensor(selected(batch.array, rows))
     if is_grad_enabled() and batch.requires_grad:
         node = Taken(batch)
-        join(found, node, node.add(rows, found.array))
+        join(found, node, node.add(rows, found.array, False))
     return found
 
 
@@ -117,15 +124,17 @@ def selected(array: Any, rows: Rows) -> Any:
     """Rows of an array."""
     if type(rows) is int:
         return array[rows, ...]
-    return array[rows] if type(rows) is slice else array.take(rows, axis=0)
+    return array[rows] if type(rows) in (slice, tuple) else array.take(rows, axis=0)
 
 
-def added(aval: Aval, parts: Sequence[Tensor], rows: Sequence[Rows]) -> Tensor:
+def added(
+    aval: Aval, parts: Sequence[Tensor], rows: Sequence[Rows], repeated: Sequence[bool]
+) -> Tensor:
     """The sum of what parts are at rows, of an aval; 0 where no part is."""
     xp = aval.device.xp
     total = xp.zeros(aval.shape, aval.dtype)
-    for part, places in zip(parts, rows):
-        if isinstance(places, xp.ndarray) and int(xp.bincount(places).max()) > 1:
+    for part, places, has_repeats in zip(parts, rows, repeated):
+        if has_repeats:
             xp.add.at(total, places, part.array)
         else:
             total[places] += part.array
@@ -136,7 +145,7 @@ def joined(array: Any, edges: Sequence[Any], rows: Sequence[Rows]) -> Tensor:
     """A tensor of an array in which operands stand at rows."""
     tensor = Tensor(array)
     if is_grad_enabled() and any(edge is not None for edge in edges):
-        node = Added("gather", tuple(edges), (aval_of(array),), {})
+        node = Added("gather", tuple(edges), (aval_of(array),), ())
         node.rows = rows
         join(tensor, node, 0)
     return tensor

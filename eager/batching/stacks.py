@@ -111,6 +111,12 @@ class Numbers:
         """Whether each number follows on the one before."""
         return self.spelled is None and self.step == 1
 
+    def repeat(self) -> bool:
+        """Whether a number comes twice."""
+        if self.spelled is None:
+            return self.step == 0 and self.count > 1
+        return len(set(self.spelled)) < self.count
+
     def index(self) -> Any:
         """What selects these rows of an array."""
         if self.is_run():

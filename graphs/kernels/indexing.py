@@ -13,20 +13,20 @@ from .manipulation import check_range, give
 
 
 def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
-    return x[(*_slices(index), ...)]  # the ellipsis makes a single element a 0-d view, too
+    return x[(*slices(index), ...)]  # the ellipsis makes a single element a 0-d view, too
 
 
 def scatter_slice(
     xp: Any, g: Any, *, index: tuple[Any, ...], shape: tuple[int, ...], out: Any = None
 ) -> Any:
     out = _zeros(xp, shape, g.dtype, out)
-    out[_slices(index)] = g
+    out[slices(index)] = g
     return out
 
 
 def setitem(xp: Any, x: Any, value: Any, *, index: tuple[Any, ...], out: Any = None) -> Any:
     out, value = _copied(xp, x, value, out)
-    out[_slices(index)] = value
+    out[slices(index)] = value
     return out
 
 
@@ -110,7 +110,7 @@ def one_hot(xp: Any, x: Any, *, num_classes: int, dtype: Any, out: Any = None) -
     return out
 
 
-def _slices(index: tuple[Any, ...]) -> tuple[Any, ...]:
+def slices(index: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(slice(*i) if isinstance(i, tuple) else i for i in index)
 
 
