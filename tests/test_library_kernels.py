@@ -20,6 +20,7 @@ from diptych.graphs.kernels import (
     calls,
     convolution,
     elementwise,
+    embeddings,
     losses,
     neural,
     normalization,
@@ -86,6 +87,10 @@ CASES = [
          {"ignore_index": None, "reduction": "none"}),
     Case("nll-loss-grad", _of_numpy(losses.nll_loss_grad), (((6,), 10), (6,)),
          {"ignore_index": None, "reduction": "none", "classes": 10}),
+    Case("embedding", _of_numpy(embeddings.embedding), (((4, 5), 9), (9, 6)),
+         {"padding_idx": None}),
+    Case("embedding-grad", _of_numpy(embeddings.embedding_grad), ((4, 5, 6), ((4, 5), 9)),
+         {"count": 9, "padding_idx": 2}),
     *(Case(f.__name__, _of_numpy(f), ((3, 50, 7),)) for f in
       (activations.silu, activations.gelu_tanh, activations.gelu_tanh_slope)),
     *(Case(f.__name__, _of_numpy(f), ((3, 50, 7),)) for f in

@@ -11,8 +11,8 @@ from ..compiled import universal
 from .calls import Description, Lying, call, is_native
 from .shapes.matmul import product
 
-# Multiplications up to which OpenBLAS stays on one thread, and is done sooner. Above, it has threads
-# of its own, which would look out for work where ours do theirs.
+# Multiplications up to which OpenBLAS stays on one thread, and is done sooner. Above, it has
+# threads of its own, which would look out for work where ours do theirs.
 _LARGE = 1 << 18
 
 _of_numpy = universal(np.matmul)

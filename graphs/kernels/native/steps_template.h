@@ -4,6 +4,7 @@
 #include "dense.h"
 #include "matmul.h"
 #include "operators.h"
+#include "places.h"
 #include "pooling.h"
 
 #define STEP(name) void OF(dt_step_##name)(dt_team *team, int thread, char *const *p)
@@ -68,6 +69,17 @@ STEP(cross_entropy) {
 
 STEP(nll_loss) {
     OF(dt_nll_loss)(team, thread, (const dt_loss *)p[0], AT(1), p[2], AT(3), AT(4), AT(5), p[6]);
+}
+
+/* -- tables --------------------------------------------------------------------------------- */
+
+STEP(embedding) {
+    (sizeof(REAL) == 4 ? dt_take_32 : dt_take_64)(team, thread, (const dt_places *)p[0], p[1], p[2],
+                                                  p[3]);
+}
+
+STEP(embedding_grad) {
+    OF(dt_add)(team, thread, (const dt_places *)p[0], p[1], p[2], p[3]);
 }
 
 /* -- dense arrays --------------------------------------------------------------------------- */

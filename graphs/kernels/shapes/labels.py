@@ -12,8 +12,8 @@ from .structs import LINE, Strided, Struct
 
 Pair = tuple[int, ...]
 
-_Type = IntEnum(  # type: ignore[misc]
-    "_Type",
+IndexType = IntEnum(  # type: ignore[misc]
+    "IndexType",
     [f"DT_{n}" for n in ("INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64")],
     start=0,
 )
@@ -90,7 +90,7 @@ def _along_rows(
     """The struct `dt_indices`, and the strides along its two axes of tensors that have a row and
     of tensors that have a number for each label."""
     kind = f"DT_{labels.dtype.name.upper()}"
-    if kind not in _Type.__members__ or not all(map(_has_dense_rows, wide)):
+    if kind not in IndexType.__members__ or not all(map(_has_dense_rows, wide)):
         return None
     nothing = (0,) * len(labels.shape)
     strides = [labels.strides]
@@ -100,7 +100,7 @@ def _along_rows(
     if found is None:
         return None
     sizes, (own, *others) = found
-    return (*sizes, own, _Type[kind]), others
+    return (*sizes, own, IndexType[kind]), others
 
 
 def _has_dense_rows(tensor: Strided | None) -> bool:
