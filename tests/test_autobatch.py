@@ -182,6 +182,18 @@ def test_reading_gives_what_it_gives_outside(read: Callable[[Any], Any]) -> None
         assert isinstance(found, dt.Storage) or str(found) == str(expected)
 
 
+def test_what_was_read_is_a_tensor_as_any_other() -> None:
+    with dt.autobatch():
+        views = [(normal(4) * 2.0)[1:3] for _ in range(2)]
+    views[0].numpy()
+    leaf = views[0].requires_grad_()
+    assert leaf.is_leaf and leaf.grad is None
+    seen: list[Any] = []
+    leaf.register_hook(seen.append)
+    dt.sum(leaf * 3.0).backward()
+    assert leaf.grad.tolist() == [3.0, 3.0] and len(seen) == 1
+
+
 def test_choices_by_numbers_batch_what_can_wait() -> None:
     def halved(x: Any) -> Any:
         while float(dt.sum(x)) > 1.0:

@@ -72,7 +72,8 @@ class Batch:
                     found = EAGER.call(group.bound.op, (source,), _attrs(group.bound))
                 array = group.bound.kernel(source.array)
         tensor.__class__ = Tensor
-        Tensor.__init__(tensor, array)
+        tensor.array, tensor.index, tensor.requires_grad = array, 0, False
+        tensor._made = tensor._hooks = None
         if source is not None and shares(array, source.array):
             EAGER.link(source, tensor, group.bound)
         elif array is found.array:

@@ -33,6 +33,7 @@ class Taken(Node):
     def __init__(self, batch: Tensor) -> None:
         super().__init__("rows", (edge_of(batch),), (), ())
         self._aval = aval_of(batch.array)
+        self._source: Any = edge_of(batch)
         self._rows: list[Rows] = []
         self._repeated: set[int] = set()
         self._watches: dict[int, _Watch] = {}
@@ -56,7 +57,7 @@ class Taken(Node):
     # there, and not here.
 
     def place(self, index: int) -> tuple[tuple[int, int], Callable[[Any], Any]]:
-        node, position = self.edges[0]
+        node, position = self._source
         rows = self._rows[index]
         return (id(node), position), lambda cotangent: taken(cotangent, rows)
 
@@ -69,7 +70,7 @@ class Taken(Node):
     def _watch(self, index: int) -> _Watch:
         if index not in self._watches:
             watch = self._watches[index] = _Watch(self._rows[index])
-            node, position = self.edges[0]
+            node, position = self._source
             node.hooks(position).append(watch)
         return self._watches[index]
 
