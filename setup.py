@@ -118,10 +118,7 @@ def compiled_modules() -> list[Extension]:
 
 EXTENSION = Extension(
     "diptych.graphs.speedups",
-    [
-        f"graphs/extension/{name}.c"
-        for name in ("blocks", "entry", "local", "loops", "memory", "module", "pool", "table")
-    ],
+    [str(path.relative_to(HERE)) for path in sorted(HERE.glob("graphs/extension/*.c"))],
     depends=["graphs/extension/speedups.h", "graphs/kernels/native/runtime.h"],
     include_dirs=[numpy.get_include()],
 )

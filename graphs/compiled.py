@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from ctypes import c_void_p, cast
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -65,6 +65,12 @@ def universal(ufunc: np.ufunc) -> Callable[..., Any]:
     return speedups.Loop(ufunc, quiet)
 
 
+@cache
+def loop(ufunc: Any) -> Callable[..., Any]:
+    """`universal`, for kernels to call; CuPy's ufuncs as they are."""
+    return universal(ufunc) if isinstance(ufunc, np.ufunc) else ufunc
+
+
 def over_blocks(kernel: Callable[..., Any]) -> Callable[..., Any]:
     """The kernel with its large arrays in memory that is kept for the next ones."""
     if speedups is None or isinstance(kernel, speedups.Loop):  # which does so by itself
@@ -102,6 +108,24 @@ def as_compiled(kind: type, nothing: tuple[str, ...], zero: tuple[str, ...] = ()
             setattr(kind, name, None)
         for name in zero:
             setattr(kind, name, 0)
+
+
+def reduces(ufunc: np.ufunc, x: np.ndarray, out: np.ndarray, sizes: tuple[int, ...]) -> bool:
+    """Reduce a dense array into `out` on all threads, with the bits of ``ufunc.reduce``.
+
+    Parameters
+    ----------
+    ufunc : numpy.ufunc
+        ``add``, ``multiply``, ``maximum`` or ``minimum``.
+    sizes : tuple of int
+        The array seen as four axes, of which the second and the last are reduced.
+
+    Returns
+    -------
+    bool
+        Whether it is done: not for few numbers, and not for results of another dtype.
+    """
+    return speedups is not None and speedups.reduce(ufunc, x, out, sizes)
 
 
 def adopt_operators(kind: type, base: type) -> None:

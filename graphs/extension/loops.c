@@ -216,7 +216,7 @@ static void run_share(dt_team *team, int thread, char *const *pointers)
 
 /* On how many threads a loop runs. To wake workers takes as long as many elements do, so that is for
 very many, or for the third loop in a row; behind it they look out for the next one for a while. */
-static int threads_for(npy_intp size)
+int threads_for(npy_intp size)
 {
     static int64_t seen; /* when there was a large loop, in nanoseconds */
     static int in_a_row;

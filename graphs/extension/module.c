@@ -51,6 +51,9 @@ static PyMethodDef methods[] = {
     {"count_memory", count_memory, METH_O,
      "count_memory(resets_peaks): what `MemoryStats` holds, before the peaks begin anew."},
     {"empty_cache", empty_cache, METH_NOARGS, "empty_cache(): give back all blocks that wait."},
+    {"reduce", reduce, METH_VARARGS,
+     "reduce(ufunc, x, out, (outer, folds, kept, row)): reduce folds and rows of a dense array on "
+     "threads of the pool; whether it is done."},
     {"use_pool", use_pool, METH_VARARGS,
      "use_pool(address): the pool of threads is the one that the C function `dt_run` there has."},
     {"set_pool_threads", set_pool_threads, METH_VARARGS,

@@ -45,6 +45,10 @@ how many threads it is to run. */
 extern int (*run_on_pool)(dt_step step, char *const *pointers, int threads);
 extern int pool_threads;
 
+/* On how many of them a loop over so many elements is to run (loops.c). */
+int threads_for(npy_intp size);
+
+PyObject *reduce(PyObject *module, PyObject *args);
 PyObject *use_pool(PyObject *module, PyObject *args);
 PyObject *set_pool_threads(PyObject *module, PyObject *args);
 PyObject *run_step(PyObject *module, PyObject *const *args, Py_ssize_t count);

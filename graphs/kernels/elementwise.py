@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiled import loop
 from ..errors import ArgumentError
 from .calls import FEW, Description, Lying, call, computes, is_native
 from .shapes.dense import dense
@@ -16,34 +17,33 @@ def sigmoid(xp: Any, x: Any, out: Any = None) -> Any:
     out = xp.empty(x.shape, x.dtype) if out is None else out
     if computes(xp, "sigmoid", x, out):
         return out
-    xp.negative(x, out=out)
-    with np.errstate(over="ignore"):
-        xp.exp(out, out=out)
-    xp.add(out, 1, out=out)
-    return xp.reciprocal(out, out=out)
+    loop(xp.negative)(x, out=out)
+    loop(xp.exp)(out, out=out)
+    loop(xp.add)(out, _number(xp, 1, x.dtype), out=out)
+    return loop(xp.reciprocal)(out, out=out)
 
 
 def softplus(xp: Any, x: Any, out: Any = None) -> Any:
-    out = xp.empty(x.shape, x.dtype) if out is None else out
-    return xp.logaddexp(x, x.dtype.type(0), out=out)
+    return loop(xp.logaddexp)(x, _number(xp, 0, x.dtype), out=out)
 
 
 def relu(xp: Any, x: Any, out: Any = None) -> Any:
     out = xp.empty(x.shape, x.dtype) if out is None else out
     if computes(xp, "relu", x, out):
         return out
-    return xp.maximum(x, x.dtype.type(0), out=out)
+    return loop(xp.maximum)(x, _number(xp, 0, x.dtype), out=out)
 
 
 def rsqrt(xp: Any, x: Any, out: Any = None) -> Any:
-    out = xp.empty(x.shape, x.dtype) if out is None else out
-    xp.sqrt(x, out=out)
-    return xp.reciprocal(out, out=out)
+    out = loop(xp.sqrt)(x, out=out)
+    return loop(xp.reciprocal)(out, out=out)
 
 
 def power(xp: Any, x: Any, y: Any, out: Any = None) -> Any:
     if y.dtype.kind == "i" and y.size and (least := int(y.min())) < 0:
         raise no_integer_power(least)
+    if x.dtype.kind in "fc":
+        return loop(xp.power)(x, y, out=out)
     out = xp.empty(xp.broadcast(x, y).shape, x.dtype) if out is None else out
     return xp.power(x, y, out=out)
 
@@ -70,8 +70,8 @@ def trunc(xp: Any, x: Any, out: Any = None) -> Any:
 
 
 def round(xp: Any, x: Any, out: Any = None) -> Any:
-    out = xp.empty(x.shape, x.dtype) if out is None else out
     if x.dtype.kind == "c":
+        out = xp.empty(x.shape, x.dtype) if out is None else out
         xp.rint(x.real, out=out.real)
         xp.rint(x.imag, out=out.imag)
         return out
@@ -80,9 +80,9 @@ def round(xp: Any, x: Any, out: Any = None) -> Any:
 
 def _rounded(xp: Any, ufunc: Any, x: Any, out: Any) -> Any:
     """Integers are whole as they are; NumPy before 2.1 makes floats of them."""
-    out = xp.empty(x.shape, x.dtype) if out is None else out
     if x.dtype.kind == "f":
-        return ufunc(x, out=out)
+        return loop(ufunc)(x, out=out)
+    out = xp.empty(x.shape, x.dtype) if out is None else out
     xp.copyto(out, x)
     return out
 
@@ -133,10 +133,9 @@ def nan_to_num(xp: Any, x: Any, *, nan: Any, posinf: Any, neginf: Any, out: Any 
 
 
 def where(xp: Any, condition: Any, x: Any, y: Any, out: Any = None) -> Any:
-    if out is None:
-        out = xp.empty(xp.broadcast(condition, x, y).shape, x.dtype)
-    if out.size >= FEW and is_native(xp, x, y, out) and call(_select, (condition, x, y, out)):
-        return out
+    if out is None:  # in one pass
+        made = xp.where(condition, x, y)
+        return made if made.flags.c_contiguous else xp.ascontiguousarray(made)
     xp.copyto(out, y)
     xp.copyto(out, x, where=condition)
     return out
@@ -161,3 +160,8 @@ def cast(x: Any, dtype: Any) -> Any:
         return x.astype(dtype, order="C")
     with np.errstate(invalid="ignore"):
         return x.astype(dtype, order="C")
+
+
+def _number(xp: Any, number: int, dtype: Any) -> Any:
+    """A number as an array, which loops take."""
+    return xp.array(number, dtype)

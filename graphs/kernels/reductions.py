@@ -5,9 +5,15 @@ Sums and products of 16-bit floats are accumulated in float32 and rounded once.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
+
+from ..compiled import reduces
 from ..dtypes import FLOAT32, is_inexact
+
+_LARGE = 1 << 16  # elements, from which on threads may share a reduction
 
 
 def sum(
@@ -24,6 +30,9 @@ def prod(
 
 def mean(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
     out = result_for(xp, x, axis, keepdims, x.dtype) if out is None else out
+    if x.size >= _LARGE and _is_shared(xp, xp.add, x, axis, out):
+        count = xp.intp(math.prod(x.shape[i] for i in axis))
+        return xp.true_divide(out, count, out=out, casting="unsafe")  # as NumPy's mean does
     if x.dtype.itemsize > 2:
         return xp.mean(x, axis=axis, keepdims=keepdims, out=out)
     xp.copyto(out, xp.mean(x, axis=axis, keepdims=keepdims))  # summed in float32, rounded once
@@ -32,11 +41,15 @@ def mean(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = N
 
 def max(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
     out = result_for(xp, x, axis, keepdims, x.dtype) if out is None else out
+    if x.size >= _LARGE and _is_shared(xp, xp.maximum, x, axis, out):
+        return out
     return xp.max(x, axis=axis, keepdims=keepdims, out=out)
 
 
 def min(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
     out = result_for(xp, x, axis, keepdims, x.dtype) if out is None else out
+    if x.size >= _LARGE and _is_shared(xp, xp.minimum, x, axis, out):
+        return out
     return xp.min(x, axis=axis, keepdims=keepdims, out=out)
 
 
@@ -103,6 +116,8 @@ def _accumulated(
     wide = accumulator(dtype)
     if wide == dtype:
         out = result_for(xp, x, axis, keepdims, dtype) if out is None else out
+        if x.size >= _LARGE and _is_shared(xp, ufunc, x, axis, out):
+            return out
         return ufunc.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype, out=out)
     total = result_for(xp, x, axis, keepdims, wide)
     ufunc.reduce(x, axis=axis, keepdims=keepdims, dtype=wide, out=total)
@@ -110,3 +125,22 @@ def _accumulated(
         return total.astype(dtype)
     xp.copyto(out, total, casting="same_kind")
     return out
+
+
+def _is_shared(xp: Any, ufunc: Any, x: Any, axis: tuple[int, ...], out: Any) -> bool:
+    """Whether threads have reduced a large array into `out`."""
+    if xp is not np or x.dtype.itemsize < 4:
+        return False
+    sizes = [1]  # of groups of axes side by side, in turn kept and reduced
+    for i, size in enumerate(x.shape):
+        if size == 1:
+            continue
+        if (i in axis) == (len(sizes) % 2 == 0):
+            sizes[-1] *= size
+        else:
+            sizes.append(size)
+    if len(sizes) == 2:  # only what lies side by side is reduced
+        sizes = [1, 1, *sizes]
+    elif len(sizes) == 3:
+        sizes.append(1)
+    return len(sizes) == 4 and reduces(ufunc, x, out, tuple(sizes))

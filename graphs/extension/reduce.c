@@ -1,0 +1,165 @@
+/* Reductions over many numbers by a ufunc's own inner loop, on all threads of the pool.
+
+A dense array is seen as outer * folds * kept * row numbers, of which folds and rows are reduced.
+Each result takes the numbers in the order in which the ufunc does, so its bits are the ufunc's,
+however the results are shared out. One sum of all has its row halved, as NumPy halves it. */
+
+#include "speedups.h"
+
+enum { OUTER, FOLDS, KEPT, ROW, SIDES };
+enum {
+    COLUMNS = 64,     /* kept side by side, that a thread takes together */
+    BLOCK = 1 << 12,  /* that stay in a core's cache while rows are added to them */
+    MOST_PARTS = 64,
+};
+
+typedef struct {
+    npy_intp sizes[SIDES];
+    npy_intp item;
+    char *from, *to;
+    PyUFuncGenericFunction loop;
+    void *context;
+    int begins_with_first; /* and not with the identity, which `to` holds */
+} Reduction;
+
+static void call(const Reduction *self, char *to, char *from, npy_intp count, npy_intp to_step)
+{
+    char *pointers[] = {to, from, to};
+    const npy_intp steps[] = {to_step, self->item, to_step};
+    if (count > 0)
+        self->loop(pointers, &count, steps, self->context);
+}
+
+/* Results from `begin` to before `end` among those that are kept side by side, for one of OUTER. */
+static void reduce_kept(const Reduction *self, npy_intp outer, npy_intp begin, npy_intp end)
+{
+    const npy_intp item = self->item, kept = self->sizes[KEPT], row = self->sizes[ROW];
+    char *to = self->to + outer * kept * item;
+    char *from = self->from + outer * self->sizes[FOLDS] * kept * row * item;
+    for (npy_intp fold = 0; fold < self->sizes[FOLDS]; fold++, from += kept * row * item) {
+        const int first = self->begins_with_first && fold == 0;
+        for (npy_intp i = begin; first && i < end; i++)
+            memcpy(to + i * item, from + i * row * item, item);
+        if (row == 1)
+            call(self, to + begin * item, from + begin * item, first ? 0 : end - begin, item);
+        for (npy_intp i = begin; row != 1 && i < end; i++)
+            call(self, to + i * item, from + (i * row + first) * item, row - first, 0);
+    }
+}
+
+static void reduce_share(dt_team *team, int thread, char *const *pointers)
+{
+    const Reduction *self = (const Reduction *)pointers[0];
+    const npy_intp outer = self->sizes[OUTER], kept = self->sizes[KEPT];
+    dt_int begin, end;
+    if (outer >= 4 * team->threads) {
+        end = dt_share(team, thread, outer, &begin);
+        for (; begin < end; begin++)
+            reduce_kept(self, begin, 0, kept);
+    } else {
+        const npy_intp grain = self->sizes[ROW] == 1 ? COLUMNS : 1;
+        end = dt_share(team, thread, (kept + grain - 1) / grain, &begin) * grain;
+        end = end < kept ? end : kept;
+        for (npy_intp i = 0; i < outer; i++)
+            for (npy_intp from = begin * grain; from < end; from += BLOCK)
+                reduce_kept(self, i, from, from + BLOCK < end ? from + BLOCK : end);
+    }
+}
+
+/* -- the sum of one row ---------------------------------------------------------------------- */
+
+typedef struct {
+    const Reduction *whole;
+    npy_intp parts, begins[MOST_PARTS + 1];
+    double sums[MOST_PARTS]; /* of any dtype that is no longer */
+} Halves;
+
+static void sum_share(dt_team *team, int thread, char *const *pointers)
+{
+    Halves *halves = (Halves *)pointers[0];
+    const Reduction *whole = halves->whole;
+    dt_int part, end = dt_share(team, thread, halves->parts, &part);
+    for (; part < end; part++)
+        call(whole, (char *)&halves->sums[part], whole->from + halves->begins[part] * whole->item,
+             halves->begins[part + 1] - halves->begins[part], 0);
+}
+
+/* NumPy adds up a long row as its first half, which is of whole eights, and its second half. */
+static int run_sum(const Reduction *whole, int threads)
+{
+    Halves halves = {.whole = whole, .parts = 1, .begins = {0, whole->sizes[ROW]}};
+    for (; halves.parts < 4 * threads && halves.parts < MOST_PARTS; halves.parts *= 2)
+        for (npy_intp i = halves.parts; i > 0; i--) {
+            const npy_intp begin = halves.begins[i - 1], half = (halves.begins[i] - begin) / 2;
+            halves.begins[2 * i] = halves.begins[i];
+            halves.begins[2 * i - 1] = begin + half - half % 8;
+        }
+    char *const pointers[] = {(char *)&halves};
+    if (run_on_pool(sum_share, pointers, threads) != 0)
+        return 0;
+    for (npy_intp parts = halves.parts; parts > 1; parts /= 2)
+        for (npy_intp i = 0; i < parts; i += 2) {
+            call(whole, (char *)&halves.sums[i], (char *)&halves.sums[i + 1], 1, whole->item);
+            halves.sums[i / 2] = halves.sums[i];
+        }
+    call(whole, whole->to, (char *)halves.sums, 1, whole->item);
+    return 1;
+}
+
+/* -- what Python calls ----------------------------------------------------------------------- */
+
+static int run(const Reduction *self, npy_intp results, npy_intp size, int is_halved)
+{
+    const int threads = threads_for(size);
+    char *const pointers[] = {(char *)self};
+    if (threads == 1 || (results < threads && !(is_halved && results == 1)))
+        return 0;
+    int done;
+    Py_BEGIN_ALLOW_THREADS
+    done = results == 1 ? run_sum(self, threads) : !run_on_pool(reduce_share, pointers, threads);
+    Py_END_ALLOW_THREADS
+    return done;
+}
+
+static int find_loop(const PyUFuncObject *ufunc, int type)
+{
+    for (int i = 0; i < ufunc->ntypes; i++) {
+        const char *types = ufunc->types + (npy_intp)i * ufunc->nargs;
+        if (types[0] == (char)type && types[1] == (char)type && types[2] == (char)type)
+            return i;
+    }
+    return -1;
+}
+
+PyObject *reduce(PyObject *module, PyObject *args)
+{
+    PyUFuncObject *ufunc;
+    PyArrayObject *x, *out;
+    Reduction self = {0};
+    if (!PyArg_ParseTuple(args, "O!O!O!(nnnn)", &PyUFunc_Type, &ufunc, &PyArray_Type, &x,
+                          &PyArray_Type, &out, &self.sizes[OUTER], &self.sizes[FOLDS],
+                          &self.sizes[KEPT], &self.sizes[ROW]))
+        return NULL;
+    const npy_intp results = self.sizes[OUTER] * self.sizes[KEPT];
+    const int type = PyArray_TYPE(x), found = ufunc->nin == 2 ? find_loop(ufunc, type) : -1;
+    if (found < 0 || type == NPY_OBJECT || PyArray_TYPE(out) != type
+        || !PyArray_ISCARRAY_RO(x) || !PyArray_ISCARRAY(out) || PyArray_SIZE(out) != results
+        || PyArray_SIZE(x) != results * self.sizes[FOLDS] * self.sizes[ROW])
+        Py_RETURN_FALSE;
+    self.item = PyArray_ITEMSIZE(x);
+    self.from = PyArray_BYTES(x);
+    self.to = PyArray_BYTES(out);
+    self.loop = ufunc->functions[found];
+    self.context = ufunc->data == NULL ? NULL : (void *)ufunc->data[found];
+    PyObject *identity = PyObject_GetAttrString((PyObject *)ufunc, "identity");
+    self.begins_with_first = identity == Py_None;
+    if (identity == NULL)
+        return NULL;
+    const int filled = self.begins_with_first ? 0 : PyArray_FillWithScalar(out, identity);
+    Py_DECREF(identity);
+    if (filled < 0)
+        return NULL;
+    const int is_halved = strcmp(ufunc->name, "add") == 0
+                          && (type == NPY_FLOAT || type == NPY_DOUBLE);
+    return PyBool_FromLong(run(&self, results, PyArray_SIZE(x), is_halved));
+}
