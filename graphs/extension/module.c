@@ -73,6 +73,13 @@ static struct PyModuleDef definition = {
     .m_methods = methods,
 };
 
+static int add(PyObject *module, const char *name, PyObject *object)
+{
+    const int failed = object == NULL ? -1 : PyModule_AddObjectRef(module, name, object);
+    Py_XDECREF(object);
+    return failed;
+}
+
 PyMODINIT_FUNC PyInit_speedups(void)
 {
     import_array();
@@ -82,7 +89,8 @@ PyMODINIT_FUNC PyInit_speedups(void)
         return NULL;
     if (PyModule_AddType(module, &LoopType) < 0 || PyModule_AddType(module, &TableType) < 0
         || PyModule_AddType(module, &LocalType) < 0 || PyModule_AddType(module, &EntryType) < 0
-        || PyModule_AddType(module, &OverBlocksType) < 0 || start_blocks() < 0) {
+        || PyModule_AddType(module, &OverBlocksType) < 0 || start_blocks() < 0
+        || add(module, "select", make_select()) < 0) {
         Py_DECREF(module);
         return NULL;
     }

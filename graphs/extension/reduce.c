@@ -8,8 +8,10 @@ however the results are shared out. One sum of all has its row halved, as NumPy 
 
 enum { OUTER, FOLDS, KEPT, ROW, SIDES };
 enum {
+    OUTERS = 4,       /* a thread, that are shared out as wholes */
     COLUMNS = 64,     /* kept side by side, that a thread takes together */
     BLOCK = 1 << 12,  /* that stay in a core's cache while rows are added to them */
+    WIDE = 1 << 15,   /* bytes of a row for each thread, below which they take each other's lines */
     MOST_PARTS = 64,
 };
 
@@ -52,7 +54,7 @@ static void reduce_share(dt_team *team, int thread, char *const *pointers)
     const Reduction *self = (const Reduction *)pointers[0];
     const npy_intp outer = self->sizes[OUTER], kept = self->sizes[KEPT];
     dt_int begin, end;
-    if (outer >= 4 * team->threads) {
+    if (outer >= OUTERS * team->threads) {
         end = dt_share(team, thread, outer, &begin);
         for (; begin < end; begin++)
             reduce_kept(self, begin, 0, kept);
@@ -108,11 +110,23 @@ static int run_sum(const Reduction *whole, int threads)
 
 /* -- what Python calls ----------------------------------------------------------------------- */
 
+static int can_share(const Reduction *self, int threads, int is_halved)
+{
+    const npy_intp outer = self->sizes[OUTER], kept = self->sizes[KEPT];
+    if (threads == 1)
+        return 0;
+    if (outer * kept == 1)
+        return is_halved;
+    if (self->sizes[ROW] == 1 && outer < OUTERS * threads)
+        return kept * self->item >= WIDE * threads;
+    return outer * kept >= threads;
+}
+
 static int run(const Reduction *self, npy_intp results, npy_intp size, int is_halved)
 {
     const int threads = threads_for(size);
     char *const pointers[] = {(char *)self};
-    if (threads == 1 || (results < threads && !(is_halved && results == 1)))
+    if (!can_share(self, threads, is_halved))
         return 0;
     int done;
     Py_BEGIN_ALLOW_THREADS

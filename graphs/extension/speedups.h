@@ -45,6 +45,8 @@ how many threads it is to run. */
 extern int (*run_on_pool)(dt_step step, char *const *pointers, int threads);
 extern int pool_threads;
 
+PyObject *make_select(void);
+
 /* On how many of them a loop over so many elements is to run (loops.c). */
 int threads_for(npy_intp size);
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ..compiled import loop
+from ..compiled import loop, select
 from ..errors import ArgumentError
 from .calls import FEW, Description, Lying, call, computes, is_native
 from .shapes.dense import dense
+
+_SELECTED = frozenset() if select is None else {kinds[1] for kinds in select.types}
 
 
 def sigmoid(xp: Any, x: Any, out: Any = None) -> Any:
@@ -133,9 +135,10 @@ def nan_to_num(xp: Any, x: Any, *, nan: Any, posinf: Any, neginf: Any, out: Any 
 
 
 def where(xp: Any, condition: Any, x: Any, y: Any, out: Any = None) -> Any:
-    if out is None:  # in one pass
-        made = xp.where(condition, x, y)
-        return made if made.flags.c_contiguous else xp.ascontiguousarray(made)
+    if xp is np and select is not None and x.dtype.char in _SELECTED:
+        return loop(select)(condition, x, y, out=out)
+    if out is None:
+        out = xp.empty(xp.broadcast(condition, x, y).shape, x.dtype)
     xp.copyto(out, y)
     xp.copyto(out, x, where=condition)
     return out
