@@ -31,13 +31,11 @@ def backward(
     outputs = _recorded(outputs)
     with GradMode(create_graph), _at_once():
         seeds = seeds_for(outputs, gradients)
-        found, ran = _sweep(outputs, seeds, None)
+        found, _ = _sweep(outputs, seeds, None, not (retain_graph or create_graph))
         # Memory that somebody else holds is not handed to a leaf.
         given = {id(seed.array) for seed in seeds}
         for tensor, gradient in found.values():
             _accumulate(tensor, gradient, given)
-    if not (retain_graph or create_graph):
-        _free(ran)
 
 
 def grad(
@@ -88,7 +86,8 @@ def grad(
     results = []
     with GradMode(create_graph), _at_once():
         seeds = seeds_for(outputs, grad_outputs)
-        found, ran = _sweep(outputs, seeds, {place[0] for place in places if place})
+        # What ran is freed when all that is asked for was found.
+        found, ran = _sweep(outputs, seeds, {place[0] for place in places if place}, False)
         for position, place in enumerate(places):
             key, take_out = place or (None, None)
             gradient = found[key][1] if key in found else None
@@ -96,7 +95,8 @@ def grad(
                 raise unreached(position)
             results.append(gradient if gradient is None or take_out is None else take_out(gradient))
     if not (create_graph if retain_graph is None else retain_graph):
-        _free(ran)
+        for node in ran:
+            node.free()
     return tuple(results)
 
 
@@ -123,11 +123,12 @@ def _at_once() -> AbstractContextManager[None]:
 
 
 def _sweep(
-    outputs: list[Tensor], seeds: list[Any], wanted: set[tuple[int, int]] | None
+    outputs: list[Tensor], seeds: list[Any], wanted: set[tuple[int, int]] | None, frees: bool
 ) -> tuple[dict[tuple[int, int], tuple[Any, Tensor]], list[Node]]:
     """Cotangents of the wanted tensors, or of every leaf and retaining tensor when it is None.
 
-    Also the nodes whose rules ran.
+    Also the nodes whose rules ran, unless each is freed as soon as it did, so that what it saved
+    makes room for the cotangents of those before it.
 
     Nodes are taken in descending order of creation, so a cotangent is complete when its node is
     reached; there is no recursion, so a chain may be of any length.
@@ -149,8 +150,11 @@ def _sweep(
         if not sources:
             continue
         node.check_alive()
-        ran.append(node)
         arrivals.pull(node, totals, sources)
+        if frees:
+            node.free()
+        else:
+            ran.append(node)
     for leaf, cotangent in arrivals.leaves.values():
         key = (id(leaf), 0)
         if wanted is None or key in wanted:
@@ -285,11 +289,6 @@ def _useful(outputs: list[Tensor], wanted: set[tuple[int, int]]) -> set[int]:
         if any(id(source) in useful for source in node.sources if source is not None):
             useful.add(id(node))
     return useful
-
-
-def _free(nodes: list[Node]) -> None:
-    for node in nodes:
-        node.free()
 
 
 def _accumulate(tensor: Tensor | None, gradient: Tensor, given: set[int]) -> None:

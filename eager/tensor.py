@@ -23,14 +23,20 @@ from .dlpack import export
 from .style import EAGER
 from .tape import Recorded
 from .views import base_after, retaken, steps
+from .writing import update, write
 
 
 def _in_place(operator: Any) -> Callable[[Any, Any], Any]:
     """The method behind an assignment such as ``x += y``."""
     name = operator.__name__
+    op = getattr(operator, "op", None)  # a function of several operators has none
 
     def change(self: Any, other: Any) -> Any:
-        return self._become(operator(self._before_change(name), other))
+        self._before_change(name)
+        if op is not None and self._is_unseen(other, ()) and update(self, op, other):
+            self._changed()
+            return self
+        return self._become(operator(self, other))
 
     change.__doc__ = f"`{name}` in place: it keeps the shape and the kind of dtype."
     return change
@@ -316,8 +322,6 @@ class Tensor(Recorded, Operand):
     def __setitem__(self, index: Any, value: Any) -> None:
         self._before_change("setitem")
         if self._is_unseen(value, index):
-            from .writing import write
-
             write(self, index, value)
             self._changed()
         else:

@@ -1,4 +1,4 @@
-"""Assignment straight into a tensor's memory, where nothing records it and nobody observes it.
+"""Changes straight in a tensor's memory, where nothing records them and nobody observes them.
 
 `ops.setitem` is written in operators, and gives a copy. Where its first operand is a `Target`, the
 operator that would make the copy writes over the target instead, after the same checks.
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..graphs import ops
 from ..graphs.bound import bind_operands
-from ..graphs.kernels import shares
+from ..graphs.kernels import shares, shares_memory
 from ..graphs.modes import note_reads, readers
 from ..graphs.ops.core import Op
 from ..graphs.ops.plain import as_plain
@@ -69,6 +69,30 @@ def write(tensor: Any, index: Any, value: Any) -> None:
     result = ops.setitem(Target(tensor), value, index)
     if not isinstance(result, Target):  # a part that was no view had to be copied
         tensor.array[...] = result.array
+
+
+def update(tensor: Any, op: Op, other: Any) -> bool:
+    """``tensor = op(tensor, other)``, into the very memory.
+
+    Returns
+    -------
+    bool
+        False, with nothing written, where the result has to be made elsewhere first: of another
+        shape or dtype, or of memory that would be read after it was written.
+    """
+    given = [tensor.array, _plain(other, op.name)]
+    bound = bind_operands(op, given, ())
+    (result,) = bound.outs
+    alike = result.shape == tensor.shape and result.dtype == tensor.dtype
+    if not (alike and op.in_place and tensor.array.flags.c_contiguous) or bound.may_raise:
+        return False
+    operand = tensor.array if given[1] is tensor.array else bound.materialise(given[1], 1)
+    if operand is not tensor.array and shares_memory(tensor.array, operand):
+        return False
+    if readers():
+        note_reads(op.name, [tensor, other])
+    bound.kernel(tensor.array, operand, out=tensor.array)
+    return True
 
 
 def _plain(operand: Any, where: str) -> Any:

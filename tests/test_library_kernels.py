@@ -95,8 +95,6 @@ CASES = [
       (activations.silu, activations.gelu_tanh, activations.gelu_tanh_slope)),
     *(Case(f.__name__, _of_numpy(f), ((3, 50, 7),)) for f in
       (elementwise.relu, elementwise.sigmoid)),
-    Case("where", lambda which, x, y, **out: elementwise.where(np, which == 1, x, y, **out),
-         (((6, 40), 2), (6, 40), ())),
     Case("softmax", _of_numpy(neural.softmax), ((5, 6, 37),), {"axis": 2}),
     Case("log-softmax", _of_numpy(neural.log_softmax), ((5, 6, 37),), {"axis": 2}),
     Case("batch-norm", _of_numpy(normalization.batch_norm), ((4, 5, 6, 7), (5,), ()), _EPS),
@@ -161,7 +159,6 @@ def _threads() -> Iterator[None]:
 def _all_is_large(monkeypatch) -> Iterator[None]:
     monkeypatch.setattr(products, "_LARGE", 1)
     monkeypatch.setattr(calls, "FEW", 1)
-    monkeypatch.setattr(elementwise, "FEW", 1)
     monkeypatch.setattr(calls, "_WORTH_THREADS", 0.0)
     calls._prepared.cache_clear()
     yield

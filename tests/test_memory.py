@@ -271,3 +271,34 @@ def test_training_gives_back_what_it_used() -> None:
     assert kept > before
     del model, x
     assert allocated() == before
+
+
+def test_a_change_in_place_needs_no_memory_of_its_own() -> None:
+    x, y = dt.ones((1000, 1000)), dt.ones((1000, 1000))
+    memory = x.array
+    before = dt.memory_stats().allocations
+    x += y
+    x *= 2.0
+    x -= y
+    x /= x
+    assert dt.memory_stats().allocations == before
+    assert x.array is memory and (memory == 1).all() and x.storage.version == 4
+
+
+def test_a_backward_pass_lets_go_of_what_it_has_used() -> None:
+    leaves = [dt.rand(100_000).requires_grad_() for _ in range(10)]
+
+    def most(**options: bool) -> int:
+        y = leaves[0]
+        for leaf in leaves:
+            y = y * leaf  # the rule reads both
+            leaf.grad = None
+        total = y.sum()
+        del y
+        before = allocated()
+        dt.reset_peak_memory_stats()
+        total.backward(**options)
+        return dt.memory_stats().peak_allocated_bytes - before
+
+    # What the last products saved makes room for the gradients of the first leaves.
+    assert most() <= most(retain_graph=True) - 6 * leaves[0].array.nbytes

@@ -1,6 +1,7 @@
 """Eager: tensors, the tape, hooks, views, changes in place, and gradients of any order."""
 
 import gc
+import operator
 import threading
 
 import numpy as np
@@ -432,3 +433,38 @@ def test_views_of_memory_that_no_array_owns_are_views():
     assert x.tolist() == [1.0, 0.0]
     with pytest.raises(TapeError, match="multiply: a value saved"):
         product.backward()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x, y: operator.iadd(x, y),
+        lambda x, y: operator.isub(x, 1.5),
+        lambda x, y: operator.imul(x, x),
+        lambda x, y: operator.itruediv(x, y[0]),
+        lambda x, y: operator.ipow(x, 2),
+        lambda x, y: operator.iadd(x, x[::-1]),
+        lambda x, y: operator.iadd(x[1:], x[:-1]),
+        lambda x, y: operator.imul(x[:, ::2], y[:, ::2]),
+        lambda x, y: operator.imatmul(x, y),
+    ],
+)
+def test_changes_in_place_give_the_bits_of_new_results(change):
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((300, 300)).astype(np.float32) for _ in range(2))
+    x, y = dt.from_numpy(a.copy()), dt.from_numpy(b)
+    recorded = dt.from_numpy(a.copy())
+    with recording(Recorder()):  # observed, a result is made and then copied
+        change(recorded, y)
+    change(x, y)
+    assert x.numpy().tobytes() == recorded.numpy().tobytes()
+    assert x.storage.version == recorded.storage.version
+
+
+def test_a_change_in_place_that_is_refused_writes_nothing():
+    x = dt.tensor([1, 2, 3])
+    for wrong in (lambda: operator.iadd(x, 0.5), lambda: operator.ipow(x, dt.tensor([1, -1, 1])),
+                  lambda: operator.iadd(x, dt.ones((2, 3), dtype=dt.int64))):  # fmt: skip
+        with pytest.raises(dt.errors.DiptychError):
+            wrong()
+        assert x.tolist() == [1, 2, 3] and x.storage.version == 0

@@ -8,8 +8,7 @@ import numpy as np
 
 from ..compiled import loop, select
 from ..errors import ArgumentError
-from .calls import FEW, Description, Lying, call, computes, is_native
-from .shapes.dense import dense
+from .calls import computes
 
 _SELECTED = frozenset() if select is None else {kinds[1] for kinds in select.types}
 
@@ -142,11 +141,6 @@ def where(xp: Any, condition: Any, x: Any, y: Any, out: Any = None) -> Any:
     xp.copyto(out, y)
     xp.copyto(out, x, where=condition)
     return out
-
-
-def _select(condition: Lying, x: Lying, y: Lying, out: Lying, threads: int) -> Description | None:
-    shape = dense(out, condition, x, y)
-    return None if shape is None or not shape.step[0] else Description("select", shape)
 
 
 def astype(xp: Any, x: Any, *, dtype: Any, out: Any = None) -> Any:

@@ -33,9 +33,6 @@ typedef struct dt_rows {
 
 /* What follows is for one type, REAL, which the includer defines with OF. */
 
-/* z = which ? x : y; `which` has whole bytes. */
-void OF(dt_select)(dt_team *team, int thread, const dt_dense *shape, const char *which, const REAL *x,
-                 const REAL *y, REAL *z);
 void OF(dt_relu)(dt_team *team, int thread, const dt_dense *shape, const REAL *x, REAL *y);
 void OF(dt_sigmoid)(dt_team *team, int thread, const dt_dense *shape, const REAL *x, REAL *y);
 void OF(dt_silu)(dt_team *team, int thread, const dt_dense *shape, const REAL *x, REAL *y);

@@ -10,30 +10,6 @@ static dt_int lines_of(dt_team *team, int thread, dt_int count, dt_int *begin) {
     return end < count ? end : count;
 }
 
-/* Inlined with steps that are known, so that each loop is one of vectors. */
-static inline __attribute__((always_inline)) void select_numbers(
-    dt_int begin, dt_int end, const char *which, const REAL *x, const int x_step, const REAL *y,
-    const int y_step, REAL *z) {
-#pragma omp simd
-    for (dt_int i = begin; i < end; i++) {
-        const REAL yes = x[i * x_step], no = y[i * y_step]; /* both are read: no branch */
-        z[i] = which[i] ? yes : no;
-    }
-}
-
-void OF(dt_select)(dt_team *team, int thread, const dt_dense *shape, const char *which,
-                   const REAL *x, const REAL *y, REAL *z) {
-    dt_int begin, end = lines_of(team, thread, shape->count, &begin);
-    if (shape->step[1] && shape->step[2])
-        select_numbers(begin, end, which, x, 1, y, 1, z);
-    else if (shape->step[1])
-        select_numbers(begin, end, which, x, 1, y, 0, z);
-    else if (shape->step[2])
-        select_numbers(begin, end, which, x, 0, y, 1, z);
-    else
-        select_numbers(begin, end, which, x, 0, y, 0, z);
-}
-
 /* -- activations ----------------------------------------------------------------------------- */
 
 #define NUMBER(value) ((REAL)(value))

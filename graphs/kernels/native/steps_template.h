@@ -93,8 +93,6 @@ DENSE(silu)
 DENSE(gelu_tanh)
 DENSE(gelu_tanh_slope)
 
-STEP(select) { OF(dt_select)(team, thread, (const dt_dense *)p[0], p[1], AT(2), AT(3), AT(4)); }
-
 /* -- normalisation -------------------------------------------------------------------------- */
 
 STEP(batch_norm) {
