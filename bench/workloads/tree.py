@@ -34,13 +34,13 @@ HIDDEN, WORDS, CLASSES = 64, 100, 5
 State = tuple[Any, Any]
 
 
-def build() -> Task:
-    """32 trees of 10 to 40 leaves, hidden 64; one step goes forward and backward through each."""
+def build(trees: int = TREES, hidden: int = HIDDEN) -> Task:
+    """Trees of 10 to 40 leaves; one step goes forward and backward through each."""
     rng = np.random.default_rng(0)
-    embedding = numbers.weight(rng, 1, WORDS, HIDDEN)
-    w = numbers.weight(rng, 2 * HIDDEN, 2 * HIDDEN, 5 * HIDDEN)
-    b = numbers.zeros(5 * HIDDEN)
-    wo, bo = numbers.weight(rng, HIDDEN, HIDDEN, CLASSES), numbers.zeros(CLASSES)
+    embedding = numbers.weight(rng, 1, WORDS, hidden)
+    w = numbers.weight(rng, 2 * hidden, 2 * hidden, 5 * hidden)
+    b = numbers.zeros(5 * hidden)
+    wo, bo = numbers.weight(rng, hidden, hidden, CLASSES), numbers.zeros(CLASSES)
 
     def leaf(word: Any) -> State:
         c = take(embedding, word, axis=0)
@@ -48,7 +48,7 @@ def build() -> Task:
 
     def node(h_left: Any, c_left: Any, h_right: Any, c_right: Any) -> State:
         z = concat([h_left, h_right]) @ w + b
-        i, f1, f2, g, o = (z[k * HIDDEN : (k + 1) * HIDDEN] for k in range(5))
+        i, f1, f2, g, o = (z[k * hidden : (k + 1) * hidden] for k in range(5))
         c = sigmoid(i) * tanh(g) + sigmoid(f1) * c_left + sigmoid(f2) * c_right
         return sigmoid(o) * tanh(c), c
 
@@ -70,7 +70,7 @@ def build() -> Task:
             here = expand_dims(rows == at, 1)
             return at + 1, where(here, h, hs), where(here, c, cs)
 
-        start = (zeros((), dtype="int64"), zeros((count, HIDDEN)), zeros((count, HIDDEN)))
+        start = (zeros((), dtype="int64"), zeros((count, hidden)), zeros((count, hidden)))
         _, hs, _ = while_loop(lambda carry: carry[0] < count, grow, start)
         return classified(take(hs, count - 1, axis=0), label)
 
@@ -80,10 +80,10 @@ def build() -> Task:
             "static": loops,
             "hybrid": _walk(compile(leaf), compile(node), compile(classified)),
         },
-        batches=[_tree(rng) for _ in range(TREES)],
+        batches=[_tree(rng) for _ in range(trees)],
         parameters=[embedding, w, b, wo, bo],
         shapes=[("nodes",), ("nodes",), ("nodes",), (1,)],
-        batches_a_step=TREES,
+        batches_a_step=trees,
     )
 
 
