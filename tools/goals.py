@@ -26,6 +26,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from operators import families
+from processes import progress
 
 import diptych as dt
 
@@ -69,11 +70,6 @@ class Row:
 
 
 # -- running checks --------------------------------------------------------------------------
-
-
-def progress(text: str) -> None:
-    """One line on stderr, over the one before."""
-    print(f"\r\033[K{text[:99]}", end="", file=sys.stderr, flush=True)
 
 
 def checked(what: str, cases: list[Case], every: int = 1) -> Row:

@@ -9,16 +9,17 @@ interleaved run of its own, with our steps beside its peers'.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import native_page
+import pages
+import processes
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "native.md"
@@ -69,23 +70,7 @@ SHORT = ("tiny-mlp",)
 SHORT_STEPS = 161
 
 
-def progress(text: str) -> None:
-    """One line on stderr, over the one before."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{text[:99]}", end="", file=sys.stderr, flush=True)
-
-
-def ask(python: str, *command: Any) -> dict[str, Any]:
-    """What a measure prints in a new process; why it failed, under "failed"."""
-    progress(" ".join(map(str, command[:2])))
-    done = subprocess.run(
-        [python, str(MEASURES), *map(str, command)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
-        return {"failed": lines[-1]}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+ask = partial(processes.ask, MEASURES)
 
 
 def measure(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
@@ -93,32 +78,32 @@ def measure(names: list[str], options: argparse.Namespace) -> dict[str, Any]:
     begin = time.perf_counter()
     rounds = 1 if options.short else options.rounds
     pythons = [sys.executable, *options.also]
-    known = [ask(python, "peers") for python in pythons]
+    known = [ask("peers", python=python) for python in pythons]
     here = [set(each.get("versions", ())) for each in known]
     wanted = {name: _wanted(name, here, options) for name in names}
     steady: dict[str, list[Any]] = {name: [] for name in names}
     starts, steps = {}, {}
     with tempfile.TemporaryDirectory() as built:
-        library = ask(sys.executable, "library", built)
+        library = ask("library", built)
         for name in names:
             count = SHORT_STEPS if options.short else WORK[name].steps
             for number, python in enumerate(pythons):
                 peers = _first_here(wanted[name], here, number)
                 if peers or number == 0:
                     steady[name].append(
-                        ask(python, "speed", name, ",".join(peers), count, options.threads)
+                        ask("speed", name, ",".join(peers), count, options.threads, python=python)
                     )
         for name in (*names, GRU):
             starts[name] = ask(
-                sys.executable, "starts", name, JAX if name != GRU and JAX in here[0] else "",
+                "starts", name, JAX if name != GRU and JAX in here[0] else "",
                 rounds, options.threads, built,
             )  # fmt: skip
-    steady[GRU] = [ask(sys.executable, "speed", GRU, "", SHORT_STEPS, options.threads)]
+    steady[GRU] = [ask("speed", GRU, "", SHORT_STEPS, options.threads)]
     for name in (*names, GRU):
-        steps[name] = ask(sys.executable, "step", name, options.threads)
+        steps[name] = ask("step", name, options.threads)
     sizes = {max(s["bytes"], LEAST_COPIED) for s in steps.values() if "bytes" in s}
-    gemm = {by: ask(sys.executable, "gemm", by, options.threads) for by in ("numpy", "native")}
-    copies = ask(sys.executable, "copy", ",".join(map(str, sorted(sizes))), options.threads)
+    gemm = {by: ask("gemm", by, options.threads) for by in ("numpy", "native")}
+    copies = ask("copy", ",".join(map(str, sorted(sizes))), options.threads)
     asked, all_here = set().union(*wanted.values()), set().union(*here)
     versions = {p: v for each in reversed(known) for p, v in each.get("versions", {}).items()}
     absent = {p: why for p, why in known[0].get("missing", {}).items() if p not in all_here}
@@ -157,15 +142,11 @@ def main() -> None:
     options = parser.parse_args()
     names = options.only or list(SHORT if options.short else WORK)
     found = measure(names, options)
-    progress("")
+    processes.progress("")
     goals = native_page.goals(WORK, found)
     shown = ["PYTHON" if argument in options.also else argument for argument in sys.argv[1:]]
     text = native_page.page(goals, found, " ".join(["python tools/native.py", *shown]))
-    if options.short or options.only:
-        print(text)
-    else:
-        PAGE.write_text(text)
-    sys.exit(any(goal.met is False for goal in goals))
+    pages.deliver(text, None if options.short or options.only else PAGE, goals)
 
 
 if __name__ == "__main__":

@@ -23,22 +23,21 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from typing import Any
 from unittest import mock
 
 import numpy as np
+import steady
 import threadpoolctl
+from processes import answer, listed
 
 import diptych as dt
 from diptych.bench import modes, peers
-from diptych.bench.comparison import Comparison
 from diptych.bench.crew import Handle
-from diptych.bench.peers.standing import ratios
 from diptych.bench.pinning import pin_busiest, thread_ticks
 from diptych.bench.task import Task
 from diptych.bench.workloads import find, numbers
-from diptych.compiler.executors import native
+from diptych.compiler.executors import steps as executor_steps
 from diptych.compiler.native import library as runtime
 from diptych.graphs.kernels import Recorder, recording
 
@@ -95,31 +94,10 @@ def source(workload: str) -> Any:
 # -- steady steps ----------------------------------------------------------------------------
 
 
-class SteadySteps(Comparison):
-    """The timing stage of a comparison by itself."""
-
-    def run(self) -> dict[str, Any]:
-        self._time()
-        self._complete = True
-        found = self.result()
-        rows = [row for row in found["rows"] if "step_s" in row]
-        return {
-            "step_s": {row["mode"]: row["step_s"] for row in rows},
-            "agrees": {row["mode"]: row["agrees"] for row in rows if "agrees" in row},
-            "skipped": {r["mode"]: r["skipped"] for r in found["rows"] if "skipped" in r},
-            "times": {row["mode"]: self._times(row["mode"]) for row in rows if "peer" in row},
-        }
-
-    def _times(self, peer: str) -> dict[str, float]:
-        """How many times as fast as a peer our steps are, turn by turn."""
-        return ratios(self._medians(peer), self._medians(OURS))[1].to_json()
-
-
 def speed(workload: str, names: str, steps: str, threads: str) -> Any:
-    return SteadySteps(
-        source(workload), name=workload, title="", modes=[OURS], peers=_list(names),
-        executor="native", steps=int(steps), threads=int(threads), device="cpu",
-    ).run()  # fmt: skip
+    return steady.speed(
+        source(workload), workload, [OURS], listed(names), int(steps), int(threads)
+    )  # fmt: skip
 
 
 # -- first calls -----------------------------------------------------------------------------
@@ -133,7 +111,7 @@ def starts(workload: str, names: str, rounds: str, threads: str, built: str) -> 
             shutil.copytree(built, folder, dirs_exist_ok=True)
             for what in ("cold", "warm"):
                 found[what].append(_first_of_ours(workload, threads, folder))
-        for peer in _list(names) if turn < MOST_OF_PEERS else ():
+        for peer in listed(names) if turn < MOST_OF_PEERS else ():
             found[peer].append(_first_of_peer(workload, int(threads), peer))
     return found
 
@@ -196,7 +174,7 @@ def step(workload: str, threads: str) -> Any:
         task, mode = prepared(workload, "reference")
         with recording(Recorder()) as recorder:
             mode.step(task.batch(0))
-        with mock.patch.object(native, "load", _loading(codes := [])):
+        with mock.patch.object(executor_steps, "load", _loading(codes := [])):
             task, mode = prepared(workload, "native")
         spent = where_time_goes(task, mode, codes, int(threads))
     return {
@@ -361,7 +339,7 @@ def _rate(do: Callable[[], Any], threads: int) -> float:
 
 def copy(sizes: str, threads: str) -> Any:
     """Bytes read and written a second by copies of so many bytes, on threads with their own."""
-    return {size: _copy_rate(int(size), int(threads)) for size in _list(sizes)}
+    return {size: _copy_rate(int(size), int(threads)) for size in listed(sizes)}
 
 
 def _copy_rate(size: int, threads: int) -> float:
@@ -396,27 +374,10 @@ def _copy_rate(size: int, threads: int) -> float:
 # -- the command -----------------------------------------------------------------------------
 
 
-def installed() -> Any:
-    """Per peer its version, or what is missing."""
-    packages = metadata.packages_distributions()
-    found: dict[str, dict[str, str]] = {"versions": {}, "missing": {}}
-    for name, entry in peers.PEERS.items():
-        if why := peers.missing(name):
-            found["missing"][name] = why
-        else:
-            package = entry.needs[0]
-            found["versions"][name] = f"{package} {metadata.version(packages[package][0])}"
-    return found
-
-
-def _list(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
 COMMANDS: dict[str, Callable[..., Any]] = {
     "speed": speed, "starts": starts, "first": first, "step": step, "gemm": gemm, "copy": copy,
-    "library": library, "peers": installed,
+    "library": library, "peers": steady.installed,
 }  # fmt: skip
 
 if __name__ == "__main__":
-    print(json.dumps(COMMANDS[sys.argv[1]](*sys.argv[2:])))
+    answer(COMMANDS)

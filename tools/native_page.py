@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
-import textwrap
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import diptych as dt
-from diptych.bench import machine
+import pages
+from pages import VERDICT, Found, Goal, filled, section
+
 from diptych.bench.quantities import NONE, seconds, size, start_cost
 from diptych.bench.statistics import median
 
-BEST = "the best peer"
+MODE = "static"
 FIRST_S, WARM_S, WARM_SHARE = 0.3, 0.05, 0.1
 BOUND_SHARE = 1.05
-
-Found = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Goal:
-    """One goal, and how far it was reached.
-
-    Attributes
-    ----------
-    section : {"steps", "first", "second", "memory"}
-    what, goal, figure : str
-    met : bool or None
-        None for what this run did not measure.
-    cells : tuple of str
-        Of its row of the section's table, between the goal and the verdict.
-    """
-
-    section: str
-    what: str
-    goal: str
-    figure: str
-    met: bool | None
-    cells: tuple[str, ...] = ()
-
 
 # -- the goals -------------------------------------------------------------------------------
 
@@ -50,53 +24,16 @@ def goals(work: Mapping[str, Any], found: Found) -> list[Goal]:
     """Every goal of the workloads that were measured."""
     names = [name for name in found["steps"] if name in work]
     return [
-        *(goal for name in names for goal in _speed(name, work[name].goals, found)),
+        *(
+            goal
+            for name in names
+            for goal in pages.speed_goals(
+                "steps", name, MODE, work[name].goals, found["steady"][name]
+            )
+        ),
         *(goal for name in names for goal in _first_call(name, work[name].first_s, found)),
         *(goal for name in names for goal in _memory(name, found["steps"][name])),
     ]
-
-
-def standings(runs: Iterable[Found]) -> dict[str, dict[str, Any]]:
-    """Per peer its step and ours in one run, how many times as fast ours is, and if it agrees.
-
-    Examples
-    --------
-    >>> steps = {"static": 1.0, "jax": 2.0}
-    >>> standings([{"step_s": steps, "times": {"jax": 2.0}, "agrees": {"jax": True}}])
-    {'jax': {'theirs': 2.0, 'ours': 1.0, 'times': 2.0, 'agrees': True}}
-    """
-    return {
-        peer: {
-            "theirs": run["step_s"][peer], "ours": run["step_s"]["static"], "times": times,
-            "agrees": run["agrees"].get(peer, False),
-        }
-        for run in runs if "static" in run.get("step_s", {})
-        for peer, times in run["times"].items()
-    }  # fmt: skip
-
-
-def best(known: Mapping[str, Any]) -> str | None:
-    """The peer that comes closest to us, or is furthest ahead, of those that compute the same."""
-    same = [peer for peer, each in known.items() if each["agrees"]]
-    return min(same, key=lambda peer: known[peer]["times"]["median"], default=None)
-
-
-def _speed(name: str, factors: Mapping[str, float], found: Found) -> list[Goal]:
-    known = standings(found["steady"][name])
-    made = []
-    for over, factor in factors.items():
-        peer = best(known) if not over else over if over in known else None
-        goal = f"{factor:g} × {over or BEST}"
-        if peer is None:
-            made.append(Goal("steps", name, goal, "not measured", None, (NONE,) * 4))
-            continue
-        each = known[peer]
-        times = each["times"]
-        ratio = f"{times['median']:.2f} ({times['low']:.2f}–{times['high']:.2f})"
-        met = times["high"] >= factor if each["agrees"] else None
-        cells = (seconds(each["ours"]["median"]), peer, seconds(each["theirs"]["median"]), ratio)
-        made.append(Goal("steps", name, goal, f"{ratio} × {peer}", met, cells))
-    return made
 
 
 def _first_call(name: str, limit: float, found: Found) -> list[Goal]:
@@ -157,11 +94,6 @@ def roof(step: Found, found: Found) -> Roof | None:
     moved = step["bytes"]
     nearest = min(copies, key=lambda n: abs(n - moved))
     return Roof(step["flop"] / max(rates), moved / copies[nearest])
-
-
-def our_step(found: Found, name: str) -> float | None:
-    runs = [run for run in found["steady"][name] if "static" in run.get("step_s", {})]
-    return runs[0]["step_s"]["static"]["median"] if runs else None
 
 
 # -- where the time goes ---------------------------------------------------------------------
@@ -245,107 +177,29 @@ without native code, which run by NumPy's kernels.
 """
 
 
-def _text(paragraph: str, **figures: Any) -> str:
-    """A paragraph with its figures, in lines of up to 100 characters."""
-    text = paragraph.format(**figures) if figures else paragraph
-    return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
-
-
-def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    """The lines of a table; a colon behind a column's name sets its cells to the right."""
-    names = [column.removesuffix(":") for column in columns]
-    rules = ["---:" if column.endswith(":") else "---" for column in columns]
-    return [f"| {' | '.join(cells)} |" for cells in (names, rules, *rows)]
-
-
-def _section(title: str, text: str, columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    return "\n".join([f"## {title}", "", text, "", *_table(columns, rows)])
-
-
 # -- the page --------------------------------------------------------------------------------
 
-VERDICT = {True: "yes", False: "**no**", None: NONE}
+ABOUT = """
+The executor `native` writes a graph as C, has the system's compiler translate it, and runs a whole
+training step as one call.
+"""
+TITLES = {"steps": "steady steps", "first": "first calls", "second": "second processes",
+          "memory": "memory"}  # fmt: skip
 
 
 def page(made: list[Goal], found: Found, command: str) -> str:
-    sections = [_head(found, command), _summary(made), _steps(made, found), _starts(made, found),
-                _memories(made, found), _roofs(found), _times(found), _absent(found)]  # fmt: skip
-    return "\n\n".join(filter(None, sections)) + "\n"
-
-
-def _head(found: Found, command: str) -> str:
-    here, versions = machine.machine(), machine.versions()
-    ran = "".join(f", {each}" for each in sorted(set(found["versions"].values())))
-    return f"""# Native code on the CPU
-
-The executor `native` writes a graph as C, has the system's compiler translate it, and runs a whole
-training step as one call. Here is what it was to reach, and what one run of
-
-    {command}
-
-measured on {datetime.date.today().isoformat()}, on {found["threads"]} threads, in \
-{found["minutes"]:.1f} minutes.
-
-- Machine: {here["cpu"]}, {here["cores"]} cores, {size(here["memory_bytes"])}; {here["system"]}.
-- Compiler: {here["compiler"]}. BLAS of NumPy: {here["blas"]}.
-- Versions: Diptych {dt.__version__}, Python {versions["python"]}, \
-NumPy {versions["numpy"]}{ran}.
-
-The workloads, the peers and how they take turns are described in [measuring](measuring.md)."""
-
-
-def _summary(made: list[Goal]) -> str:
-    titles = {"steps": "steady steps", "first": "first calls", "second": "second processes",
-              "memory": "memory"}  # fmt: skip
-    rows = []
-    for section, title in titles.items():
-        verdicts = [goal.met for goal in made if goal.section == section]
-        counts = (len(verdicts), *(verdicts.count(v) for v in (True, False, None)))
-        rows.append([title, *map(str, counts)])
-    columns = ("", "goals:", "reached:", "missed:", "not measured:")
-    lines = ["## In short", "", *_table(columns, rows)]
-    missed = [goal for goal in made if goal.met is False]
-    if missed:
-        lines += ["", "Missed:", ""]
-        lines += [f"- {goal.what}, {goal.goal}: {goal.figure}" for goal in missed]
-    return "\n".join(lines)
-
-
-def _steps(made: list[Goal], found: Found) -> str:
-    columns = ("workload", "goal", "ours:", "peer", "peer's:", "times as fast:", "reached")
-    rows = [
-        (goal.what, goal.goal, *goal.cells, VERDICT[goal.met])
-        for goal in made if goal.section == "steps"
-    ]  # fmt: skip
-    lines = [_section("Steady steps", _text(STEPS), columns, rows)]
-    known = {name: standings(runs) for name, runs in found["steady"].items()}
-    peers = list(dict.fromkeys(peer for each in known.values() for peer in each))
-    if peers:
-        every = [
-            (name, seconds(our_step(found, name)), *(_peer_cell(each.get(p)) for p in peers))
-            for name, each in known.items()
+    return pages.joined(
+        [
+            pages.head("Native code on the CPU", ABOUT, found, command),
+            pages.summary(made, TITLES),
+            pages.steps(STEPS, made, found["steady"], MODE),
+            _starts(made, found),
+            _memories(made, found),
+            _roofs(found),
+            _times(found),
+            pages.absent(found),
         ]
-        columns = ("workload", "ours:", *(f"{peer}:" for peer in peers))
-        lines += ["", "All steps that were measured:", "", *_table(columns, every)]
-    if any(not e["agrees"] for each in known.values() for e in each.values()):
-        lines += ["", "\\* differs from our numbers by more than 1e-4, so it is no best peer."]
-    failures = [
-        f"- {name}, {mode}: {why}"
-        for name, runs in found["steady"].items()
-        for run in runs
-        for mode, why in [*run.get("skipped", {}).items(), *_failure(run)]
-    ]
-    return "\n".join([*lines, *(["", "Did not run:", "", *failures] if failures else [])])
-
-
-def _peer_cell(each: Found | None) -> str:
-    if each is None:
-        return NONE
-    return seconds(each["theirs"]["median"]) + ("" if each["agrees"] else "\\*")
-
-
-def _failure(found: Found) -> list[tuple[str, str]]:
-    return [("failed", found["failed"])] if "failed" in found else []
+    )
 
 
 def _starts(made: list[Goal], found: Found) -> str:
@@ -354,7 +208,7 @@ def _starts(made: list[Goal], found: Found) -> str:
         "workload", "build:", "compile:", "first step:", "cold:", "jax:", "warm:", "warm of cold:",
         "under jax's or 0.3 s", "under its limit", "warm is quick",
     )  # fmt: skip
-    text = _text(STARTS, rounds=found["rounds"], library=seconds(library))
+    text = filled(STARTS, rounds=found["rounds"], library=seconds(library))
     rows = []
     for name, calls in found["starts"].items():
         if "failed" in calls:
@@ -372,7 +226,7 @@ def _starts(made: list[Goal], found: Found) -> str:
             verdicts[1] += f" ({own[1].goal.removeprefix('cold: under ')})"
         cells = [*parts, seconds(cold), seconds(jax), seconds(warm), f"{warm / cold:.2f}"]
         rows.append([name, *cells, *verdicts])
-    return _section("First calls", text, columns, rows)
+    return section("First calls", text, columns, rows)
 
 
 def _memories(made: list[Goal], found: Found) -> str:
@@ -392,7 +246,7 @@ def _memories(made: list[Goal], found: Found) -> str:
                  f"{needs / max(step['reference_peak'], 1):.2f}", size(step["bound"]), bound,
                  *(VERDICT[m] for m in met))  # fmt: skip
         rows.append(cells)
-    return _section("Memory", _text(MEMORY), columns, rows)
+    return section("Memory", filled(MEMORY), columns, rows)
 
 
 def _roofs(found: Found) -> str:
@@ -402,10 +256,10 @@ def _roofs(found: Found) -> str:
         "workload", "step:", "MFLOP:", "GFLOP/s:", "of the product's rate:", "bytes:",
         "of copying:", "share reached:",
     )  # fmt: skip
-    text = _text(ROOFS, threads=found["threads"], rates=shown)
+    text = filled(ROOFS, threads=found["threads"], rates=shown)
     rows = []
     for name, step in found["steps"].items():
-        top, took = roof(step, found), our_step(found, name)
+        top, took = roof(step, found), pages.own_step(found["steady"][name], MODE)
         if top is None or not took:
             rows.append((name, seconds(took)))
             continue
@@ -414,7 +268,7 @@ def _roofs(found: Found) -> str:
                  f"{top.by_flop / took:.0%}", size(step["bytes"]), f"{top.by_bytes / took:.0%}",
                  f"{top.bound / took:.0%}")  # fmt: skip
         rows.append(cells)
-    return _section("Share of what the machine can do", text, columns, rows)
+    return section("Share of what the machine can do", text, columns, rows)
 
 
 def _times(found: Found) -> str:
@@ -426,11 +280,4 @@ def _times(found: Found) -> str:
             cells = [f"{part[c]:.0%}" if c in part else NONE for c in COLUMNS]
             without = str(step["without_code"] or NONE)
             rows.append([name, *cells, without, longest(step["kernels"])])
-    return _section("Where the time goes", _text(TIMES), columns, rows)
-
-
-def _absent(found: Found) -> str:
-    if not found["absent"]:
-        return ""
-    lines = [f"- {peer}: {why}" for peer, why in found["absent"].items()]
-    return "\n".join(["## Peers that were not here", "", *lines])
+    return section("Where the time goes", filled(TIMES), columns, rows)
