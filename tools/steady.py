@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
-from diptych.bench import modes, peers
+from diptych.bench import peers
 from diptych.bench.comparison import Comparison
 from diptych.bench.peers.standing import TOLERANCE, ratios
 from diptych.bench.task import Task
@@ -56,9 +56,9 @@ def speed(
 
 
 def installed() -> Any:
-    """Per peer its version, or what is missing; and the modes that there are."""
+    """Per peer its version, or what is missing."""
     packages = metadata.packages_distributions()
-    found: dict[str, Any] = {"versions": {}, "missing": {}, "modes": list(modes.MODES)}
+    found: dict[str, dict[str, str]] = {"versions": {}, "missing": {}}
     for name, entry in peers.PEERS.items():
         if why := peers.missing(name):
             found["missing"][name] = why
