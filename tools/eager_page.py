@@ -48,7 +48,7 @@ the same cell in a `scan`; torch's is the loop in both. A step of `tree` is 32 t
 TREES = """
 Dynamic batching (`dt.autobatch`, mode `autobatch`) puts like operators of all 32 trees together.
 One step, forward and backward, beside our own trees one by one, interleaved, at several sizes of
-state. {crossover}
+state. {crossover} Other numbers of trees are in [where dynamic batching pays](batching.md).
 """
 MEMORY = """
 The most that is resident during the first five steps, beyond what was resident before them:
