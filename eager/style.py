@@ -112,7 +112,7 @@ class Eager(DirectStyle):
         return self.tensor_type(array)
 
     def read(self, storage: Any) -> Any:
-        held = self.tensor_type(storage.storage.array)
+        held = made(self.tensor_type, storage.storage.array)
         held._storage = storage.storage
         return held
 

@@ -60,9 +60,11 @@ def _quiet(ufunc: Any, *arrays: Any, out: Any = None) -> Any:
 def universal(ufunc: np.ufunc) -> Callable[..., Any]:
     """A ufunc of NumPy as a kernel: without warnings, its result C-contiguous."""
     quiet = partial(_quiet, ufunc)
-    if speedups is None or ufunc.signature is not None:  # a product of matrices has one
+    if speedups is None:
         return quiet
-    return speedups.Loop(ufunc, quiet)
+    kind = speedups.Product if ufunc is np.matmul else speedups.Loop
+    kernel: Callable[..., Any] = kind(ufunc, quiet)
+    return kernel
 
 
 @cache

@@ -9,5 +9,6 @@ cpdef Held new_held(type kind, object array)
 
 cdef Py_ssize_t _moves
 
+cpdef bint overwrite(Held held, object new)
 cpdef Py_ssize_t moves()
 cpdef note_move()

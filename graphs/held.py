@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from numpy import copyto, ndarray
+
 _moves = 0
 
 
@@ -20,6 +22,18 @@ def new_held(kind: Any, array: Any) -> Any:
     held.version = 0
     held.name = None
     return held
+
+
+def overwrite(held: Any, new: Any) -> bool:
+    """Write an array of the same shape and dtype, in place; False for all others."""
+    old = held.array
+    if type(old) is not ndarray or type(new) is not ndarray:
+        return False
+    if old.dtype != new.dtype or old.shape != new.shape:
+        return False
+    copyto(old, new)
+    held.version += 1
+    return True
 
 
 def moves() -> int:

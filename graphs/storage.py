@@ -11,7 +11,7 @@ from .avals import Aval, aval_of, show
 from .devices import Device, device_of, put
 from .dtypes import as_dtype, is_float, is_integer, rank
 from .errors import DTypeError, ShapeError, UnknownNameError
-from .held import Held, note_move
+from .held import Held, note_move, overwrite
 from .kernels import recorder
 from .modes import settle
 from .operand import Operand

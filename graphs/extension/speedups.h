@@ -20,7 +20,7 @@
 
 #include "../kernels/native/runtime.h"
 
-extern PyTypeObject LoopType, TableType, LocalType, EntryType, OverBlocksType;
+extern PyTypeObject LoopType, TableType, LocalType, EntryType, OverBlocksType, ProductType;
 
 /* -- memory of large arrays (blocks.c) -------------------------------------------------------- */
 
