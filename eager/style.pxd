@@ -1,8 +1,10 @@
 cimport cython
 from diptych.eager.tape cimport (
-    OpNode, Recorded, join, made, new_node, new_saved, positions, source_of
+    OpNode, Recorded, join, made, new_node, new_saved, positions, source_of,
+    storage_of
 )
 from diptych.graphs.bound cimport Binder, Bound, bind_operands
+from diptych.graphs.held cimport Held
 from diptych.graphs.kernels.launch cimport run_kernel
 from diptych.graphs.modes cimport Mode, mode, readers
 from diptych.graphs.ops.dispatch cimport DirectStyle
@@ -19,6 +21,8 @@ cdef class Eager(DirectStyle):
                    origins=tuple, wanted=tuple, moved=cython.bint)
     cdef object _record(self, Bound bound, tuple tensors, tuple results)
 
+@cython.locals(held=Held)
+cdef object _link(Recorded source, Recorded view, Bound bound)
 cdef bint _may_record(Recorded tensor)
 cdef object _array(Recorded tensor)
 cdef object _source(object operand)

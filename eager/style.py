@@ -14,7 +14,7 @@ from ..graphs.ops.core import Op
 from ..graphs.ops.dispatch import DirectStyle
 from ..graphs.ops.plain import as_plain
 from ..graphs.storage import Storage
-from .tape import Recorded, join, made, new_node, new_saved, positions, source_of
+from .tape import Recorded, join, made, new_node, new_saved, positions, source_of, storage_of
 
 
 class Eager(DirectStyle):
@@ -52,7 +52,7 @@ class Eager(DirectStyle):
         records = records and bound.differentiable and mode().enabled
         if type(computed) is not tuple:
             result = made(self.tensor_type, computed)
-            if bound.view and shares(computed, arrays[0]):
+            if bound.view and (computed.base is arrays[0] or shares(computed, arrays[0])):
                 self.link(tensors[0], result, bound)
             if records:
                 self._record(bound, tensors, (result,))
@@ -103,10 +103,7 @@ class Eager(DirectStyle):
     def link(self, source: Any, view: Any, bound: Bound) -> None:
         """Let a view share its base's storage, so that a change of either shows in the version."""
         if isinstance(source, Recorded):
-            view._storage = source.storage
-            view._base = source if source._base is None else source._base
-            view._made = (source, bound)
-            view._view_version = source.storage.version
+            _link(source, view, bound)
 
     def constant(self, array: Any) -> Any:
         return self.tensor_type(array)
@@ -138,6 +135,14 @@ class Eager(DirectStyle):
         from .grad import grad
 
         return grad(outputs, inputs, **options)
+
+
+def _link(source: Recorded, view: Recorded, bound: Bound) -> None:
+    held = storage_of(source)
+    view._storage = held
+    view._base = source if source._base is None else source._base
+    view._made = (source, bound)
+    view._view_version = held.version
 
 
 def _may_record(tensor: Recorded) -> bool:

@@ -112,14 +112,10 @@ class Recorded:
 
 as_compiled(
     Recorded,
-    nothing=("grad", "grad_fn", "_storage", "_base", "_made", "_hooks"),
-    zero=("requires_grad", "index", "_view_version", "_recorded_version"),
+    requires_grad=False,
+    **dict.fromkeys(("grad", "grad_fn", "_storage", "_base", "_made", "_hooks")),
+    **dict.fromkeys(("index", "_view_version", "_recorded_version"), 0),
 )
-
-
-def _is_plain(bound: Any) -> bool:
-    return bound is None or type(bound) is int
-
 
 # What compiled code calls is no method: on an instance of a class in Python, which `Tensor` is, a
 # method would have to be searched for.
@@ -240,7 +236,7 @@ def new_saved(name: str, tensor: Recorded, index: int) -> Saved:
     return saved
 
 
-as_compiled(Saved, nothing=("tensor", "array", "storage", "kind"))
+as_compiled(Saved, **dict.fromkeys(("tensor", "array", "storage", "kind")))
 
 
 class Recalled(Protocol):
@@ -413,7 +409,7 @@ class Node:
         return f"<{self.name} backward>"
 
 
-as_compiled(Node, nothing=("indices", "location", "retained", "shared", "_hooks"))
+as_compiled(Node, **dict.fromkeys(("indices", "location", "retained", "shared", "_hooks")))
 
 
 class OpNode(Node):

@@ -103,13 +103,11 @@ def entry(function: Any, launch: int) -> Callable[[tuple[Any, ...]], int]:
     return found
 
 
-def as_compiled(kind: type, nothing: tuple[str, ...], zero: tuple[str, ...] = ()) -> None:
-    """Let fields of a class begin as None or 0, as those of compiled classes do by themselves."""
+def as_compiled(kind: type, **fields: Any) -> None:
+    """Let fields of a class begin as None, 0 or False, as those of compiled ones do by themselves."""
     if speedups is None:
-        for name in nothing:
-            setattr(kind, name, None)
-        for name in zero:
-            setattr(kind, name, 0)
+        for name, value in fields.items():
+            setattr(kind, name, value)
 
 
 def reduces(ufunc: np.ufunc, x: np.ndarray, out: np.ndarray, sizes: tuple[int, ...]) -> bool:

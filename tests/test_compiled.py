@@ -162,3 +162,22 @@ def test_plain_python_trains_to_the_same_bits() -> None:
     assert ran[1][0] == "False"
     assert ran[0][0] == str(dt.is_compiled())
     assert ran[0][1:] == ran[1][1:]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "float16"])
+def test_products_have_the_bits_of_matmul(dtype: str) -> None:
+    kernel = universal(np.matmul)
+    for rows, inner, columns in [(3, 5, 4), (1, 1, 1), (16, 32, 10), (2, 0, 3), (0, 2, 1)]:
+        x, y = _operands((rows, 2 * inner), dtype, 1)[0], _operands((inner, columns), dtype, 1)[0]
+        for left in (x[:, :inner].copy(), x[:, ::2], np.asfortranarray(x[:, inner:]), x[::-1, ::2]):
+            for right in (y, np.asfortranarray(y), y[:, ::-1]):
+                expected = np.matmul(left, right)
+                found = kernel(left, right)
+                assert found.dtype == expected.dtype and found.flags.c_contiguous
+                assert found.tobytes() == expected.tobytes()
+                out = np.empty_like(expected)
+                assert kernel(left, right, out=out) is out and (out == expected).all()
+    stacked = kernel(np.ones((2, 3, 4), dtype), np.ones(4, dtype))
+    assert stacked.shape == (2, 3) and (stacked == 4).all()
+    with pytest.raises(ValueError):
+        kernel(np.ones((2, 3), dtype), np.ones((2, 3), dtype))

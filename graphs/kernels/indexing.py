@@ -7,13 +7,14 @@ dimension as in more, and adds in the order of the positions in any.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 from .manipulation import check_range, give
 
 
 def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
-    return x[(*slices(index), ...)]  # the ellipsis makes a single element a 0-d view, too
+    return x[_for_view(index)]
 
 
 def scatter_slice(
@@ -110,8 +111,15 @@ def one_hot(xp: Any, x: Any, *, num_classes: int, dtype: Any, out: Any = None) -
     return out
 
 
+@lru_cache(maxsize=4096)
 def slices(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(slice(*i) if isinstance(i, tuple) else i for i in index)
+    """An index in normal form as NumPy takes it."""
+    return tuple([slice(*i) if isinstance(i, tuple) else i for i in index])
+
+
+@lru_cache(maxsize=4096)
+def _for_view(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (*slices(index), ...)  # the ellipsis makes a single element a 0-d view, too
 
 
 def _zeros(xp: Any, shape: tuple[int, ...], dtype: Any, out: Any) -> Any:

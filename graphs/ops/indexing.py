@@ -28,14 +28,21 @@ def hashable(index: Any) -> tuple[Any, ...]:
     """An index as users write it, with its slices as tuples, so that it can key a table."""
     entries = index if isinstance(index, tuple) else (index,)
     return tuple(
-        (_number(i.start), _number(i.stop), _number(i.step)) if isinstance(i, slice) else i
-        for i in entries
+        [
+            (_number(i.start), _number(i.stop), _number(i.step)) if isinstance(i, slice) else i
+            for i in entries
+        ]
     )
 
 
 def _number(bound: Any) -> Any:
     """A slice's bound; what stands for a number, such as a tensor, as that number."""
-    if bound is None or isinstance(bound, int | Dim) or not hasattr(bound, "__index__"):
+    if (
+        bound is None
+        or type(bound) is int
+        or isinstance(bound, int | Dim)
+        or not hasattr(bound, "__index__")
+    ):
         return bound
     return operator.index(bound)
 

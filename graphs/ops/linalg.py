@@ -434,8 +434,10 @@ def matrix_transpose(x: Any) -> Any:
             [2., 4.]])
     """
     x = shaped(x, "matrix_transpose")
-    named("matrix_transpose", require_matrix, x)
     ndim = len(x.shape)
+    if ndim == 2:
+        return permute_dims(x, (1, 0))
+    named("matrix_transpose", require_matrix, x)
     return permute_dims(x, (*range(ndim - 2), ndim - 1, ndim - 2))
 
 

@@ -249,7 +249,7 @@ class _Parts:
 
 def _is_basic(given: Any) -> bool:
     if type(given) is tuple:
-        return all(type(entry) in _BASIC for entry in given)
+        return _BASIC.issuperset(map(type, given))
     return type(given) in _BASIC
 
 
