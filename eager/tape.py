@@ -117,6 +117,11 @@ as_compiled(
     **dict.fromkeys(("index", "_view_version", "_recorded_version"), 0),
 )
 
+
+def _is_plain(bound: Any) -> bool:
+    return bound is None or type(bound) is int
+
+
 # What compiled code calls is no method: on an instance of a class in Python, which `Tensor` is, a
 # method would have to be searched for.
 

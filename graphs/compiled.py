@@ -103,8 +103,8 @@ def entry(function: Any, launch: int) -> Callable[[tuple[Any, ...]], int]:
     return found
 
 
-def as_compiled(kind: type, **fields: Any) -> None:
-    """Let fields of a class begin as None, 0 or False, as those of compiled ones do by themselves."""
+def as_compiled(kind: type, /, **fields: Any) -> None:
+    """Let fields of a class begin as None, 0 or False, as compiled ones do by themselves."""
     if speedups is None:
         for name, value in fields.items():
             setattr(kind, name, value)
