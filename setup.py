@@ -22,7 +22,7 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 HERE = Path(__file__).resolve().parent
 STAGE = HERE / "build" / "stage"
@@ -42,7 +42,7 @@ class BuildWhereThereIsACompiler(build_ext):
         self.parallel = os.cpu_count()
         try:
             super().run()
-        except (BaseError, OSError) as error:
+        except (BaseError, CCompilerError, OSError) as error:
             print(f"diptych: no compiled parts, eager code will be slower: {error}")
             for extension in self.extensions:
                 with contextlib.suppress(FileNotFoundError):
@@ -74,7 +74,7 @@ class BuildWhereThereIsACompiler(build_ext):
                     libraries=["m"],
                     extra_postargs=[*options, *building["LINK_FLAGS"]],
                 )
-            except (BaseError, OSError) as error:
+            except (BaseError, CCompilerError, OSError) as error:
                 print(f"diptych: no library of native kernels for {level}: {error}")
 
 

@@ -14,6 +14,7 @@ import pytest
 import diptych as dt
 from diptych.graphs import compiled
 from diptych.graphs.compiled import Local, Table, universal
+from diptych.graphs.dtypes import BFLOAT16
 
 compiled_only = pytest.mark.skipif(not dt.is_compiled(), reason="the extension is not built")
 
@@ -66,6 +67,13 @@ def test_a_kernel_fills_out_where_it_may_share_memory() -> None:
     assert (out == x + x).all()
     with pytest.raises(ValueError):
         kernel(x, x, out=np.zeros(3))
+
+
+def test_dtypes_of_others_are_left_to_the_ufunc() -> None:
+    x = np.array([1.0, 2.0, -3.0, 0.0]).astype(BFLOAT16)  # its number in NumPy ends as that of bool
+    for ufunc, operands in [(np.add, (x, x)), (np.isnan, (x,))]:
+        expected, found = ufunc(*operands), universal(ufunc)(*operands)
+        assert found.dtype == expected.dtype and found.tobytes() == expected.tobytes()
 
 
 def test_a_kernel_does_not_warn() -> None:
@@ -121,6 +129,26 @@ def test_a_table_starts_again_when_it_is_full() -> None:
         table.add([], (number,), number)
     assert table([], (9_999,)) == 9_999
     assert table([], (0,)) is None
+
+
+@compiled_only
+@pytest.mark.parametrize("adds", [False, True])
+def test_a_table_may_be_filled_while_it_compares(adds: bool) -> None:
+    table = Table()
+    numbers = iter(range(9000))  # more than a table holds
+
+    class Attribute:
+        def __hash__(self) -> int:
+            return 7
+
+        def __eq__(self, other: object) -> bool:
+            for number in numbers:
+                table.add([], (number,), number)
+            return True
+
+    table.add([], (Attribute(),), ["found"])
+    assert (table.add([], (Attribute(),), []) if adds else table([], (Attribute(),))) is None
+    assert table([], (8999,)) == 8999
 
 
 @compiled_only

@@ -142,3 +142,24 @@ def test_a_child_has_threads_of_its_own() -> None:
         same = kernel(x).tobytes() == expected
         os._exit(len(list(Path("/proc/self/task").iterdir())) if same else 0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) >= 2
+
+
+def test_a_thread_that_is_not_pythons_has_an_object_for_each_of_its_calls() -> None:
+    script = """
+import ctypes
+from diptych.graphs.compiled import Local
+from diptych.graphs.kernels.library import library
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
+def step(team, thread, pointers):
+    local().append(thread)
+    found.append(list(local()))
+
+local, found = Local(list), []
+for _ in range(3):
+    assert library().dt_run(step, None, 2) == 0
+print(*sorted(found))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    # Python makes a state of the worker anew at each call, and its own thread keeps one.
+    assert ran.stdout == "[0] [0, 0] [0, 0, 0] [1] [1] [1]\n"

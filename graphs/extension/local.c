@@ -6,23 +6,24 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
     PyObject *factory;
-    Py_tss_t key; /* borrowed: the thread's own dict holds the object as long as the thread lives */
+    uint64_t last;    /* the thread that called last, by a number that no later one has */
+    PyObject *object; /* of that thread, whose dict has it as those of the others have theirs */
 } Local;
 
-static PyObject *make(Local *self)
+static PyObject *find_or_make(Local *self, uint64_t thread)
 {
     PyObject *held = PyThreadState_GetDict();
-    if (held == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "Local: must be called on a thread of Python, got none");
-        return NULL;
+    if (held == NULL)
+        return PyErr_NoMemory();
+    PyObject *object = Py_XNewRef(PyDict_GetItemWithError(held, (PyObject *)self));
+    if (object == NULL && !PyErr_Occurred()) {
+        object = PyObject_CallNoArgs(self->factory);
+        if (object != NULL && PyDict_SetItem(held, (PyObject *)self, object) < 0)
+            Py_CLEAR(object);
     }
-    PyObject *object = PyObject_CallNoArgs(self->factory);
-    if (object == NULL)
-        return NULL;
-    if (PyDict_SetItem(held, (PyObject *)self, object) < 0
-        || PyThread_tss_set(&self->key, object) != 0) {
-        Py_DECREF(object);
-        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    if (object != NULL) {
+        self->last = thread;
+        Py_XSETREF(self->object, Py_NewRef(object));
     }
     return object;
 }
@@ -34,8 +35,10 @@ static PyObject *call_local(PyObject *object, PyObject *const *args, size_t narg
         PyErr_SetString(PyExc_TypeError, "Local: takes no arguments");
         return NULL;
     }
-    PyObject *found = PyThread_tss_get(&self->key);
-    return found == NULL ? make(self) : Py_NewRef(found);
+    const uint64_t thread = PyThreadState_Get()->id;
+    if (thread == self->last && self->object != NULL)
+        return Py_NewRef(self->object);
+    return find_or_make(self, thread);
 }
 
 static PyObject *new_local(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -49,18 +52,13 @@ static PyObject *new_local(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     self->call = call_local;
     self->factory = Py_NewRef(factory);
-    if (PyThread_tss_create(&self->key) != 0) {
-        Py_DECREF(self);
-        return PyErr_NoMemory();
-    }
     return (PyObject *)self;
 }
 
 static void free_local(Local *self)
 {
-    if (PyThread_tss_is_created(&self->key))
-        PyThread_tss_delete(&self->key);
     Py_CLEAR(self->factory);
+    Py_CLEAR(self->object);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 

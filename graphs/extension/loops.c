@@ -46,7 +46,7 @@ static int find_loop(Loop *self, PyUFuncObject *ufunc, PyArrayObject *const *arr
         const char *types = ufunc->types + (npy_intp)candidate * ufunc->nargs;
         int fits = types[0] != NPY_OBJECT; /* whose loops call Python */
         for (int i = 0; i < ufunc->nin && fits; i++)
-            fits = types[i] == (char)PyArray_TYPE(arrays[i]);
+            fits = types[i] == PyArray_TYPE(arrays[i]);
         if (fits)
             return self->last = candidate;
     }

@@ -17,10 +17,13 @@ static PyObject *call_over_blocks(PyObject *object, PyObject *const *args, size_
     PyObject *result = PyObject_Vectorcall(((OverBlocks *)object)->kernel, args, nargsf, names);
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    Py_XDECREF(PyDataMem_SetHandler(before));
+    PyObject *ours = PyDataMem_SetHandler(before);
     Py_DECREF(before);
     if (type != NULL)
         PyErr_Restore(type, value, traceback);
+    else if (ours == NULL)
+        Py_CLEAR(result);
+    Py_XDECREF(ours);
     return result;
 }
 

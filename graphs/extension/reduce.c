@@ -139,7 +139,7 @@ static int find_loop(const PyUFuncObject *ufunc, int type)
 {
     for (int i = 0; i < ufunc->ntypes; i++) {
         const char *types = ufunc->types + (npy_intp)i * ufunc->nargs;
-        if (types[0] == (char)type && types[1] == (char)type && types[2] == (char)type)
+        if (types[0] == type && types[1] == type && types[2] == type)
             return i;
     }
     return -1;

@@ -6,6 +6,9 @@ and a mask says which bits are kept. */
 
 #include <stdint.h>
 
+/* Complex numbers of two floats lie where a float may. */
+typedef uint64_t __attribute__((aligned(4))) pair;
+
 #define SELECT(type, name)                                                                       \
     static inline __attribute__((always_inline)) void name##_by(                                 \
         char **args, npy_intp count, npy_intp by_condition, npy_intp by_x, npy_intp by_y,        \
@@ -37,7 +40,7 @@ and a mask says which bits are kept. */
 SELECT(uint8_t, select_1)
 SELECT(uint16_t, select_2)
 SELECT(uint32_t, select_4)
-SELECT(uint64_t, select_8)
+SELECT(pair, select_8)
 
 static const char kinds[] = {
     NPY_BOOL, NPY_BYTE,  NPY_UBYTE,    NPY_SHORT,     NPY_USHORT, NPY_INT,   NPY_UINT,   NPY_LONG,

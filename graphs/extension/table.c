@@ -21,6 +21,7 @@ typedef struct {
     vectorcallfunc call;
     Entry *entries;
     Py_ssize_t capacity, used;
+    Py_ssize_t moves; /* how often entries have been given up or put elsewhere */
 } Table;
 
 typedef struct {
@@ -102,7 +103,8 @@ static int same(PyObject *a, PyObject *b)
     return PyObject_RichCompareBool(a, b, Py_EQ);
 }
 
-/* The entry of a key, or the free one where it belongs; NULL with an error. */
+/* The entry of a key, or the free one where it belongs; NULL with an error, or without one where
+comparing attributes has run code that moved the entries. */
 static Entry *locate(Table *self, const Key *key, PyObject *attrs)
 {
     for (Py_ssize_t at = key->hash & (self->capacity - 1);; at = (at + 1) & (self->capacity - 1)) {
@@ -112,8 +114,11 @@ static Entry *locate(Table *self, const Key *key, PyObject *attrs)
         if (entry->hash != key->hash || entry->length != key->length
             || memcmp(entry->key, key->words, sizeof(intptr_t) * key->length) != 0)
             continue;
-        const int alike = same(entry->attrs, attrs);
-        if (alike < 0)
+        const Py_ssize_t moves = self->moves;
+        PyObject *known = Py_NewRef(entry->attrs);
+        const int alike = same(known, attrs);
+        Py_DECREF(known);
+        if (alike < 0 || self->moves != moves)
             return NULL;
         if (alike)
             return entry;
@@ -126,6 +131,7 @@ static void empty(Table *self)
     const Py_ssize_t capacity = self->capacity;
     self->entries = NULL;
     self->capacity = self->used = 0;
+    self->moves++;
     for (Py_ssize_t i = 0; i < capacity; i++) {
         Py_XDECREF(entries[i].found);
         Py_XDECREF(entries[i].attrs);
@@ -159,6 +165,7 @@ static int make_room(Table *self)
     PyMem_Free(self->entries);
     self->entries = entries;
     self->capacity = capacity;
+    self->moves++;
     return 0;
 }
 
@@ -181,9 +188,9 @@ static PyObject *call_table(PyObject *self, PyObject *const *args, size_t nargsf
     if (!readable || ((Table *)self)->capacity == 0)
         Py_RETURN_NONE;
     const Entry *entry = locate((Table *)self, &key, args[1]);
-    if (entry == NULL)
+    if (entry == NULL && PyErr_Occurred())
         return NULL;
-    return Py_NewRef(entry->found == NULL ? Py_None : entry->found);
+    return Py_NewRef(entry == NULL || entry->found == NULL ? Py_None : entry->found);
 }
 
 static PyObject *dtypes_of(PyObject *operands)
@@ -205,22 +212,25 @@ static PyObject *add(Table *self, PyObject *const *args, Py_ssize_t count)
     if (!takes("add", count, 3))
         return NULL;
     const int readable = read_key(args[0], args[1], &key);
-    if (readable < 0 || (readable && make_room(self) < 0))
+    if (readable < 0)
         return NULL;
     if (!readable)
         Py_RETURN_NONE;
-    Entry *entry = locate(self, &key, args[1]);
-    if (entry == NULL)
+    /* A new tuple may collect garbage, and so run code that moves the entries: it comes first. */
+    PyObject *held = dtypes_of(args[0]);
+    if (held == NULL)
         return NULL;
-    if (entry->found != NULL) { /* another thread was first */
-        Py_SETREF(entry->found, Py_NewRef(args[2]));
-        Py_RETURN_NONE;
+    Entry *entry = make_room(self) < 0 ? NULL : locate(self, &key, args[1]);
+    if (entry == NULL || entry->found != NULL) {
+        if (entry != NULL) /* another thread was first */
+            Py_SETREF(entry->found, Py_NewRef(args[2]));
+        Py_DECREF(held);
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
     }
     intptr_t *words = PyMem_Malloc(sizeof(intptr_t) * (key.length + 1));
-    PyObject *held = words == NULL ? NULL : dtypes_of(args[0]);
-    if (held == NULL) {
-        PyMem_Free(words);
-        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    if (words == NULL) {
+        Py_DECREF(held);
+        return PyErr_NoMemory();
     }
     memcpy(words, key.words, sizeof(intptr_t) * key.length);
     *entry = (Entry){.hash = key.hash,
