@@ -9,7 +9,7 @@ from ..graphs.collector import paused
 from ..graphs.errors import unknown
 from ..graphs.ir import Graph, Value
 from ..graphs.trees import flatten
-from .executors import EXECUTORS, Native
+from .executors import EXECUTORS
 from .passes import NATIVE_PASSES, PASSES
 from .passes.freeze import freeze as frozen
 from .program import Program
@@ -68,8 +68,5 @@ def compile_graph(
         first = int(order[:1] == ["prune"])
         at_once, steps = [*steps[:first], ("freeze", frozen)], steps[first:]
     selection = Selection(graph, leaves, steps, at_once)
-    if executor == "native":
-        run_by: Any = Native(selection, chosen)
-    else:
-        run_by = EXECUTORS[executor](selection.graph)
+    run_by = EXECUTORS[executor](selection, chosen)
     return Program(selection, run_by, structure, [isinstance(leaf, Value) for leaf in leaves])

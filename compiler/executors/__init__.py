@@ -1,11 +1,23 @@
-"""The executors, from plain to fast."""
+"""The executors, from plain to fast: by name, what makes one of a selection and names of passes."""
 
+from collections.abc import Callable, Collection
 from typing import Any
 
-from .native import Native
+from ..selection import Selection
 from .planned import Planned
 from .reference import Reference
 
-EXECUTORS: dict[str, Any] = {"reference": Reference, "planned": Planned, "native": Native}
 
-__all__ = ["EXECUTORS", "Native", "Planned", "Reference"]
+def _native(selection: Selection, passes: Collection[str]) -> Any:
+    from .native import Native  # whoever compiles nothing need not load all of it
+
+    return Native(selection, passes)
+
+
+EXECUTORS: dict[str, Callable[[Selection, Collection[str]], Any]] = {
+    "reference": lambda selection, passes: Reference(selection.graph),
+    "planned": lambda selection, passes: Planned(selection.graph),
+    "native": _native,
+}
+
+__all__ = ["EXECUTORS", "Planned", "Reference"]

@@ -4,8 +4,8 @@ from .collate import default_collate, pad_collate
 from .dataset import ConcatDataset, Dataset, Subset, TensorDataset, random_split
 from .fetch import WorkerInfo, get_worker_info
 from .loader import DataLoader
-from .processes import WorkerError
 from .samplers import BatchSampler, BucketSampler, RandomSampler, Sampler, SequentialSampler
+from .workers import WorkerError
 
 __all__ = [
     "BatchSampler", "BucketSampler", "ConcatDataset", "DataLoader", "Dataset", "RandomSampler",

@@ -17,7 +17,6 @@ from ..graphs.trees import flatten, unflatten
 from .collate import is_array
 from .dataset import TensorDataset, check_seed
 from .fetch import Fetcher, Task
-from .processes import ProcessWorkers
 from .samplers import (
     BatchSampler,
     RandomSampler,
@@ -27,9 +26,14 @@ from .samplers import (
 )
 from .workers import ThreadWorkers, Workers
 
-_WORKERS: dict[str, Callable[[Fetcher], Workers]] = {
-    "thread": ThreadWorkers, "process": ProcessWorkers
-}  # fmt: skip
+
+def _processes(fetcher: Fetcher) -> Workers:
+    from .processes import ProcessWorkers  # it loads what few programs need
+
+    return ProcessWorkers(fetcher)
+
+
+_WORKERS: dict[str, Callable[[Fetcher], Workers]] = {"thread": ThreadWorkers, "process": _processes}
 
 
 class DataLoader:

@@ -23,15 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from ..graphs.errors import DiptychError, DTypeError
+from ..graphs.errors import DTypeError
 from ..graphs.generator import manual_seed
 from .fetch import Fetcher, Task, worker_seed
+from .workers import WorkerError
 
 _SECONDS_TO_END = 5.0
-
-
-class WorkerError(DiptychError, RuntimeError):
-    """A worker process died, or raised an error that cannot travel between processes."""
 
 
 @dataclass(frozen=True)

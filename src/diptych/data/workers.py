@@ -1,4 +1,4 @@
-"""Worker threads."""
+"""What workers do, and worker threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
+from ..graphs.errors import DiptychError
 from .fetch import Fetcher, Task
+
+
+class WorkerError(DiptychError, RuntimeError):
+    """A worker process died, or raised an error that cannot travel between processes."""
 
 
 class Workers(Protocol):
