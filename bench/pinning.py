@@ -10,10 +10,12 @@ from pathlib import Path
 _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-def thread_ticks() -> dict[int, int]:
-    """How long each thread of this process has run so far, in the system's clock ticks."""
+def thread_times() -> dict[int, int]:
+    """How long each thread of this process has run so far, in nanoseconds."""
     tasks = Path("/proc/self/task")
-    return {int(p.name): _ticks(int(p.name)) for p in tasks.iterdir()} if tasks.is_dir() else {}
+    return (
+        {int(p.name): _nanoseconds(int(p.name)) for p in tasks.iterdir()} if tasks.is_dir() else {}
+    )
 
 
 def pin_busiest(threads: int, since: Mapping[int, int] | None = None) -> list[int]:
@@ -26,7 +28,7 @@ def pin_busiest(threads: int, since: Mapping[int, int] | None = None) -> list[in
     threads : int
         How many cores to use.
     since : mapping, optional
-        From `thread_ticks` before the warm-up: what ran earlier, such as compilers' threads, does
+        From `thread_times` before the warm-up: what ran earlier, such as compilers' threads, does
         not count.
 
     Returns
@@ -34,8 +36,8 @@ def pin_busiest(threads: int, since: Mapping[int, int] | None = None) -> list[in
     list of int
         The cores; empty where the system cannot pin.
     """
-    ran = thread_ticks()
-    if not _CORES or not ran:
+    ran = thread_times()
+    if not _CORES or not any(ran.values()):
         return []
     cores = _CORES[:threads]
     before = since or {}
@@ -49,9 +51,9 @@ def pin_busiest(threads: int, since: Mapping[int, int] | None = None) -> list[in
     return cores
 
 
-def _ticks(thread: int) -> int:
+def _nanoseconds(thread: int) -> int:
+    # The clock ticks of `stat` are as long as several steps of a small model.
     try:
-        fields = Path(f"/proc/self/task/{thread}/stat").read_text().rpartition(")")[2].split()
+        return int(Path(f"/proc/self/task/{thread}/schedstat").read_text().split()[0])
     except OSError:
         return 0
-    return int(fields[11]) + int(fields[12])

@@ -28,7 +28,7 @@ from ..graphs.errors import DTypeError
 from ..graphs.kernels import Recorder, recording
 from ..graphs.threads import set_num_threads
 from . import modes, peers
-from .pinning import pin_busiest, thread_ticks
+from .pinning import pin_busiest, thread_times
 from .task import Task
 from .workloads import find
 
@@ -87,7 +87,7 @@ class Worker:
         self._name = mode
         self._device = Device.of(device)
         self._running: Any = None
-        self._ticks: dict[int, int] = {}
+        self._times: dict[int, int] = {}
         self._losses: list[float] = []
         self._samples: dict[str, np.ndarray] = {}
 
@@ -133,7 +133,7 @@ class Worker:
         # What a mode builds or compiles only when it is first called is told apart here.
         within = mode.build_s + mode.compile_s - prepared
         self._running = mode
-        self._ticks = thread_ticks()
+        self._times = thread_times()
         return {
             "build_s": mode.build_s,
             "compile_s": mode.compile_s,
@@ -143,7 +143,7 @@ class Worker:
 
     def pin(self) -> list[int]:
         """Pin the threads that the warm-up has made busy."""
-        return pin_busiest(self._threads, self._ticks)
+        return pin_busiest(self._threads, self._times)
 
     def steps(self, count: int) -> list[float]:
         """Take steps; the seconds of each, until its result is in memory."""

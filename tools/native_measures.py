@@ -34,7 +34,7 @@ from processes import answer, listed
 import diptych as dt
 from diptych.bench import modes, peers
 from diptych.bench.crew import Handle
-from diptych.bench.pinning import pin_busiest, thread_ticks
+from diptych.bench.pinning import pin_busiest, thread_times
 from diptych.bench.task import Task
 from diptych.bench.workloads import find, numbers
 from diptych.compiler.executors import steps as executor_steps
@@ -230,7 +230,7 @@ def where_time_goes(task: Task, mode: Any, codes: list[Any], threads: int) -> di
         return count, elapsed
 
     batch = task.batch(0)
-    before = thread_ticks()
+    before = thread_times()
     take(WATCHED_S / 2)
     pin_busiest(threads, before)
     for _, _, spent in codes:
@@ -331,7 +331,7 @@ def _rate(do: Callable[[], Any], threads: int) -> float:
             do()
             yield time.perf_counter() - start
 
-    before = thread_ticks()
+    before = thread_times()
     list(times(RATED_S / 2))
     pin_busiest(threads, before)
     return 1 / min(times(RATED_S))
