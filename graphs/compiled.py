@@ -54,7 +54,8 @@ class _Table:
 
 def _quiet(ufunc: Any, *arrays: Any, out: Any = None) -> Any:
     with np.errstate(all="ignore"):
-        return ufunc(*arrays, out=out, order="C")
+        result = ufunc(*arrays, out=out, order="C")
+    return result if type(result) is np.ndarray else np.asarray(result)  # of 0-d arrays it is none
 
 
 def universal(ufunc: np.ufunc) -> Callable[..., Any]:
