@@ -18,4 +18,4 @@ cdef class Arrivals:
     cpdef object pull(self, Node node, list totals, tuple wanted)
 
 @cython.locals(arrivals=Arrivals, node=Node, totals=list, sources=tuple)
-cpdef tuple _sweep(list outputs, list seeds, set wanted, bint frees)
+cpdef tuple _sweep(list outputs, list seeds, set wanted, set given, bint frees)

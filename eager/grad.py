@@ -31,9 +31,9 @@ def backward(
     outputs = _recorded(outputs)
     with GradMode(create_graph), _at_once():
         seeds = seeds_for(outputs, gradients)
-        found, _ = _sweep(outputs, seeds, None, not (retain_graph or create_graph))
         # Memory that somebody else holds is not handed to a leaf.
         given = {id(seed.array) for seed in seeds}
+        found, _ = _sweep(outputs, seeds, None, given, not (retain_graph or create_graph))
         for tensor, gradient in found.values():
             _accumulate(tensor, gradient, given)
 
@@ -87,7 +87,7 @@ def grad(
     with GradMode(create_graph), _at_once():
         seeds = seeds_for(outputs, grad_outputs)
         # What ran is freed when all that is asked for was found.
-        found, ran = _sweep(outputs, seeds, {place[0] for place in places if place}, False)
+        found, ran = _sweep(outputs, seeds, {place[0] for place in places if place}, set(), False)
         for position, place in enumerate(places):
             key, take_out = place or (None, None)
             gradient = found[key][1] if key in found else None
@@ -123,12 +123,17 @@ def _at_once() -> AbstractContextManager[None]:
 
 
 def _sweep(
-    outputs: list[Tensor], seeds: list[Any], wanted: set[tuple[int, int]] | None, frees: bool
+    outputs: list[Tensor],
+    seeds: list[Any],
+    wanted: set[tuple[int, int]] | None,
+    given: set[int],
+    frees: bool,
 ) -> tuple[dict[tuple[int, int], tuple[Any, Tensor]], list[Node]]:
     """Cotangents of the wanted tensors, or of every leaf and retaining tensor when it is None.
 
     Also the nodes whose rules ran, unless each is freed as soon as it did, so that what it saved
-    makes room for the cotangents of those before it.
+    makes room for the cotangents of those before it. What hooks have seen, and may keep, is added
+    to `given`, the ids of arrays.
 
     Nodes are taken in descending order of creation, so a cotangent is complete when its node is
     reached; there is no recursion, so a chain may be of any length.
@@ -143,7 +148,7 @@ def _sweep(
     while arrivals.heap:
         node, totals = arrivals.next()
         if node._hooks is not None or node.retained is not None or wanted is not None:
-            _look(node, totals, wanted, found)
+            _look(node, totals, wanted, given, found)
         sources = node.wanted
         if useful is not None:
             sources = tuple([i for i in sources if id(node.sources[i]) in useful])
@@ -158,7 +163,10 @@ def _sweep(
     for leaf, cotangent in arrivals.leaves.values():
         key = (id(leaf), 0)
         if wanted is None or key in wanted:
-            found[key] = (leaf, leaf.apply_hooks(cotangent))
+            gradient = leaf.apply_hooks(cotangent)
+            if leaf._hooks:
+                given |= {id(cotangent.array), id(gradient.array)}
+            found[key] = (leaf, gradient)
     return found, ran
 
 
@@ -166,6 +174,7 @@ def _look(
     node: Node,
     totals: list[Any],
     wanted: set[tuple[int, int]] | None,
+    given: set[int],
     found: dict[tuple[int, int], tuple[Any, Tensor]],
 ) -> None:
     """Run the hooks on a node's cotangents, and note those that are asked for."""
@@ -173,6 +182,8 @@ def _look(
         if total is None:
             continue
         totals[index] = gradient = node.apply_hooks(index, total)
+        if node._hooks is not None:
+            given |= {id(total.array), id(gradient.array)}
         key = (id(node), index)
         if wanted is not None:
             if key in wanted:

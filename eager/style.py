@@ -87,6 +87,8 @@ class Eager(DirectStyle):
         saved = []
         for name, position, index in bound.reads(wanted):
             if position is None:
+                if not bound.floats[index]:  # it will not know of the node that shares its storage
+                    storage_of(results[index])
                 saved.append(new_saved(name, results[index], index))
             else:
                 operand = tensors[position]

@@ -19,13 +19,14 @@ cdef class Recorded:
 cdef bint _is_plain(object bound)
 @cython.locals(tensor=Recorded)
 cpdef Recorded made(type kind, object array)
-@cython.locals(held=Held, kept=Saved, node=Node)
+@cython.locals(held=Held, node=Node)
 cpdef Held storage_of(Recorded tensor)
 @cython.locals(held=Held)
 cpdef Py_ssize_t version_of(Recorded tensor)
 cpdef tuple edge_of(Recorded tensor)
 cpdef object source_of(Recorded tensor)
 cdef bint _is_stale(Recorded view)
+cpdef object hooked(object hooks, object cotangent)
 cpdef object join(Recorded tensor, Node node, Py_ssize_t index)
 
 @cython.freelist(512)
@@ -47,8 +48,9 @@ cpdef Saved new_saved(str name, Recorded tensor, Py_ssize_t index)
 cdef class Node:
     cdef object __weakref__
     cdef public str name
-    cdef public tuple sources, indices, outputs, wanted, shared
+    cdef public tuple sources, indices, outputs, wanted
     cdef public object saved, location, _hooks, retained
+    cdef public dict shared
     cdef public long long seq
 
     cpdef object begin(self, str name, tuple sources, tuple wanted, tuple outputs, tuple saved)
@@ -57,7 +59,7 @@ cdef class Node:
     cpdef list pull(self, list cotangents, tuple wanted)
     cpdef object unpack(self, Py_ssize_t position)
     @cython.locals(saved=Saved)
-    cpdef object kept_result(self, Py_ssize_t index)
+    cpdef object storage_of_result(self, Py_ssize_t index)
     cpdef object check_alive(self)
     @cython.locals(saved=Saved)
     cpdef object free(self)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..graphs.autodiff import zeros_of
-from ..graphs.avals import Aval
+from ..graphs.avals import Aval, aval_of
 from ..graphs.bound import Bound
 from ..graphs.compiled import as_compiled
 from ..graphs.errors import TapeError
@@ -137,8 +137,9 @@ def storage_of(tensor: Recorded) -> Storage:
     """The storage of a tensor, which it gets when it is first asked for."""
     held = tensor._storage
     if held is None:
-        kept = None if tensor.grad_fn is None else tensor.grad_fn.kept_result(tensor.index)
-        held = new_held(Storage, tensor.array) if kept is None else kept.shared_storage()
+        held = None if tensor.grad_fn is None else tensor.grad_fn.storage_of_result(tensor.index)
+        if held is None:
+            held = new_held(Storage, tensor.array)
         tensor._storage = held
     return held
 
@@ -172,6 +173,29 @@ def _is_stale(view: Recorded) -> bool:
     if view._view_version == version_of(view):
         return False
     return view.requires_grad or view._base._recorded_version > view._view_version
+
+
+def hooked(hooks: Any, cotangent: Any) -> Any:
+    """A cotangent after hooks, each of which may replace it.
+
+    Raises
+    ------
+    TapeError
+        When a hook gives something else than a tensor of that shape and dtype, or None.
+    """
+    for hook in tuple(hooks or ()):
+        replaced = hook(cotangent)
+        if replaced is None:
+            continue
+        if not isinstance(replaced, Recorded):
+            raise TapeError(f"hook: must give a tensor or None, got {replaced!r}")
+        if replaced.shape != cotangent.shape or replaced.dtype != cotangent.dtype:
+            raise TapeError(
+                "hook: must keep the shape and dtype of the gradient, got "
+                f"{aval_of(replaced.array)} for {aval_of(cotangent.array)}"
+            )
+        cotangent = replaced
+    return cotangent
 
 
 def join(tensor: Recorded, node: Node, index: int) -> None:
@@ -277,7 +301,7 @@ class Node:
     outputs: tuple[Aval, ...]
     location: Any
     saved: tuple[Saved, ...] | Recalled | None
-    shared: tuple[Saved, ...] | None
+    shared: dict[int, weakref.ref[Storage]] | None
     retained: dict[int, weakref.ref[Any]] | None
     _hooks: dict[int, list[Callable[[Any], Any]]] | None
 
@@ -344,11 +368,7 @@ class Node:
 
     def apply_hooks(self, index: int, cotangent: Any) -> Any:
         """A result's cotangent after the hooks on it."""
-        if self._hooks is not None:
-            for hook in tuple(self._hooks.get(index, ())):
-                replaced = hook(cotangent)
-                cotangent = cotangent if replaced is None else replaced
-        return cotangent
+        return cotangent if self._hooks is None else hooked(self._hooks.get(index), cotangent)
 
     def retain(self, index: int, tensor: Any) -> None:
         """Let a backward add the cotangent of one result to ``tensor.grad``.
@@ -387,12 +407,14 @@ class Node:
             )
         return (saved if isinstance(saved, tuple) else saved.all())[position].read(self)
 
-    def kept_result(self, index: int) -> Saved | None:
-        """What saves a result."""
-        for saved in self.saved if isinstance(self.saved, tuple) else self.shared or ():
-            if saved.index == index:
-                return saved
-        return None
+    def storage_of_result(self, index: int) -> Storage | None:
+        """The storage that a result has in common with others, or would have."""
+        if isinstance(self.saved, tuple):
+            for saved in self.saved:
+                if saved.index == index:
+                    return saved.shared_storage()
+        found = None if self.shared is None else self.shared.get(index)
+        return None if found is None else found()
 
     def check_alive(self) -> None:
         """Raises TapeError when the buffers were freed."""
@@ -402,12 +424,14 @@ class Node:
     def free(self) -> None:
         """Drop the saved values; another backward through this node is an error.
 
-        Results that others may know by their storages keep these.
+        Storages of results by which others may know these are found as long as they know them.
         """
         if isinstance(self.saved, tuple):
             for saved in self.saved:
                 if saved.storage is not None:
-                    self.shared = (*(self.shared or ()), saved)
+                    if self.shared is None:
+                        self.shared = {}
+                    self.shared[saved.index] = weakref.ref(saved.storage)
         self.saved = None
 
     def __repr__(self) -> str:

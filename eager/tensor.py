@@ -21,7 +21,7 @@ from ..graphs.parameter import Parameter
 from ..graphs.storage import Storage
 from .dlpack import export
 from .style import EAGER
-from .tape import Recorded
+from .tape import Recorded, hooked, source_of
 from .views import base_after, retaken, steps
 from .writing import update, write
 
@@ -289,6 +289,8 @@ class Tensor(Recorded, Operand):
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call `hook` with this tensor's gradient; what it returns replaces the gradient.
 
+        A tensor that a hook keeps is its own: no ``.grad`` shares its memory.
+
         Returns
         -------
         HookHandle
@@ -312,10 +314,7 @@ class Tensor(Recorded, Operand):
 
     def apply_hooks(self, gradient: Tensor) -> Tensor:
         """The gradient after the hooks of a leaf."""
-        for hook in tuple(self._hooks or ()):
-            replaced = hook(gradient)
-            gradient = gradient if replaced is None else replaced
-        return gradient
+        return hooked(self._hooks, gradient)
 
     # -- in place ----------------------------------------------------------------------------
 
@@ -359,16 +358,17 @@ class Tensor(Recorded, Operand):
     def _is_unseen(self, value: Any, index: Any) -> bool:
         """Whether nothing would record an assignment or observe its kernels."""
         entries = index if isinstance(index, tuple) else (index,)
-        recorded = self.requires_grad or getattr(value, "requires_grad", False)
         return (
             recorder() is None
-            and not (mode().enabled and recorded)
+            and not (mode().enabled and (_is_recorded(self) or _is_recorded(value)))
             and dispatch.style_of(self, value, *entries) is EAGER
         )
 
     def _changed(self) -> None:
-        self.storage.version += 1
-        self._view_version = self.storage.version
+        storage = self.storage
+        if self._view_version == storage.version:  # a view that has gone stale stays so
+            self._view_version += 1
+        storage.version += 1
 
     def _become(self, result: Tensor) -> Tensor:
         """Take over a result's numbers in place, and its history."""
@@ -398,6 +398,11 @@ class Tensor(Recorded, Operand):
     def _take_history(self, result: Tensor) -> None:
         self.grad_fn, self.index, self.requires_grad = result.grad_fn, result.index, True
         self._view_version = self._recorded_version = self.storage.version
+
+
+def _is_recorded(x: Any) -> bool:
+    """Whether a gradient flows to an operand; an error for a view whose base has changed."""
+    return isinstance(x, Recorded) and source_of(x) is not None
 
 
 class HookHandle:

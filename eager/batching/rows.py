@@ -15,7 +15,7 @@ import numpy as np
 from ...graphs.avals import Aval, aval_of
 from ...graphs.modes import is_grad_enabled
 from ...graphs.pulling import met
-from ..tape import Node, edge_of, join
+from ..tape import Node, edge_of, hooked, join
 from ..tensor import Tensor
 
 # Which rows: one, some one after another, or any; or an index that takes a part of each.
@@ -84,10 +84,8 @@ class _Watch:
         self.retained: Any = None
 
     def __call__(self, cotangent: Any) -> Any:
-        row = before = taken(cotangent, self._rows)
-        for hook in tuple(self.hooks):
-            replaced = hook(row)
-            row = row if replaced is None else replaced
+        before = taken(cotangent, self._rows)
+        row = hooked(self.hooks, before)
         tensor = None if self.retained is None else self.retained()
         if tensor is not None:
             tensor.grad = row.clone() if tensor.grad is None else met(tensor.grad, row)
