@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pytest
 from numbers_compared import close, normal
 
 import diptych as dt
 from diptych.eager.batching.deferred import Deferred
+from diptych.errors import TapeError
 
 
 def test_gradients_of_any_order() -> None:
@@ -163,3 +166,57 @@ def test_of_several_results_floats_record() -> None:
         found = run()
     for a, b in zip(found, expected):
         close(a, b)
+
+
+def test_a_view_whose_base_got_a_history_since_is_stale() -> None:
+    def before(x: Any, w: Any) -> Any:
+        view = dt.reshape(x, (2, 1))
+        with dt.autobatch():
+            x[:] = w * 2.0
+            return view * 3.0
+
+    def within(x: Any, w: Any) -> Any:
+        with dt.autobatch():
+            view = dt.reshape(x, (2, 1))
+            x[:] = w * 2.0
+            return view * 3.0
+
+    def of_a_result(x: Any, w: Any) -> Any:
+        with dt.autobatch():
+            base = x * 1.0
+            view = dt.reshape(base, (2, 1))
+            base *= w
+            return view * 3.0
+
+    for run in (before, within, of_a_result):
+        with pytest.raises(TapeError, match="view: its base must not change"):
+            run(dt.ones((2,)), normal(2, requires_grad=True))
+
+
+def test_a_view_taken_without_recording_stays_without_history() -> None:
+    w = normal(2, requires_grad=True)
+    base = dt.zeros((2,))
+    base[:] = w * 2.0
+    with dt.autobatch():
+        with dt.no_grad():
+            view = dt.reshape(dt.reshape(base, (2, 1)), (1, 2))
+        found = view * 3.0
+    assert not found.requires_grad
+    close(found, dt.reshape(w.detach() * 6.0, (1, 2)))
+
+
+def test_a_shape_that_takes_a_copy_keeps_the_numbers_of_its_call() -> None:
+    turned = dt.tensor([[1.0, 2.0], [3.0, 4.0]]).T
+    with dt.autobatch():
+        flat = dt.reshape(turned, (4,))
+        turned += 10.0
+    assert flat.tolist() == [1.0, 3.0, 2.0, 4.0]
+
+
+def test_views_of_storages_are_views() -> None:
+    storage = dt.Parameter(np.ones((2, 2), np.float32)).storage
+    with dt.autobatch():
+        view = dt.reshape(storage, (4,))
+        assert dt.sum(view * 2.0).item() == 8.0
+    storage.write(np.zeros((2, 2), np.float32))
+    assert view.tolist() == [0.0] * 4

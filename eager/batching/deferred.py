@@ -9,7 +9,7 @@ from ...graphs.devices import Device, device_of
 from ...graphs.ops import stop_gradient
 from ...graphs.ops.core import Op
 from ..style import EAGER, Eager
-from ..tape import Recorded, edge_of
+from ..tape import Recorded, edge_of, version_of
 from ..tensor import Tensor
 from .stacks import Stack
 
@@ -44,7 +44,8 @@ def _read(name: str) -> property:
 class Deferred(Tensor):
     """A row of a stack, as long as nobody has asked for its numbers; then it is a `Tensor`.
 
-    Until then `_made` is the stack, `index` the row, and `_hooks`, of a view, what it is a view of.
+    Until then `_made` is the stack, `index` the row, and `_hooks`, of a view, what it is a view of;
+    `_view_version` is the version at which that was taken.
     """
 
     __slots__ = ()
@@ -54,7 +55,7 @@ class Deferred(Tensor):
     array, grad, grad_fn = _read("array"), _read("grad"), _read("grad_fn")
     is_leaf, storage = _read("is_leaf"), _read("storage")
     _base, _storage = _read("_base"), _read("_storage")
-    _view_version, _recorded_version = _read("_view_version"), _read("_recorded_version")
+    _recorded_version = _read("_recorded_version")
 
     @property
     def shape(self) -> Any:
@@ -86,6 +87,9 @@ def defer(stack: Stack, row: int, requires_grad: bool, source: Any) -> Deferred:
     tensor: Any = _new(Deferred)
     tensor._made, tensor.index = stack, row
     tensor.requires_grad, tensor._hooks = requires_grad, source
+    if source is not None:
+        is_waiting = type(source) is Deferred
+        tensor._view_version = source._view_version if is_waiting else version_of(source)
     return tensor
 
 

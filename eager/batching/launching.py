@@ -64,18 +64,21 @@ class Batch:
         group = stack.group
         with GradMode(group.records):
             found: Any = self.row(row)
-            if source is None:
-                is_own = self.alone and self.count == 1
+            array = None if source is None else group.bound.kernel(source.array)
+            is_view = array is not None and shares(array, source.array)
+            if not is_view:
+                is_own = self.alone and self.count == 1 and source is None
                 array = found.array if is_own else copied(found.array)
-            else:
-                if version_of(source):  # it was written since, and shows that
-                    found = EAGER.call(group.bound.op, (source,), _attrs(group.bound))
-                array = group.bound.kernel(source.array)
+            elif version_of(source):  # it was written since, and shows that
+                found = EAGER.call(group.bound.op, (source,), _attrs(group.bound))
+        taken_at = tensor._view_version
         tensor.__class__ = Tensor
         tensor.array, tensor.index, tensor.requires_grad = array, 0, False
         tensor._made = tensor._hooks = None
-        if source is not None and shares(array, source.array):
+        if is_view:
             EAGER.link(source, tensor, group.bound)
+            if not group.records:  # of what its base became since, it has no history
+                tensor._view_version = min(taken_at, tensor._view_version)
         elif array is found.array:
             tensor._storage = storage_of(found)
         if found.requires_grad:

@@ -2,7 +2,7 @@ cimport cython
 from diptych.eager.batching.deferred cimport defer
 from diptych.eager.batching.stacks cimport Column, Group, Stack
 from diptych.eager.style cimport Eager
-from diptych.eager.tape cimport Recorded, made, version_of
+from diptych.eager.tape cimport Recorded, made, source_of, version_of
 from diptych.graphs.bound cimport Binder, Bound, bind_operands
 from diptych.graphs.kernels.launch cimport recorder
 from diptych.graphs.modes cimport Mode, mode, readers

@@ -17,7 +17,7 @@ from ...graphs.ops.plain import as_plain
 from ...graphs.storage import Storage
 from ...graphs.watch import is_watching
 from ..style import EAGER, Eager
-from ..tape import Recorded, made, version_of
+from ..tape import Recorded, made, source_of, version_of
 from .agenda import launches
 from .deferred import OUT_OF_SCOPE, Deferred, defer, settle, settled
 from .launching import launch
@@ -76,7 +76,7 @@ class Scope(Eager):
         row = group.count
         group.count = row + 1
         outs = group.stacks
-        source = operands[0] if group.bound.view else None
+        source = _viewed(operands[0]) if group.bound.view else None
         if len(outs) == 1:
             return defer(outs[0], row, group.records, source)
         floats = group.bound.floats
@@ -146,6 +146,8 @@ class Scope(Eager):
 
     def _noted_tensor(self, tensor: Recorded) -> Recorded:
         """What stands for a tensor that exists among those of its shape and dtype."""
+        if tensor._base is not None and mode().enabled:
+            source_of(tensor)  # refuses a view that does not know what its base became
         # What reads a storage is another tensor each time.
         key = id(tensor) if tensor.requires_grad else id(tensor.array)
         found = self._tensors.get(key)
@@ -202,6 +204,13 @@ def _can_wait(op: Op) -> bool:
     """Whether calls of an operator can be computed later, and together."""
     now = op.batch is None or op.dynamic or op.effect or op.region or not op.operands
     return not now
+
+
+def _viewed(operand: Any) -> Any:
+    """The tensor that a view of an operand is a view of, if any."""
+    if isinstance(operand, Storage):
+        return EAGER.read(operand)
+    return operand if isinstance(operand, Recorded) else None
 
 
 def _concrete(operand: Any, where: str) -> Any:
