@@ -87,7 +87,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"from_numpy: must be a NumPy array, got {type(array).__name__}")
     as_dtype(array.dtype)
-    return Tensor(array)
+    return Tensor(np.asarray(array))
 
 
 def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -159,7 +159,7 @@ def array_from(data: Any, where: str, dtype: Any, device: Any, copy: bool | None
 
 def _held(given: Any, where: str, dtype: np.dtype | None) -> Any:
     """The array that holds the data already, or a new one of Python numbers."""
-    if isinstance(given, np.ndarray) or hasattr(given, "__cuda_array_interface__"):
+    if hasattr(given, "__cuda_array_interface__"):
         return given
     if hasattr(given, "__array__") or isinstance(given, memoryview | bytearray):
         return np.asarray(given)

@@ -75,6 +75,8 @@ def _name(declared: Mapping[str, Value], key: Any) -> str:
 
 def _array(name: str, data: Any, value: Value) -> Any:
     data = getattr(data, "array", data)
+    if isinstance(data, np.ndarray):
+        return np.asarray(data)
     if not hasattr(data, "strides"):
         data = array_of(data, f"feed {name!r}")
         # Numbers written in Python have no width, and whole ones are floats, too.

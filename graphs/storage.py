@@ -169,6 +169,8 @@ def _loses(given: np.dtype, held: np.dtype) -> bool:
 
 def _array(data: Any) -> Any:
     data = getattr(data, "array", data)
-    if isinstance(data, np.ndarray) or hasattr(data, "__cuda_array_interface__"):
+    if isinstance(data, np.ndarray):
+        return np.asarray(data)
+    if hasattr(data, "__cuda_array_interface__"):
         return data
     return array_of(data, "storage")

@@ -165,6 +165,20 @@ def test_asarray_shares_memory_where_it_can() -> None:
     assert dt.asarray(t, device="cpu") is t
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+@pytest.mark.parametrize("executor", ["reference", "planned"])
+def test_arrays_of_other_classes_are_numbers_as_any(executor: str) -> None:
+    given = np.matrix([[1.0, 2.0], [3.0, 4.0]], np.float32)  # whose rows are matrices
+    with dt.static.Graph() as g:
+        x = g.placeholder("x", (2, 2))
+    row = g.compile(x[0], executor=executor).run({"x": given})
+    tensors = [make(given) for make in (dt.tensor, dt.asarray, dt.from_numpy, dt.Parameter)]
+    tensors.append(dt.zeros((2, 2)) + given)
+    for found in (row, *(t[0].detach().numpy() for t in tensors)):
+        assert type(found) is np.ndarray and found.tolist() == [1.0, 2.0]
+    assert np.shares_memory(dt.asarray(given, copy=False).array, given)
+
+
 @pytest.mark.parametrize(
     "given, dtype",
     [([1.0], None), (2, None), (np.float32(1), None), (np.zeros(2), "float32"), (True, "int8")],

@@ -26,8 +26,10 @@ def as_plain(operand: Any, where: str) -> Any:
     DTypeError
         For anything else.
     """
-    if isinstance(operand, np.ndarray | np.generic | float | int | complex):
-        return np.asarray(operand) if isinstance(operand, np.generic) else operand
+    if isinstance(operand, np.ndarray | np.generic):
+        return np.asarray(operand)  # a matrix, for one, would have operators of its own
+    if isinstance(operand, float | int | complex):
+        return operand
     if hasattr(operand, "__cuda_array_interface__"):
         return operand
     if isinstance(operand, list | tuple):
