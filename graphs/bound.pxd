@@ -22,6 +22,7 @@ cdef class Bound:
 cdef type _CONTEXT
 
 cpdef object context_of(Bound bound, dict saved)
+cpdef object keep_context(Bound bound, object context)
 cdef object _new_context(Bound bound, dict fields)
 @cython.locals(bound=Bound)
 cpdef Bound bind_operands(Binder op, list operands, tuple attrs)

@@ -203,9 +203,14 @@ def context_of(bound: Bound, saved: dict[str, Any]) -> Context:
     """What the rules of one call see, the values that they read among it; the dict goes over."""
     if saved:
         return _new_context(bound, {**bound.attrs, **saved} if bound.attrs else saved)
-    if bound._context is None:  # one for all calls: they differ in nothing
-        bound._context = _new_context(bound, dict(bound.attrs))
-    return bound._context
+    context, bound._context = bound._context, None  # calls differ in nothing: one after another
+    return _new_context(bound, dict(bound.attrs)) if context is None else context
+
+
+def keep_context(bound: Bound, context: Context) -> None:
+    """Let the next call have the context of one that read nothing, if no rule added to it."""
+    if len(context.__dict__) == len(bound.attrs) + len(("ins", "outs")):
+        bound._context = context
 
 
 def _new_context(bound: Bound, fields: dict[str, Any]) -> Context:

@@ -126,3 +126,18 @@ def test_an_own_operator_runs_in_vmap() -> None:
     for called in (mapped, dt.compile(mapped)):
         np.testing.assert_array_equal(called(dt.asarray(X)).numpy(), X**3 * 2)
         assert dt.gradcheck(called, X)
+
+
+def test_what_a_rule_notes_in_its_context_is_of_one_call() -> None:
+    def both(c: Any, g: Any) -> Any:
+        if "both" not in c.__dict__:
+            c.both = g * 2
+        return c.both
+
+    twice = dt.custom_op(
+        "own_twice", "x, y -> z", lambda x, y: 2 * (x + y), vjp=(both, both), saves=("", "")
+    )
+    x, y = (dt.tensor([1.0], requires_grad=True) for _ in range(2))
+    for seed in (1.0, 10.0):
+        found = dt.grad(twice(x, y), [x, y], dt.tensor([seed]))
+        assert [g.tolist() for g in found] == [[2 * seed]] * 2
