@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+from ..graphs.kernels.shapes.structs import LINE, aligned
+
 CLOSE = 1.02  # times the bound: not worth a further try
 FEW, TRIES = 64, 100  # so few buffers are tried in so many more orders
 
@@ -91,15 +92,10 @@ def _place(buffers: Sequence[Any]) -> int:
     return size
 
 
-def aligned(nbytes: int) -> int:
-    """The least multiple of the alignment that holds so many bytes."""
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
-
-
 def aligned_bytes(nbytes: int) -> np.ndarray:
     """Memory for an arena."""
     if not nbytes:
         return np.empty(0, np.uint8)
-    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
-    shift = -raw.ctypes.data % ALIGNMENT
+    raw = np.empty(nbytes + LINE, np.uint8)
+    shift = -raw.ctypes.data % LINE
     return raw[shift : shift + nbytes]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import diptych as dt
-from diptych.compiler.arena import ALIGNMENT
 from diptych.compiler.native.order import order
 from diptych.compiler.native.schedule import schedule
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.compiler.passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
 from diptych.graphs.ir import Graph, Node
+from diptych.graphs.kernels.shapes.structs import LINE
 from diptych.graphs.storage import Storage
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
@@ -76,8 +76,8 @@ def test_no_more_is_allocated_than_planned(executor: str, train: bool) -> None:
     plan = planned(program)
     assert plan["peak"] == plan["arena"] + plan["returned"]
     assert plan["bound"] <= plan["arena"]
-    assert first == plan["arena"] + ALIGNMENT  # between runs it is all that is held
-    assert second == first + plan["returned"] == plan["peak"] + ALIGNMENT
+    assert first == plan["arena"] + LINE  # between runs it is all that is held
+    assert second == first + plan["returned"] == plan["peak"] + LINE
     assert sum(r.nbytes for r in held if r is not None) == plan["returned"]
     assert peak - before < plan["returned"] + x.aval.nbytes  # nor is there more during a run
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...graphs.ir import Node, Value
 from ...graphs.kernels.shapes.structs import Struct
 from .kernel import Access, Kernel, Packing, everywhere, parameters, times
-from .layout import Layout
+from .layout import Layout, order_of
 from .scalars import C_TYPES, is_float
 
 Layouts = Sequence[Layout]
@@ -81,6 +81,11 @@ def call(
 def kind(layout: Layout) -> str:
     """What C calls the dtype of a layout."""
     return C_TYPES[layout.dtype]
+
+
+def as_first(value: Value, first: Layout | None) -> tuple[int, ...] | None:
+    """Axes of a result as those of the first operand lie, which keeps loops over both in order."""
+    return None if first is None else order_of(first)
 
 
 def are_floats(*values: Value) -> bool:

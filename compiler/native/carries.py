@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...graphs.ir import Node, Value
-from ..arena import aligned
+from ...graphs.kernels.shapes.structs import aligned
 from .layout import Layout, dense, dense_strides, sizes
 from .overwriting import overwriting
 from .support import is_placeable

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...graphs.ir import Node
-from ...graphs.kernels.shapes.structs import share
+from ...graphs.kernels.shapes.structs import aligned, share
 from ...graphs.ops.core import Bound
-from ..arena import aligned
 from .affine import ZERO, Affine
 from .axes import Axes, spans_of
 from .elements import Element, Reduce, Store, element_loop, printed, reduction, start_of

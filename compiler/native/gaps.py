@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...graphs.ir import Node, Value
+from ...graphs.kernels.shapes.structs import LINE
 from ...graphs.regions import FUSED
 from .layout import Layout, dense_strides, viewed
 from .product import PAGE, WIDTH, product_of_body
-
-LINE = 64  # bytes
 
 
 def with_gaps(value: Value, layout: Layout) -> Layout | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...graphs.avals import Aval
+from ...graphs.kernels.shapes.structs import broadcast_strides
 from ...graphs.ops.core import Bound
 from .buffers import Buffer
 
@@ -180,9 +181,8 @@ def _reshape(attrs: Any, layout: Layout, shape: Any) -> Any:
 
 def broadcast(layout: Layout, shape: tuple[int, ...]) -> Layout:
     """A layout seen as one of a shape that it broadcasts to."""
-    strides = [0 if n == 1 else s for n, s in zip(layout.shape, layout.strides)]
-    extra = len(shape) - len(strides)
-    return replace(layout, shape=shape, strides=(*[0] * extra, *strides))
+    strides = broadcast_strides(layout.shape, layout.strides, len(shape))
+    return replace(layout, shape=shape, strides=strides)
 
 
 def _broadcast(attrs: Any, layout: Layout, shape: Any) -> Any:

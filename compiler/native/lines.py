@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...graphs.dtypes import FLOAT32, FLOAT64, INT64
-from ...graphs.ir import Node, Value
+from ...graphs.ir import Node
 from ...graphs.kernels.shapes.folding import folded
-from ...graphs.kernels.shapes.structs import text_of
-from ..arena import aligned
-from .calling import Layouts, LibraryCall, call
+from ...graphs.kernels.shapes.structs import aligned, text_of
+from .calling import Layouts, LibraryCall, as_first, call
 from .kernel import Kernel
 from .layout import Layout, order_of
 from .scalars import C_TYPES, HALVES, is_float
@@ -36,10 +35,6 @@ def _takes(node: Node) -> bool:
     return all(
         v.device.kind == "cpu" and 0 < v.aval.ndim <= AXES + 1 and all(v.aval.shape) for v in values
     )
-
-
-def _as_first(value: Value, first: Layout | None) -> tuple[int, ...] | None:
-    return None if first is None else order_of(first)
 
 
 # -- what is carried -------------------------------------------------------------------------
@@ -102,10 +97,10 @@ def _sorted(node: Node, operands: Layouts, results: Layouts, threads: int) -> Ke
 
 
 LINES: dict[str, LibraryCall] = {
-    "argsort": LibraryCall(_takes_order, _sorted, _as_first),
-    "cumulative_prod": LibraryCall(_takes_carried, _running("running_product"), _as_first),
-    "cumulative_sum": LibraryCall(_takes_carried, _running("running_sum"), _as_first),
-    "linear_recurrence": LibraryCall(_takes_carried, _recurrence, _as_first),
-    "sort": LibraryCall(_takes_order, _sorted, _as_first),
-    "topk": LibraryCall(_takes_order, _sorted, _as_first),
+    "argsort": LibraryCall(_takes_order, _sorted, as_first),
+    "cumulative_prod": LibraryCall(_takes_carried, _running("running_product"), as_first),
+    "cumulative_sum": LibraryCall(_takes_carried, _running("running_sum"), as_first),
+    "linear_recurrence": LibraryCall(_takes_carried, _recurrence, as_first),
+    "sort": LibraryCall(_takes_order, _sorted, as_first),
+    "topk": LibraryCall(_takes_order, _sorted, as_first),
 }

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...graphs.ir import Graph, Node, Value
+from ...graphs.kernels.shapes.structs import LINE, aligned
 from ...graphs.ops.core import Bound
-from ..arena import ALIGNMENT, aligned
 from .affine import ZERO, Affine, in_shape
 from .axes import address, dense_index
 from .elements import Reduce, Store, reduction, start_of
@@ -104,7 +104,7 @@ class Nest:
 
     def sum_bytes(self, node: Node) -> int:
         """Bytes of one thread's sums for all columns: whole cache lines."""
-        return max(aligned(self.columns * node.outputs[0].dtype.itemsize), ALIGNMENT)
+        return max(aligned(self.columns * node.outputs[0].dtype.itemsize), LINE)
 
     def sum_of_threads(self, node: Node, parts: str) -> list[str]:
         """Lines that give ``total``: column ``c`` of what all threads have added up at `parts`."""

@@ -11,14 +11,12 @@ import numpy as np
 from ...graphs.dtypes import FLOAT32, FLOAT64, is_integer
 from ...graphs.ir import CONSTANT, Node, Value
 from ...graphs.kernels.shapes.folding import folded
-from ...graphs.kernels.shapes.structs import text_of
+from ...graphs.kernels.shapes.tables import AXES, KEYS, Places
 from .buffers import Constant
 from .calling import Layouts, LibraryCall, call
 from .copies import as_words
 from .kernel import Kernel
 from .layout import Layout, broadcast, dense_strides, order_of
-
-AXES, KEYS = 6, 8  # DT_PLACE_AXES and DT_KEYS in C
 
 Strides = tuple[int, ...]
 
@@ -49,22 +47,22 @@ class _Places:
     keys: list[tuple[int, int]]
     apart: int = 0
 
-    def text(self, counts_back: bool, ignored: int, count: int) -> str | None:
-        """The initialiser of the struct `dt_places`; None where the axes are too many."""
+    def described(self, counts_back: bool, ignored: int, count: int) -> Places | None:
+        """How C is told; None where the axes are too many."""
         order = self._order()
         sizes = [self.shape[a] for a in order]
         each = [[x[a] for a in order] for x in (self.values, self.array, self.indices)]
-        values, array, indices = each
         # Elements that follow each other in both are moved together.
-        is_row = bool(order) and values[-1] == array[-1] == 1 and indices[-1] == 0
+        is_row = bool(order) and [x[-1] for x in each] == [1, 1, 0]
         width = sizes.pop() if is_row else 1
         found = folded(sizes, [x[: len(sizes)] for x in each], AXES)
         if found is None:
             return None
+        size, (values, array, indices) = found
         lengths, steps = zip(*self.keys)
-        return text_of(
-            found[0], width, *found[1], f"DT_{self.type.name.upper()}", len(self.keys), self.apart,
-            lengths, steps, int(counts_back), ignored, count,
+        return Places(
+            size, width, values, array, indices, f"DT_{self.type.name.upper()}",
+            len(self.keys), self.apart, lengths, steps, counts_back, ignored, count,
         )  # fmt: skip
 
     def _order(self) -> list[int]:
@@ -186,7 +184,7 @@ def _call(
     operator = _OPERATORS[node.op.name]
     count = array.size if array is result else 0
     places = operator.places(node.attrs, values, array, indices)
-    shape = places.text(operator.counts_back, ignored, count)
+    shape = places.described(operator.counts_back, ignored, count)
     arguments = [*(["0"] if nothing else []), *(f"p{i}" for i in range(len(operands))), "q0"]
     return call(
         node, function, "dt_places", shape, operands, (result,), arguments, waits=count > 0,

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ...graphs.ir import Node, Value
+from ...graphs.ir import Node
 from ...graphs.kernels.shapes.pooling import Pool, pool
-from .calling import Layouts, LibraryCall, are_floats, call, kind
+from .calling import Layouts, LibraryCall, are_floats, as_first, call, kind
 from .kernel import Kernel
-from .layout import Layout, order_of
 
 
 def _takes(node: Node) -> bool:
     values = (*node.inputs, *node.outputs)
     sizes = all(n for v in values for n in v.aval.shape)
     return are_floats(*values) and sizes
-
-
-def _as_first(value: Value, first: Layout | None) -> tuple[int, ...] | None:
-    """The order of the first operand: windows lie as the images do."""
-    return None if first is None else order_of(first)
 
 
 def _pool(
@@ -55,15 +49,15 @@ def _backward(node: Node, operands: Layouts, results: Layouts) -> Pool:
     return pool(node.attrs, results[0], operands[0], (results[0], operands[0]))
 
 
-_MAX = LibraryCall(_takes, _pool("max_pool", _forward), _as_first)
-_AVG = LibraryCall(_takes, _pool("avg_pool", _forward), _as_first)
+_MAX = LibraryCall(_takes, _pool("max_pool", _forward), as_first)
+_AVG = LibraryCall(_takes, _pool("avg_pool", _forward), as_first)
 
 POOLS: dict[str, LibraryCall] = {
     "max_pool1d": _MAX,
     "max_pool2d": _MAX,
-    "max_pool_grad": LibraryCall(_takes, _pool("max_pool_grad", _gradient), _as_first),
-    "max_pool_tangent": LibraryCall(_takes, _pool("max_pool_tangent", _tangent), _as_first),
+    "max_pool_grad": LibraryCall(_takes, _pool("max_pool_grad", _gradient), as_first),
+    "max_pool_tangent": LibraryCall(_takes, _pool("max_pool_tangent", _tangent), as_first),
     "avg_pool1d": _AVG,
     "avg_pool2d": _AVG,
-    "avg_pool_grad": LibraryCall(_takes, _pool("avg_pool_grad", _backward), _as_first),
+    "avg_pool_grad": LibraryCall(_takes, _pool("avg_pool_grad", _backward), as_first),
 }

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from ...graphs.ir import Graph, Node, Value
-from ...graphs.kernels.shapes.structs import share
+from ...graphs.kernels.shapes.structs import aligned, share
 from ...graphs.ops.core import Bound
-from ..arena import aligned
 from .affine import Affine, in_shape
 from .axes import address
 from .elements import Let, Store, printed

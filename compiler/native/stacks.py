@@ -13,7 +13,7 @@ import numpy as np
 
 from ...graphs.avals import Aval
 from ...graphs.ir import Value
-from ..arena import ALIGNMENT, aligned
+from ...graphs.kernels.shapes.structs import LINE, aligned
 from .buffers import Entries, Stack
 from .kernel import Access, Kernel, Span
 from .layout import Layout, dense_strides
@@ -29,12 +29,12 @@ def stack_of(values: Sequence[Value], label: str) -> tuple[Stack, list[Layout]]:
     end = 0
     for i in sorted(range(len(values)), key=lambda i: -nbytes[i]):
         # The largest go first, so small ones are aligned where the one before them ends.
-        end = aligned(end) if nbytes[i] >= ALIGNMENT else end
+        end = aligned(end) if nbytes[i] >= LINE else end
         width = values[i].dtype.itemsize
         offsets[i] = end = -(-end // width) * width
         end += nbytes[i]
     widest = max(v.dtype.itemsize for v in values)
-    stack = Stack(aligned(end) if end >= ALIGNMENT else -(-end // widest) * widest, label)
+    stack = Stack(aligned(end) if end >= LINE else -(-end // widest) * widest, label)
     entries = Entries(stack)
     layouts = []
     for i, (value, shape) in enumerate(zip(values, shapes)):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .folding import folded
-from .structs import Strided, Struct, aligned
+from .structs import Strided, Struct, aligned, broadcast_strides
 
 _GROUP_BYTES = 128  # of queries at a time in the widest tiles
 _SLOPE_BYTES = 256 << 10  # of weights and their cotangents: what the second cache has room for
@@ -88,7 +88,8 @@ def described(
         axes are more than two that do not follow each other in memory.
     """
     operands = [query, key, value, y, *gradients]
-    over = _broadcast(mask, (*query.shape[:-1], key.shape[-2]))
+    masked = ((), ()) if mask is None else (mask.shape, mask.strides)
+    over = broadcast_strides(*masked, len(query.shape))
     lead = [operand.strides[:-2] for operand in operands]
     found = folded(query.shape[:-2], [*lead, over[:-2]], 2)
     if found is None:
@@ -163,14 +164,6 @@ def _rows(queries: int, keys: int, itemsize: int) -> int:
 
 
 # -- fields ------------------------------------------------------------------------------------
-
-
-def _broadcast(mask: Strided | None, shape: Sequence[int]) -> tuple[int, ...]:
-    """The strides of a mask as if it had the shape of the scores."""
-    if mask is None:
-        return (0,) * len(shape)
-    own = [0 if size == 1 else stride for size, stride in zip(mask.shape, mask.strides)]
-    return (*[0] * (len(shape) - len(own)), *own)
 
 
 def _masking(mask: Strided | None) -> Masking:

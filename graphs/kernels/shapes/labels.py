@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
+
 from .folding import folded
 from .structs import LINE, Strided, Struct
 
@@ -17,6 +19,14 @@ IndexType = IntEnum(  # type: ignore[misc]
     [f"DT_{n}" for n in ("INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64")],
     start=0,
 )
+
+
+def index_type(dtype: np.dtype) -> IndexType | None:
+    """The type of labels or indices; None for one that losses and tables do not read."""
+    found: IndexType | None = IndexType.__members__.get(f"DT_{dtype.name.upper()}")
+    return found
+
+
 _Reduction = IntEnum("_Reduction", ["DT_EACH", "DT_MEAN", "DT_SUM"], start=0)
 _REDUCTIONS = dict(zip(("none", "mean", "sum"), _Reduction))
 
@@ -89,8 +99,8 @@ def _along_rows(
 ) -> tuple[tuple[Any, ...], list[tuple[int, ...]]] | None:
     """The struct `dt_indices`, and the strides along its two axes of tensors that have a row and
     of tensors that have a number for each label."""
-    kind = f"DT_{labels.dtype.name.upper()}"
-    if kind not in IndexType.__members__ or not all(map(_has_dense_rows, wide)):
+    kind = index_type(labels.dtype)
+    if kind is None or not all(map(_has_dense_rows, wide)):
         return None
     nothing = (0,) * len(labels.shape)
     strides = [labels.strides]
@@ -100,7 +110,7 @@ def _along_rows(
     if found is None:
         return None
     sizes, (own, *others) = found
-    return (*sizes, own, IndexType[kind]), others
+    return (*sizes, own, kind), others
 
 
 def _has_dense_rows(tensor: Strided | None) -> bool:

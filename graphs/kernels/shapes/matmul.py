@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .folding import folded
-from .structs import Strided, Struct, aligned
+from .structs import Strided, Struct, aligned, broadcast_strides
 
 # Of graphs/kernels/native/matmul_template.h, for whichever vectors it is compiled.
 _DEPTH = 512
@@ -46,7 +46,8 @@ def product(x: Strided, y: Strided, z: Strided, threads: int) -> tuple[Product, 
         tensor as it lies.
     """
     lead = z.shape[:-2]
-    steps = [_broadcast(operand, len(lead)) for operand in (x, y)] + [z.strides[:-2]]
+    steps = [broadcast_strides(v.shape[:-2], v.strides[:-2], len(lead)) for v in (x, y)]
+    steps.append(z.strides[:-2])
     rows, depth, columns = x.shape[-2], x.shape[-1], z.shape[-1]
     if 0 in (*z.shape, depth) or (z.strides[-1] != 1 and columns > 1):
         return None
@@ -71,10 +72,3 @@ def product(x: Strided, y: Strided, z: Strided, threads: int) -> tuple[Product, 
         0 if alone else aligned(panels), aligned(room + panels if alone else room),
     )  # fmt: skip
     return shape, shape.panels + threads * shape.room
-
-
-def _broadcast(operand: Strided, axes: int) -> tuple[int, ...]:
-    """Strides along leading axes, as if the operand had all of them."""
-    own = operand.shape[:-2]
-    steps = [0 if n == 1 else step for n, step in zip(own, operand.strides)]
-    return (*[0] * (axes - len(own)), *steps)

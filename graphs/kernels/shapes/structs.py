@@ -77,6 +77,14 @@ def is_dense(x: Strided, first: int = 0) -> bool:
     return True
 
 
+def broadcast_strides(
+    shape: tuple[int, ...], strides: tuple[int, ...], axes: int
+) -> tuple[int, ...]:
+    """Strides along so many axes of what broadcasts to them."""
+    own = [0 if size == 1 else stride for size, stride in zip(shape, strides)]
+    return (*[0] * (axes - len(own)), *own)
+
+
 def pair(value: Any, first: Any) -> tuple[Any, Any]:
     """Of two axes; of one, with another before it that has length 1."""
     return (value[0], value[1]) if len(value) == 2 else (first, value[0])

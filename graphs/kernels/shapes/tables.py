@@ -1,4 +1,4 @@
-"""Tables of rows that indices look up: their shape."""
+"""Elements at indices, and tables of rows that indices look up: their shape."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from dataclasses import dataclass
 from enum import IntEnum
 from math import prod
 
-from .labels import IndexType
+from .labels import index_type
 from .structs import Strided, Struct, is_dense
 
-_AXES, _KEYS = 6, 8  # DT_PLACE_AXES and DT_KEYS in C
+AXES, KEYS = 6, 8  # DT_PLACE_AXES and DT_KEYS in C
 
 
 @dataclass(frozen=True)
 class Places(Struct):
-    """The struct `dt_places`, in the order of its fields."""
+    """The struct `dt_places`, in the order of its fields.
+
+    In a text, lengths and steps may be fewer than `KEYS`, and the type of indices a name in C.
+    """
 
     size: tuple[int, ...]
     width: int
     values: tuple[int, ...]
     array: tuple[int, ...]
     indices: tuple[int, ...]
-    type: IntEnum
+    type: IntEnum | str
     keys: int
     apart: int
     length: tuple[int, ...]
@@ -53,14 +56,14 @@ def table(
     Places or None
         None where they lie otherwise.
     """
-    kind = f"DT_{indices.dtype.name.upper()}"
-    if kind not in IndexType.__members__ or not all(map(is_dense, (indices, weight, rows))):
+    kind = index_type(indices.dtype)
+    if kind is None or not all(map(is_dense, (indices, weight, rows))):
         return None
     count, width = weight.shape
-    nothing = (0,) * (_AXES - 1)
+    nothing = (0,) * (AXES - 1)
     return Places(
-        (1,) * (_AXES - 1) + (prod(indices.shape),), width, (*nothing, width), (*nothing, 0),
-        (*nothing, 1), IndexType[kind], 1, 0, (count,) + (0,) * (_KEYS - 1),
-        (width,) + (0,) * (_KEYS - 1), False, -1 if ignored is None else ignored,
+        (1,) * (AXES - 1) + (prod(indices.shape),), width, (*nothing, width), (*nothing, 0),
+        (*nothing, 1), kind, 1, 0, (count,) + (0,) * (KEYS - 1),
+        (width,) + (0,) * (KEYS - 1), False, -1 if ignored is None else ignored,
         count * width if is_written else 0,
     )  # fmt: skip
