@@ -16,6 +16,29 @@ typedef struct dt_lines {
     dt_int x_step, y_step, z_step;                          /* and along them */
 } dt_lines;
 
+/* Where a line begins in each tensor. */
+typedef struct dt_line {
+    dt_int x, y, z;
+} dt_line;
+
+static inline dt_int dt_count_lines(const dt_lines *s) {
+    dt_int lines = 1;
+    for (int a = 0; a < DT_LINE_AXES; a++) lines *= s->size[a];
+    return lines;
+}
+
+static inline dt_line dt_line_of(const dt_lines *s, dt_int number) {
+    dt_line l = {0, 0, 0};
+    for (int a = DT_LINE_AXES - 1; a >= 0; a--) {
+        const dt_int position = number % s->size[a];
+        l.x += position * s->x[a];
+        l.y += position * s->y[a];
+        l.z += position * s->z[a];
+        number /= s->size[a];
+    }
+    return l;
+}
+
 /* -- what is carried (running.c) -------------------------------------------------------------- */
 
 /* Of x the sums or products so far; with `initial`, a 0 or 1 comes first. Of z and x, the sums

@@ -2,29 +2,16 @@
  * waits for its own last number. */
 #include "lines.h"
 
-#define AXES DT_LINE_AXES
+#define LAST (DT_LINE_AXES - 1)
 #define INLINE static inline __attribute__((always_inline))
 #define TOGETHER 256 /* lines at once where they lie side by side */
 #define FEW 8        /* and where they do not */
 
-/* Where a run of lines begins, and how many of them follow along the last axis. */
-typedef struct {
-    dt_int x, y, z, count;
-} run;
-
-/* The lines from number `from` to before `end` that go on along the last axis, at most so many. */
-static run lines_from(const dt_lines *s, dt_int from, dt_int end, dt_int most) {
-    run r = {0, 0, 0, s->size[AXES - 1] - from % s->size[AXES - 1]};
-    r.count = r.count < end - from ? r.count : end - from;
-    r.count = r.count < most ? r.count : most;
-    for (int a = AXES - 1; a >= 0; a--) {
-        const dt_int position = from % s->size[a];
-        r.x += position * s->x[a];
-        r.y += position * s->y[a];
-        r.z += position * s->z[a];
-        from /= s->size[a];
-    }
-    return r;
+/* How many lines from number `from` to before `end` go on along the last axis, at most so many. */
+static dt_int lines_beside(const dt_lines *s, dt_int from, dt_int end, dt_int most) {
+    const dt_int size = s->size[LAST], count = size - from % size;
+    most = most < end - from ? most : end - from;
+    return count < most ? count : most;
 }
 
 typedef enum { SUM, PRODUCT, RECURRENCE } kind;
@@ -53,20 +40,19 @@ typedef enum { SUM, PRODUCT, RECURRENCE } kind;
     } \
     INLINE void work_##name(const kind does, dt_team *team, int thread, const dt_lines *s, \
                             int initial, const type *x, type *y, const type *z) { \
-        const int last = AXES - 1, beside = s->x[last] == 1 && s->y[last] == 1 && \
-                                            (does != RECURRENCE || s->z[last] == 1); \
-        dt_int lines = 1, begin, count; \
-        for (int a = 0; a < AXES; a++) lines *= s->size[a]; \
-        for (dt_int end = dt_share(team, thread, lines, &begin); begin < end; begin += count) { \
-            const run r = lines_from(s, begin, end, beside ? TOGETHER : FEW); \
-            const type *from = x + r.x, *by = does == RECURRENCE ? z + r.z : x; \
-            type *to = y + r.y; \
-            count = r.count; \
+        const int beside = s->x[LAST] == 1 && s->y[LAST] == 1 && \
+                           (does != RECURRENCE || s->z[LAST] == 1); \
+        dt_int begin, count, end = dt_share(team, thread, dt_count_lines(s), &begin); \
+        for (; begin < end; begin += count) { \
+            const dt_line first = dt_line_of(s, begin); \
+            const type *from = x + first.x, *by = does == RECURRENCE ? z + first.z : x; \
+            type *to = y + first.y; \
+            count = lines_beside(s, begin, end, beside ? TOGETHER : FEW); \
             if (beside) \
                 carry_##name(does, s, initial, count, from, 1, to, 1, by, 1); \
             else if (count == FEW) \
-                carry_##name(does, s, initial, FEW, from, s->x[last], to, s->y[last], by, \
-                             s->z[last]); \
+                carry_##name(does, s, initial, FEW, from, s->x[LAST], to, s->y[LAST], by, \
+                             s->z[LAST]); \
             else \
                 carry_##name(does, s, initial, count = 1, from, 0, to, 0, by, 0); \
         } \

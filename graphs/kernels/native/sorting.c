@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#define AXES DT_LINE_AXES
 #define INSERTED 48 /* as many keys as are rather inserted than counted */
 
 typedef struct {
@@ -34,7 +33,8 @@ static void insert(item *items, dt_int count, dt_int kept) {
         const item one = items[i];
         dt_int at = i < kept ? i : kept;
         if (at == kept && one.key >= items[kept - 1].key) continue;
-        for (at -= at == kept; at > 0 && items[at - 1].key > one.key; at--) items[at] = items[at - 1];
+        for (at -= at == kept; at > 0 && items[at - 1].key > one.key; at--)
+            items[at] = items[at - 1];
         items[at] = one;
     }
 }
@@ -63,23 +63,6 @@ static item *sort_bytes(item *items, item *other, dt_int count, int bytes) {
     return items;
 }
 
-/* Where a line begins in each tensor. */
-typedef struct {
-    dt_int x, y, z;
-} line;
-
-static line line_of(const dt_lines *s, dt_int number) {
-    line l = {0, 0, 0};
-    for (int a = AXES - 1; a >= 0; a--) {
-        const dt_int position = number % s->size[a];
-        l.x += position * s->x[a];
-        l.y += position * s->y[a];
-        l.z += position * s->z[a];
-        number /= s->size[a];
-    }
-    return l;
-}
-
 #define SORT(bits) \
     void dt_sort_##bits(dt_team *team, int thread, const dt_order *shape, const void *x, void *y, \
                         int64_t *z, char *scratch) { \
@@ -87,10 +70,9 @@ static line line_of(const dt_lines *s, dt_int number) {
         const dt_lines *s = &shape->lines; \
         const dt_int length = s->length, kept = shape->count; \
         item *const room = (item *)(scratch + thread * shape->room); \
-        dt_int lines = 1, begin; \
-        for (int a = 0; a < AXES; a++) lines *= s->size[a]; \
-        for (dt_int end = dt_share(team, thread, lines, &begin); begin < end; begin++) { \
-            const line l = line_of(s, begin); \
+        dt_int begin, end = dt_share(team, thread, dt_count_lines(s), &begin); \
+        for (; begin < end; begin++) { \
+            const dt_line l = dt_line_of(s, begin); \
             const number *from = (const number *)x + l.x; \
             item *items = room; \
             for (dt_int i = 0; i < length; i++) \
