@@ -8,15 +8,15 @@ when it stops, also by Ctrl-C or by a worker that fails, is in the result.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 
 from . import machine, peers
-from .crew import Handle, WorkerError
+from .crew import Handle, WorkerError, rest
 from .modes import find
 from .peers.standing import agreement, best_peer, ratios
 from .progress import Progress, silent
@@ -34,8 +34,6 @@ MOST_BLOCKS = 30
 # The first steps of a block find cold caches, and more so where there is much to find; the second
 # half of each counts.
 LEAST_STEPS_A_BLOCK = 5
-# Some pools spin for milliseconds when their work is done; the next in turn waits for that.
-REST_S = 0.01
 STARTS = ("build_s", "compile_s", "first_step_s")
 
 
@@ -150,6 +148,7 @@ class Comparison:
             sizes = [len(block) for block in np.array_split(np.arange(left), blocks)]
             for turn, size in enumerate(self._progress(sizes, f"{self.name}: steps")):
                 for mode in self._order(turn):
+                    rest(crew.values())
                     self._guard(mode, self._block, mode, crew[mode], size)
             for mode, handle in crew.items():
                 if mode not in self._skipped:
@@ -159,13 +158,11 @@ class Comparison:
                 handle.close()
 
     def _order(self, turn: int) -> list[str]:
-        """Who goes in which order in a turn: it rotates, so no mode always follows another."""
+        """Who goes in which order in a turn: it is drawn, so no mode mostly follows another."""
         alive = [mode for mode in self._all if mode not in self._skipped]
-        shift = turn % len(alive) if alive else 0
-        return alive[shift:] + alive[:shift]
+        return Random(turn).sample(alive, len(alive))
 
     def _block(self, mode: str, handle: Handle, size: int) -> None:
-        time.sleep(REST_S)
         self._blocks[mode].append(handle.ask("steps", count=size))
 
     def _finish(self, mode: str, handle: Handle) -> None:

@@ -8,16 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
+from .pinning import thread_times
 from .task import Task
 from .worker import serve
 
 TIME_LIMIT = 600.0  # seconds for one request, after which a worker counts as hung
+REST_S = 0.01
+LONGEST_REST_S = 1.0
 
 
 class WorkerError(Exception):
@@ -36,6 +39,10 @@ class Handle:
         Of `Worker`.
     environment : mapping, optional
         Variables of a fresh interpreter, beside those that limit threads.
+
+    Attributes
+    ----------
+    process : int
     """
 
     def __init__(
@@ -47,10 +54,10 @@ class Handle:
         here, there = Pipe()
         self._connection: Connection = here
         if isinstance(source, str):
-            self._stop = _spawn(there, options["threads"], environment or {})
+            self.process, self._stop = _spawn(there, options["threads"], environment or {})
             here.send_bytes(json.dumps({"workload": source, **options}).encode())
         else:
-            self._stop = _fork(here, there, source, options)
+            self.process, self._stop = _fork(here, there, source, options)
         there.close()
 
     def ask(self, do: str, **arguments: Any) -> Any:
@@ -81,7 +88,30 @@ class Handle:
         self._stop()
 
 
-def _spawn(there: Connection, threads: int, more: Mapping[str, str]) -> Callable[[], None]:
+def rest(crew: Collection[Handle]) -> None:
+    """Wait until all workers sleep: the pools of some spin for long when their work is done, and
+    would take cores from the next in turn.
+
+    One that never sleeps, or a system that does not tell, is waited for no longer than a moment.
+    """
+    before, end = _ran(crew), time.perf_counter() + LONGEST_REST_S
+    while time.perf_counter() < end:
+        time.sleep(REST_S)
+        now = _ran(crew)
+        if now - before < 0.01 * REST_S * 1e9:
+            return
+        before = now
+
+
+def _ran(crew: Collection[Handle]) -> int:
+    """Nanoseconds that all threads of all workers have run."""
+    return sum(sum(thread_times(handle.process).values()) for handle in crew)
+
+
+def _spawn(
+    there: Connection, threads: int, more: Mapping[str, str]
+) -> tuple[int, Callable[[], None]]:
+    """The process and what ends it."""
     pools = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(pools, str(threads)), **more}
     fd = there.fileno()
@@ -99,12 +129,12 @@ def _spawn(there: Connection, threads: int, more: Mapping[str, str]) -> Callable
             process.kill()
             process.wait()
 
-    return stop
+    return process.pid, stop
 
 
 def _fork(
     here: Connection, there: Connection, build: Callable[[], Task], options: dict[str, Any]
-) -> Callable[[], None]:
+) -> tuple[int, Callable[[], None]]:
     pid = os.fork()
     if pid == 0:
         code = 1
@@ -123,4 +153,4 @@ def _fork(
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 
-    return stop
+    return pid, stop
