@@ -181,13 +181,19 @@ def test_variables_that_share_memory_have_steps_of_their_own(
         swap(dt.Storage(memory[:4]), dt.Storage(memory[2:]))
 
 
+@pytest.mark.parametrize("lies", ["by rows", "by columns", "with gaps"])
 @pytest.mark.parametrize("index", ["transposed", "sliced", "repeated"])
 def test_constants_that_passes_made_lie_as_they_did(
-    index: str, monkeypatch: pytest.MonkeyPatch
+    index: str, lies: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def shown() -> Any:
+        array = np.arange(24, dtype=np.float32).reshape(4, 6)
+        if lies == "by columns":
+            array = np.asfortranarray(array)
+        elif lies == "with gaps":
+            array = np.repeat(array, 2, axis=1)[:, ::2]
         with dt.static.Graph() as g:
-            numbers = g.constant(np.arange(24, dtype=np.float32).reshape(4, 6))
+            numbers = g.constant(array)
             if index == "transposed":
                 return g.compile(numbers.T, executor="native")
             if index == "sliced":
@@ -197,6 +203,23 @@ def test_constants_that_passes_made_lie_as_they_did(
     first = shown().run()
     monkeypatch.setattr(native, "build", _forbidden)
     assert shown().run().tobytes() == first.tobytes()
+
+
+def test_parts_of_large_constants_are_not_written_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "MOST_CONSTANTS", 0)
+
+    def program(last: float) -> Any:
+        weight = dt.Parameter(np.linspace(0, last, 48, dtype=np.float32).reshape(8, 6))
+        with dt.static.Graph() as g:
+            x = g.placeholder("x", (5, 6))
+            return g.compile(x @ weight.T, executor="native", freeze=True)
+
+    feeds = {"x": np.linspace(-1, 1, 30, dtype=np.float32).reshape(5, 6)}
+    first = program(1.0).run(feeds)
+    program(2.0).run(feeds)
+    monkeypatch.setattr(native, "build", _forbidden)
+    assert program(1.0).run(feeds).tobytes() == first.tobytes()
+    assert program(2.0).run(feeds).tobytes() != first.tobytes()
 
 
 def test_a_damaged_step_is_built_anew(tmp_path: Any) -> None:

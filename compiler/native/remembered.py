@@ -83,9 +83,12 @@ def recall(name: str, selection: Selection, binding: dict[str, int]) -> Built | 
             pointers[Variable(found.storages[what])] = place
         elif kind == "stack":
             pointers[Stack(what)] = place
+        elif kind == "constant":
+            pointers[Constant(found.constants[what])] = place
+        elif kind == "part":
+            pointers[Constant(_part(found.constants, *what))] = place
         else:
-            array = found.constants[what] if isinstance(what, int) else _array(what)
-            pointers[Constant(array)] = place
+            pointers[Constant(_array(*what))] = place
     variables, written = (
         tuple([found.storages[i] for i in entry.pop(which)]) for which in ("variables", "written")
     )
@@ -100,7 +103,7 @@ def remember(name: str, selection: Selection, built: Built) -> None:
         return
     if any(isinstance(x.buffer, Entries) for x in (*built.feeds, *built.outputs)):
         return
-    constants = {id(array): i for i, array in enumerate(found.constants)}
+    known = _Known(found.constants)
     storages = {id(storage): i for i, storage in enumerate(found.storages)}
     places = {x.buffer: ("feed", i) for i, x in enumerate(built.feeds)}
     places |= {x.buffer: ("output", i) for i, x in enumerate(built.outputs)}
@@ -114,14 +117,14 @@ def remember(name: str, selection: Selection, built: Built) -> None:
         elif isinstance(buffer, Stack):
             pointers.append(("stack", buffer.nbytes))
         elif isinstance(buffer, Constant):
-            what: Any = constants.get(id(buffer.array))
-            if what is None:
+            where = known.where(buffer.array)
+            if where is None:
                 low, high = np.lib.array_utils.byte_bounds(buffer.array)
                 room -= high - low
                 if room < 0:
                     return
-                what = _text(buffer.array, low, high)
-            pointers.append(("constant", what))
+                where = ("array", _text(buffer.array, low, high))
+            pointers.append(where)
     entry = {
         "source": built.source, "units": built.units, "once": built.once,
         "once_reads": built.once_reads, "steps": built.steps, "pointers": pointers,
@@ -140,15 +143,48 @@ def _given(aval: Aval) -> Layout:
     return dense(Given(int(aval.nbytes)), aval)
 
 
+class _Known:
+    """The constants of a graph, whose numbers its fingerprint covers."""
+
+    def __init__(self, constants: Sequence[Any]) -> None:
+        self._numbers = {id(array): i for i, array in enumerate(constants)}
+        self._spans = [
+            (*np.lib.array_utils.byte_bounds(array), i)
+            for i, array in enumerate(constants)
+            if isinstance(array, np.ndarray) and array.flags.forc  # without gaps: all is covered
+        ]
+
+    def where(self, array: np.ndarray) -> tuple[str, Any] | None:
+        """Which of them an array is, or which it shows part of, and how; None for neither."""
+        if id(array) in self._numbers:
+            return "constant", self._numbers[id(array)]
+        low, high = np.lib.array_utils.byte_bounds(array)
+        for begin, end, i in self._spans:
+            if begin <= low and high <= end:
+                return "part", [i, array.ctypes.data - begin, *_form(array)]
+        return None
+
+
+def _part(constants: Sequence[Any], number: int, offset: int, *form: Any) -> np.ndarray:
+    return _shown(constants[number].ravel(order="A").view(np.uint8), offset, *form)
+
+
 def _text(array: np.ndarray, low: int, high: int) -> list[Any]:
     """An array as it lies between two addresses: code knows its strides."""
     data = base64.b64encode(ctypes.string_at(low, high - low)).decode()
-    return [array.dtype.name, array.shape, data, array.ctypes.data - low, array.strides]
+    return [data, array.ctypes.data - low, *_form(array)]
 
 
-def _array(text: list[Any]) -> np.ndarray:
-    name, shape, data, offset, strides = text
-    return np.ndarray(shape, name, base64.b64decode(data), offset, strides)
+def _array(data: str, offset: int, *form: Any) -> np.ndarray:
+    return _shown(base64.b64decode(data), offset, *form)
+
+
+def _form(array: np.ndarray) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    return array.dtype.name, array.shape, array.strides
+
+
+def _shown(memory: Any, offset: int, name: str, shape: Any, strides: Any) -> np.ndarray:
+    return np.ndarray(shape, name, memory, offset, strides)
 
 
 @cached
