@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler import EXECUTORS, PASSES
+from ..compiler import EXECUTORS, PASSES, RECOMPUTE
 from ..eager import Tensor, asarray
 from ..graphs.avals import Aval, aval_of
 from ..graphs.batching import innermost
@@ -195,7 +195,8 @@ def compile(
         dicts. Python state other than the above is read when tracing and not again.
     executor : {"planned", "native", "reference"}
     passes : iterable of str, optional
-        All by default; pruning always runs.
+        All by default; pruning always runs. `recompute` chooses what is kept for the backward pass,
+        by default with `native` alone: other executors would run kernels twice.
 
     Returns
     -------
@@ -224,8 +225,8 @@ def compile(
         passes = (passes,)
     chosen = None if passes is None else tuple(passes)
     for name in chosen or ():
-        if name not in PASSES:
-            raise unknown("pass", name, PASSES)
+        if name not in (*PASSES, RECOMPUTE):
+            raise unknown("pass", name, (*PASSES, RECOMPUTE))
     if isinstance(function, CompiledFunction):
         function = function.function
     if function is None:

@@ -2,7 +2,8 @@
 
 The backward pass is appended to the traced graph by the operators' own rules, and the whole is cut
 in two programs. What the second reads of the first is kept in between, but for views, which are
-taken again, and for what exists anyway: inputs, constants and variables.
+taken again, and for what exists anyway: inputs, constants and variables. Where `recompute` is among
+the passes, `compiler.keeping` chooses what is kept and what is computed again.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..compiler import Program, compile_graph
+from ..compiler import RECOMPUTE, Program, compile_graph, least_kept
 from ..eager import Node, Tensor
 from ..eager.tape import join, new_saved
 from ..graphs.autodiff import depending
 from ..graphs.batching import Batched, per_example
+from ..graphs.dims import Size
 from ..graphs.dtypes import is_float
 from ..graphs.errors import TapeError
-from ..graphs.ir import VARIABLE, Graph, Update, Value
+from ..graphs.ir import Graph, Update, Value
 from ..graphs.modes import is_grad_enabled, note_reads, readers
 from ..graphs.partition import cut, feeding, is_made_again
 from ..graphs.storage import Storage
@@ -41,6 +43,30 @@ class Backward:
         return [g for g in self.gradients if g is not None]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Recorded:
+    """The forward pass for operands some of which record.
+
+    Attributes
+    ----------
+    program : Program
+        Gives the outputs, and then what is kept.
+    kept : tuple of Value
+    bytes_kept, bytes_read : Size
+        Of what is kept, and of what the backward pass reads.
+    """
+
+    program: Program
+    kept: tuple[Value, ...]
+    bytes_kept: Size
+    bytes_read: Size
+
+    def __str__(self) -> str:
+        text = f"{self.bytes_kept} bytes kept for the backward pass"
+        more = self.bytes_read != self.bytes_kept
+        return f"{text}, {self.bytes_read} without recomputing" if more else text
+
+
 class GraphFunction:
     """A graph with chosen inputs and outputs, called on tensors and recorded as one node.
 
@@ -55,6 +81,7 @@ class GraphFunction:
         Of the node on the tape.
     executor : str
     passes : tuple of str or None
+        `recompute` among them; by default where code is fused, which computes again for little.
 
     Attributes
     ----------
@@ -73,10 +100,8 @@ class GraphFunction:
     ) -> None:
         self.graph, self.inputs, self.outputs, self.name = graph, inputs, outputs, name
         self.parameters = graph.parameters
-        self._options: dict[str, Any] = {
-            "executor": executor,
-            "passes": None if passes is None else ["prune", *passes],
-        }
+        self._options: dict[str, Any] = {"executor": executor, "passes": passes}
+        self._recomputes = executor == "native" if passes is None else RECOMPUTE in passes
         self._effects = Update(tuple(graph.effects))
         self._written = {id(e.attrs["storage"]) for e in graph.effects}
         # What updates its own parameters is a training step: there is nothing left to record.
@@ -86,9 +111,11 @@ class GraphFunction:
         self._forward_nodes = len(graph.nodes)
         self._position = {value: i for i, value in enumerate(inputs)}
         self._plain: Program | None = None
-        self._recorded: dict[tuple[bool, ...], tuple[Program, list[Value]]] = {}
+        self._recorded: dict[tuple[bool, ...], Recorded] = {}
         self._backwards: dict[Variant, Backward] = {}
-        self._programs: dict[Variant, tuple[Program, list[Value], list[Storage]]] = {}
+        self._programs: dict[
+            tuple[Variant, Recorded], tuple[Program, list[Value], list[Storage]]
+        ] = {}
         self._depend: dict[tuple[bool, ...], list[bool]] = {}
         self._lock = threading.RLock()
         self._derivatives: dict[Variant, GraphFunction] = {}
@@ -105,11 +132,11 @@ class GraphFunction:
                 self._plain = self._compile(self.graph, self.inputs, self.outputs)
             return [Tensor(array) for array in self._plain.call(arrays)]
         needs = tuple(edge is not None for edge in edges)
-        forward, keeps = self._recorded.get(needs) or self._prepare(needs)
-        computed = forward.call(arrays)
+        forward = self._recorded.get(needs) or self._prepare(needs)
+        computed = forward.program.call(arrays)
         results = [Tensor(array) for array in computed[: len(self.outputs)]]
-        kept = dict(zip(keeps, computed[len(self.outputs) :]))
-        node = GraphNode(self, edges, operands, kept)
+        kept = dict(zip(forward.kept, computed[len(self.outputs) :]))
+        node = GraphNode(self, edges, operands, forward, kept)
         for index, (recorded, result) in enumerate(zip(self._depending(needs), results)):
             if recorded:
                 join(result, node, index)
@@ -167,7 +194,7 @@ class GraphFunction:
         if is_grad_enabled():
             gradients = self._differentiable(variant, node, given)
         else:
-            program, cuts, read = self._program(variant)
+            program, cuts, read = self._program(variant, node.forward)
             node.check_storages(read)
             arrays = [node.array_of(value) for value in cuts]
             gradients = [Tensor(a) for a in program.call([*(g.array for g in given), *arrays])]
@@ -193,12 +220,13 @@ class GraphFunction:
         return list(zip(positions, per_example(pull_one, cotangents)))
 
     def explain(self) -> list[str]:
-        """Lines on each program that was compiled."""
-        return [
+        """Lines on each program that was compiled, and on what is kept between two."""
+        lines = [
             f"{title}: {line}"
             for title, program in self._compiled_so_far()
             for line in program.explain().splitlines()
         ]
+        return [*lines, *(f"forward, recorded: {r}" for r in self._recorded.values())]
 
     def sources(self) -> list[str]:
         """The generated code of each program that was compiled."""
@@ -206,34 +234,49 @@ class GraphFunction:
 
     def _compiled_so_far(self) -> list[tuple[str, Program]]:
         found = [("forward", self._plain)]
-        found += [("forward, recorded", p) for p, _ in self._recorded.values()]
+        found += [("forward, recorded", r.program) for r in self._recorded.values()]
         found += [(f"backward {i}", p) for i, (p, *_) in enumerate(self._programs.values())]
         return [(title, program) for title, program in found if program is not None]
 
-    def _prepare(self, needs: tuple[bool, ...]) -> tuple[Program, list[Value]]:
+    def _prepare(self, needs: tuple[bool, ...]) -> Recorded:
         """The forward pass for operands that record, and what it keeps for a full backward."""
         with self._lock:
             if needs not in self._recorded:
                 self._recorded[needs] = self._compile_recorded(needs)
             return self._recorded[needs]
 
-    def _compile_recorded(self, needs: tuple[bool, ...]) -> tuple[Program, list[Value]]:
+    def _compile_recorded(self, needs: tuple[bool, ...]) -> Recorded:
         full = self.backward((tuple(self._depending(needs)), needs))
-        reads = self._crossing(full.present)
-        state = set(self._state)
-        kept = [*self._state, *(v for v in reads if v not in self._position and v not in state)]
-        return self._compile(self.graph, self.inputs, [*self.outputs, *kept]), kept
+        reads = feeding(full.present, self._is_forward)
+        there = {v for v in reads if v.node.is_source}
+        read = chosen = [v for v in reads if v not in there]
+        if self._recomputes:
+            start = time.perf_counter()
+            chosen = least_kept(self.graph, self._forward_nodes, reads)
+            self.build_s += time.perf_counter() - start
+        program = self._compile(self.graph, self.inputs, [*self.outputs, *self._state, *chosen])
+        return Recorded(program, (*self._state, *chosen), _bytes(chosen), _bytes(read))
 
-    def _program(self, variant: Variant) -> tuple[Program, list[Value], list[Storage]]:
+    def _is_forward(self, value: Value) -> bool:
+        """Whether a value is of the forward pass and more than a view or a constant."""
+        return value.node.id < self._forward_nodes and not is_made_again(value.node)
+
+    def _program(
+        self, variant: Variant, forward: Recorded
+    ) -> tuple[Program, list[Value], list[Storage]]:
+        """The backward pass of a variant, what it reads of what is kept and of the arguments, and
+        the storages that it reads."""
         with self._lock:
-            if variant not in self._programs:
+            found = self._programs.get((variant, forward))
+            if found is None:
                 backward = self.backward(variant)
-                cuts = self._crossing(backward.present)
+                there = {*forward.kept, *self.inputs}
+                cuts = feeding(backward.present, lambda value: value in there)
                 graph = cut(self.graph, [*backward.cotangents, *cuts], backward.present)
                 program = self._compiled(graph, list(graph.outputs))
-                read = [storage for storage, _ in graph.variables]
-                self._programs[variant] = (program, cuts, read)
-            return self._programs[variant]
+                found = (program, cuts, [storage for storage, _ in graph.variables])
+                self._programs[variant, forward] = found
+            return found
 
     def _differentiable(
         self, variant: Variant, node: GraphNode, given: list[Tensor]
@@ -257,24 +300,16 @@ class GraphFunction:
         moved = [Tensor(node.array_of(v)) for v in self._state]
         return derivative([*operands, *given, *moved])
 
-    def _crossing(self, outputs: list[Value]) -> list[Value]:
-        """What a backward pass reads of the forward pass and no program can find elsewhere."""
-
-        def stands(value: Value) -> bool:
-            node = value.node
-            if node.id >= self._forward_nodes or is_made_again(node):
-                return False
-            return node.op is not VARIABLE or id(node.attrs["storage"]) in self._written
-
-        return feeding(outputs, stands)
-
     def _compile(self, graph: Graph, inputs: list[Value], outputs: list[Value]) -> Program:
         forward = cut(graph, inputs, outputs, self._effects)
         return self._compiled(forward, [list(forward.outputs), Update(tuple(forward.effects))])
 
     def _compiled(self, graph: Graph, fetches: Any) -> Program:
         start = time.perf_counter()
-        program = compile_graph(graph, fetches, **self._options)
+        executor, passes = self._options["executor"], self._options["passes"]
+        if passes is not None:
+            passes = ["prune", *(name for name in passes if name != RECOMPUTE)]
+        program = compile_graph(graph, fetches, executor=executor, passes=passes)
         self.compile_s += time.perf_counter() - start
         return program
 
@@ -287,12 +322,13 @@ class GraphNode(Node):
         function: GraphFunction,
         edges: tuple[Any, ...],
         operands: list[Tensor],
+        forward: Recorded,
         kept: dict[Value, Any],
     ) -> None:
         count = len(function.inputs)
         saved = tuple(new_saved(f"argument {i}", t, -1) for i, t in enumerate(operands[:count]))
         super().__init__(function.name, edges, tuple(v.aval for v in function.outputs), saved)
-        self._function, self._kept = function, kept
+        self._function, self.forward, self._kept = function, forward, kept
         self._versions = {id(s): s.version for s, _ in function.graph.variables}
 
     def pull(self, cotangents: list[Any], wanted: tuple[int, ...]) -> list[tuple[int, Any]]:
@@ -318,3 +354,7 @@ class GraphNode(Node):
     def free(self) -> None:
         super().free()
         self._kept = {}
+
+
+def _bytes(values: list[Value]) -> Size:
+    return sum((v.aval.nbytes for v in values), 0)
