@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import replace
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,7 @@ def hashable(index: Any) -> tuple[Any, ...]:
 
 def _number(bound: Any) -> Any:
     """A slice's bound; what stands for a number, such as a tensor, as that number."""
-    if (
-        bound is None
-        or type(bound) is int
-        or isinstance(bound, int | Dim)
-        or not hasattr(bound, "__index__")
-    ):
+    if isinstance(bound, (int, Dim, NoneType)) or not hasattr(bound, "__index__"):
         return bound
     return operator.index(bound)
 
