@@ -3,8 +3,8 @@
 A ufunc finds its loop, checks for errors and sets up an iterator in three times the time that the
 loop itself takes on a few numbers. Here the loop is looked up by the dtypes alone, operands that
 lie densely are one call of it, and others are walked by their strides. Floating-point errors are
-not reported. On many numbers all threads of the pool call the loop, each on its share: it touches no
-objects of Python. What this does not know, such as dtypes that need a conversion, goes to the
+not reported. On many numbers all threads of the pool call the loop, each on its share: it touches
+no objects of Python. What this does not know, such as dtypes that need a conversion, goes to the
 careful callable, which is the ufunc. The bits of dense operands are the ufunc's, on any number of
 threads: they come from the same calls. Others may differ in the last bit, as the ufunc may walk
 their axes in another order. */
@@ -19,7 +19,7 @@ enum {
     SHARED = 1 << 15,  /* elements a thread that are worth its while */
     WAKES = 8 * SHARED,
     IN_A_ROW = 200000, /* nanoseconds from one large loop to the next */
-    PIECE = 1 << 10,   /* elements: where a row is cut, parts have whole vectors, as if it were not */
+    PIECE = 1 << 10,   /* elements: where a row is cut, so that parts have whole vectors, too */
 };
 
 typedef struct {
@@ -214,8 +214,8 @@ static void run_share(dt_team *team, int thread, char *const *pointers)
     }
 }
 
-/* On how many threads a loop runs. To wake workers takes as long as many elements do, so that is for
-very many, or for the third loop in a row; behind it they look out for the next one for a while. */
+/* On how many threads a loop runs. To wake workers takes as long as many elements do, so that is
+for very many, or for the third loop in a row; behind it they look out for the next for a while. */
 int threads_for(npy_intp size)
 {
     static int64_t seen; /* when there was a large loop, in nanoseconds */
@@ -281,6 +281,20 @@ static void run_by_strides(PyArrayObject *const *arrays, int count, PyArrayObjec
     place(walk, count, out);
     coalesce(walk);
     run(walk, threads);
+}
+
+PyUFuncGenericFunction loop_of(const PyUFuncObject *ufunc, int type, void **context)
+{
+    const int is_binary = ufunc->nin == 2 && ufunc->nout == 1;
+    for (int i = 0; is_binary && i < ufunc->ntypes; i++) {
+        const char *types = ufunc->types + (npy_intp)i * ufunc->nargs;
+        if (types[0] != type || types[1] != type || types[2] != type)
+            continue;
+        if (context != NULL)
+            *context = ufunc->data == NULL ? NULL : (void *)ufunc->data[i];
+        return ufunc->functions[i];
+    }
+    return NULL;
 }
 
 static PyObject *careful(Loop *self, PyObject *const *args, size_t nargsf, PyObject *names)
@@ -381,7 +395,7 @@ static PyMemberDef members[] = {
 PyTypeObject LoopType = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "diptych.graphs.speedups.Loop",
-    .tp_doc = "Loop(ufunc, careful): a ufunc as a kernel, called by its inner loop where it can be.",
+    .tp_doc = "Loop(ufunc, careful): a ufunc as a kernel, by its inner loop where it can be.",
     .tp_basicsize = sizeof(Loop),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_vectorcall_offset = offsetof(Loop, call),

@@ -1,9 +1,8 @@
-/* Product: the product of two matrices as a kernel that calls the inner loop of NumPy's matmul, which
-calls its BLAS. What this does not know goes to the careful callable: vectors, stacks of matrices,
-no elements, dtypes that need a conversion. */
+/* Product: the product of two matrices as a kernel that calls the inner loop of NumPy's matmul,
+which calls its BLAS. What this does not know goes to the careful callable: vectors, stacks of
+matrices, no elements, dtypes that need a conversion. */
 
 #include "speedups.h"
-
 
 enum { RELEASES_GIL = 1 << 15 }; /* multiplications */
 
@@ -59,16 +58,6 @@ static PyObject *call_product(PyObject *object, PyObject *const *args, size_t na
     return (PyObject *)out;
 }
 
-static PyUFuncGenericFunction loop_of(const PyUFuncObject *ufunc, char type)
-{
-    for (int i = 0; i < ufunc->ntypes; i++) {
-        const char *types = ufunc->types + (npy_intp)i * ufunc->nargs;
-        if (types[0] == type && types[1] == type && types[2] == type)
-            return ufunc->functions[i];
-    }
-    return NULL;
-}
-
 static PyObject *new_product(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"ufunc", "careful", NULL};
@@ -86,8 +75,8 @@ static PyObject *new_product(PyTypeObject *type, PyObject *args, PyObject *kwarg
     self->call = call_product;
     self->ufunc = Py_NewRef(ufunc);
     self->careful = Py_NewRef(careful);
-    self->of_float = loop_of(known, NPY_FLOAT);
-    self->of_double = loop_of(known, NPY_DOUBLE);
+    self->of_float = loop_of(known, NPY_FLOAT, NULL);
+    self->of_double = loop_of(known, NPY_DOUBLE, NULL);
     return (PyObject *)self;
 }
 

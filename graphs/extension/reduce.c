@@ -135,16 +135,6 @@ static int run(const Reduction *self, npy_intp results, npy_intp size, int is_ha
     return done;
 }
 
-static int find_loop(const PyUFuncObject *ufunc, int type)
-{
-    for (int i = 0; i < ufunc->ntypes; i++) {
-        const char *types = ufunc->types + (npy_intp)i * ufunc->nargs;
-        if (types[0] == type && types[1] == type && types[2] == type)
-            return i;
-    }
-    return -1;
-}
-
 PyObject *reduce(PyObject *module, PyObject *args)
 {
     PyUFuncObject *ufunc;
@@ -155,16 +145,15 @@ PyObject *reduce(PyObject *module, PyObject *args)
                           &self.sizes[KEPT], &self.sizes[ROW]))
         return NULL;
     const npy_intp results = self.sizes[OUTER] * self.sizes[KEPT];
-    const int type = PyArray_TYPE(x), found = ufunc->nin == 2 ? find_loop(ufunc, type) : -1;
-    if (found < 0 || type == NPY_OBJECT || PyArray_TYPE(out) != type
+    const int type = PyArray_TYPE(x);
+    self.loop = loop_of(ufunc, type, &self.context);
+    if (self.loop == NULL || type == NPY_OBJECT || PyArray_TYPE(out) != type
         || !PyArray_ISCARRAY_RO(x) || !PyArray_ISCARRAY(out) || PyArray_SIZE(out) != results
         || PyArray_SIZE(x) != results * self.sizes[FOLDS] * self.sizes[ROW])
         Py_RETURN_FALSE;
     self.item = PyArray_ITEMSIZE(x);
     self.from = PyArray_BYTES(x);
     self.to = PyArray_BYTES(out);
-    self.loop = ufunc->functions[found];
-    self.context = ufunc->data == NULL ? NULL : (void *)ufunc->data[found];
     PyObject *identity = PyObject_GetAttrString((PyObject *)ufunc, "identity");
     self.begins_with_first = identity == Py_None;
     if (identity == NULL)

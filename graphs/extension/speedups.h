@@ -50,6 +50,10 @@ PyObject *make_select(void);
 /* On how many of them a loop over so many elements is to run (loops.c). */
 int threads_for(npy_intp size);
 
+/* A ufunc's inner loop from two operands of a dtype to a result of the same, NULL where there is
+none; and, unless `context` is NULL, what the loop is called with. */
+PyUFuncGenericFunction loop_of(const PyUFuncObject *ufunc, int type, void **context);
+
 PyObject *reduce(PyObject *module, PyObject *args);
 PyObject *use_pool(PyObject *module, PyObject *args);
 PyObject *set_pool_threads(PyObject *module, PyObject *args);
