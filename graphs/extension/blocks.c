@@ -194,7 +194,8 @@ static void give(Block *block)
     pool.counts.allocated -= block->asked;
     pool.used -= block->bytes;
     enter(block);
-    const size_t most = pool.most_used + LITTLE; /* sizes change, and blocks of others wait in vain */
+    /* Sizes change, and blocks of others wait in vain. */
+    const size_t most = pool.most_used + LITTLE;
     Block *old = leave_oldest(most < pool.most_idle ? most : pool.most_idle, time - PATIENCE);
     pthread_mutex_unlock(&pool.lock);
     unmap(old);

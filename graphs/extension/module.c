@@ -67,8 +67,8 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "diptych.graphs.speedups",
-    .m_doc = "Inner loops of ufuncs and matmul, memory, tables by shape, objects per thread, a pool of threads, "
-             "and entries of steps.",
+    .m_doc = "Inner loops of ufuncs and matmul, memory, tables by shape, objects per thread, "
+             "a pool of threads, and entries of steps.",
     .m_size = -1,
     .m_methods = methods,
 };

@@ -47,8 +47,8 @@ PyObject *run_step(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     char *pointers[MOST_POINTERS];
     if (run_on_pool == NULL || count < 2 || count > MOST_POINTERS + 2) {
-        PyErr_Format(PyExc_TypeError, "run: must have a pool, a step, threads and up to %d operands",
-                     MOST_POINTERS);
+        PyErr_Format(PyExc_TypeError,
+                     "run: must have a pool, a step, threads and up to %d operands", MOST_POINTERS);
         return NULL;
     }
     const dt_step step = (dt_step)PyLong_AsVoidPtr(args[0]);

@@ -23,8 +23,12 @@
         return x >= (type)-0x1p63 && x < (type)0x1p63 ? (int64_t)x : INT64_MIN; \
     } \
     DT_CONVERSION int8_t dt_int8_t_of_##type(type x) { return (int8_t)dt_int32_t_of_##type(x); } \
-    DT_CONVERSION int16_t dt_int16_t_of_##type(type x) { return (int16_t)dt_int32_t_of_##type(x); } \
-    DT_CONVERSION uint8_t dt_uint8_t_of_##type(type x) { return (uint8_t)dt_int32_t_of_##type(x); } \
+    DT_CONVERSION int16_t dt_int16_t_of_##type(type x) { \
+        return (int16_t)dt_int32_t_of_##type(x); \
+    } \
+    DT_CONVERSION uint8_t dt_uint8_t_of_##type(type x) { \
+        return (uint8_t)dt_int32_t_of_##type(x); \
+    } \
     DT_CONVERSION uint16_t dt_uint16_t_of_##type(type x) { \
         return (uint16_t)dt_int32_t_of_##type(x); \
     } \

@@ -29,7 +29,8 @@ typedef struct dt_rows {
     double eps;
 } dt_rows;
 
-#define DT_ROW_PARTS 32 /* in which sums over rows are taken: scratch is 2 * parts * width numbers */
+/* In which sums over rows are taken: scratch is 2 * parts * width numbers. */
+#define DT_ROW_PARTS 32
 
 /* What follows is for one type, REAL, which the includer defines with OF. */
 
@@ -37,19 +38,23 @@ void OF(dt_relu)(dt_team *team, int thread, const dt_dense *shape, const REAL *x
 void OF(dt_sigmoid)(dt_team *team, int thread, const dt_dense *shape, const REAL *x, REAL *y);
 void OF(dt_silu)(dt_team *team, int thread, const dt_dense *shape, const REAL *x, REAL *y);
 void OF(dt_gelu_tanh)(dt_team *team, int thread, const dt_dense *shape, const REAL *x, REAL *y);
-void OF(dt_gelu_tanh_slope)(dt_team *team, int thread, const dt_dense *shape, const REAL *x, REAL *y);
+void OF(dt_gelu_tanh_slope)(dt_team *team, int thread, const dt_dense *shape, const REAL *x,
+                            REAL *y);
 void OF(dt_batch_norm)(dt_team *team, int thread, const dt_channels *shape, const REAL *x,
-                     const REAL *weight, const REAL *bias, REAL *y, REAL *means, REAL *variances);
+                       const REAL *weight, const REAL *bias, REAL *y, REAL *means,
+                       REAL *variances);
 void OF(dt_batch_norm_grad)(dt_team *team, int thread, const dt_channels *shape, const REAL *x,
-                          const REAL *weight, const REAL *means, const REAL *variances, const REAL *g,
-                          const REAL *g_mean, const REAL *g_variance, REAL *gx, REAL *gweight, REAL *gbias);
-void OF(dt_batch_norm_inference)(dt_team *team, int thread, const dt_channels *shape, const REAL *x,
-                               const REAL *means, const REAL *variances, const REAL *weight, const REAL *bias,
-                               REAL *y);
-void OF(dt_layer_norm)(dt_team *team, int thread, const dt_rows *shape, const REAL *x, const REAL *weight,
-                     const REAL *bias, REAL *y);
+                            const REAL *weight, const REAL *means, const REAL *variances,
+                            const REAL *g, const REAL *g_mean, const REAL *g_variance, REAL *gx,
+                            REAL *gweight, REAL *gbias);
+void OF(dt_batch_norm_inference)(dt_team *team, int thread, const dt_channels *shape,
+                                 const REAL *x, const REAL *means, const REAL *variances,
+                                 const REAL *weight, const REAL *bias, REAL *y);
+void OF(dt_layer_norm)(dt_team *team, int thread, const dt_rows *shape, const REAL *x,
+                       const REAL *weight, const REAL *bias, REAL *y);
 void OF(dt_layer_norm_grad)(dt_team *team, int thread, const dt_rows *shape, const REAL *x,
-                          const REAL *weight, const REAL *g, REAL *gx, REAL *gweight, REAL *gbias, REAL *sums);
+                            const REAL *weight, const REAL *g, REAL *gx, REAL *gweight,
+                            REAL *gbias, REAL *sums);
 void OF(dt_softmax)(dt_team *team, int thread, const dt_rows *shape, const REAL *x, REAL *y);
 void OF(dt_log_softmax)(dt_team *team, int thread, const dt_rows *shape, const REAL *x, REAL *y);
 

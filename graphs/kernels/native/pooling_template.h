@@ -30,7 +30,8 @@ typedef struct {
 static void find_images(const run *r, const dt_int strides[4], dt_int *at) {
     const dt_int count = r->along_channels ? 1 : r->count, base = r->image * strides[0];
     for (dt_int l = 0; l < count; l++)
-        at[l] = base + r->channel[l] * strides[1] + r->top[l] * strides[2] + r->left[l] * strides[3];
+        at[l] = base + r->channel[l] * strides[1] + r->top[l] * strides[2] +
+                r->left[l] * strides[3];
 }
 
 static void find_windows(const run *r, const dt_int strides[4], dt_int *at) {

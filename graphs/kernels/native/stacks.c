@@ -1,4 +1,4 @@
-/* Stacks: memory that grows while a step runs, for what loops keep of rounds that nobody counted. */
+/* Stacks: memory that grows while a step runs, for what loops keep of uncounted rounds. */
 #include <stdlib.h>
 #include <string.h>
 
