@@ -50,6 +50,14 @@ def _seeded() -> None:
     dt.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    """However many threads a test sets, the next one begins with as many as there were."""
+    before = dt.get_num_threads()
+    yield
+    dt.set_num_threads(before)
+
+
 @pytest.fixture
 def interrupt_soon() -> Iterator[Callable[[], None]]:
     """Called, it interrupts this process in a moment: one in the background, too."""
@@ -81,13 +89,13 @@ def special_values() -> Iterator[None]:
 
 
 @pytest.fixture(params=[1, 3], ids="{} threads".format)
-def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def threads(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _same_threads: None
+) -> int:
     """How many threads share even the smallest native step."""
     monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
-    before = dt.get_num_threads()
     dt.set_num_threads(request.param)
-    yield request.param
-    dt.set_num_threads(before)
+    return int(request.param)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +28,6 @@ BINARY = [
     np.add, np.subtract, np.multiply, np.divide, np.power, np.arctan2, np.maximum, np.less,
     np.logaddexp, np.floor_divide, np.remainder, np.hypot, np.copysign,
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = dt.get_num_threads()
-    yield
-    dt.set_num_threads(before)
 
 
 def operand(dtype: str, shape: tuple[int, ...] = (SIZE,), seed: int = 0) -> np.ndarray:

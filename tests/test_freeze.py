@@ -18,13 +18,6 @@ EXECUTORS = ["reference", "planned", "native"]
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 
 
-@pytest.fixture(autouse=True)
-def _threads() -> Any:
-    before = dt.get_num_threads()
-    yield
-    dt.set_num_threads(before)
-
-
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 

@@ -149,13 +149,6 @@ _LAYOUTS = [np.ascontiguousarray, np.asfortranarray, _channels_last, _spread, _b
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = dt.get_num_threads()
-    yield
-    dt.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
 def _all_is_large(monkeypatch) -> Iterator[None]:
     monkeypatch.setattr(products, "_LARGE", 1)
     monkeypatch.setattr(calls, "FEW", 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from native_results import run, run_graph
 
 import diptych as dt
 from diptych.compiler.native.toolchain import find_compiler
@@ -17,17 +18,6 @@ pytestmark = [
 ]
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-
-
-def run(build: Any, *arrays: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What `build` makes of placeholders, natively and by the kernels."""
-    with dt.static.Graph() as g:
-        fed = [g.placeholder(f"x{i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
-        fetches = build(*fed)
-    program = g.compile(fetches, executor="native")
-    assert " 0 operators without native code" in program.explain()
-    feeds = dict(zip(fed, arrays))
-    return program.run(feeds), g.compile(fetches, executor="reference").run(feeds)
 
 
 def assert_same_bits(found: np.ndarray, wanted: np.ndarray) -> None:
@@ -116,10 +106,7 @@ def test_a_network_of_floats_of_16_bits_trains_natively() -> None:
         loss = dt.sum(y * y)
         fetches = [loss, *g.grad(loss, [w, v])]
     feeds = {"x": rng.standard_normal((2, 3, 6, 6)).astype(BFLOAT16)}
-    program = g.compile(fetches, executor="native")
-    assert " 0 operators without native code" in program.explain()
-    wanted = g.compile(fetches, executor="reference").run(feeds)
-    for found, expected in zip(program.run(feeds), wanted, strict=True):
+    for found, expected in zip(*run_graph(g, fetches, feeds), strict=True):
         assert found.dtype == BFLOAT16
         np.testing.assert_allclose(
             found.astype(np.float32), expected.astype(np.float32), rtol=0.05, atol=0.02

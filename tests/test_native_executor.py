@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,24 +18,17 @@ import pytest
 
 import diptych as dt
 from diptych.compiler.executors import native
-from diptych.compiler.native import build
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.compiler.passes import NATIVE_PASSES, PASSES
 from diptych.graphs.errors import UnknownNameError
 from diptych.graphs.held import note_move
 from diptych.graphs.storage import Storage
 
-pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
-
-
-@pytest.fixture(autouse=True)
-def _three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Even the smallest step is shared among three threads."""
-    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
-    before = dt.get_num_threads()
-    dt.set_num_threads(3)
-    yield
-    dt.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("threads"),
+    pytest.mark.parametrize("threads", [3], indirect=True, ids="{} threads".format),
+    pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler"),
+]
 
 
 def standard(*shape: int, dtype: Any = np.float32, seed: int = 0) -> np.ndarray:

@@ -34,13 +34,11 @@ ILL_CONDITIONED = 32
 @pytest.fixture(scope="module")
 def small_steps() -> Iterator[None]:
     """Even the smallest step is shared among all threads."""
-    threads = dt.get_num_threads()
     with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         patch.setattr(build, "WORTH_THREADS", 0.0)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
             yield
-    dt.set_num_threads(threads)
 
 
 def draws(plain: int, each: int = 1) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from native_results import run
 from registry import widened
 
 import diptych as dt
@@ -33,17 +34,6 @@ def numbers(*shape: int, dtype: str = "float32", seed: int = 0) -> np.ndarray:
     for special in (np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0):
         array[rng.random(shape) < 0.05] = special
     return array
-
-
-def run(build: Any, *arrays: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What `build` makes of placeholders, natively and by the kernels."""
-    with dt.static.Graph() as g:
-        fed = [g.placeholder(f"x{i}", a.shape, a.dtype) for i, a in enumerate(arrays)]
-        fetches = build(*fed)
-    program = g.compile(fetches, executor="native")
-    assert " 0 operators without native code" in program.explain()
-    feeds = dict(zip(fed, arrays))
-    return program.run(feeds), g.compile(fetches, executor="reference").run(feeds)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

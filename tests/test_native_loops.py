@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,14 @@ from native_races import check, standard
 
 import diptych as dt
 from diptych import nn
-from diptych.compiler.native import build
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.storage import Storage
 
-pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
-
-
-@pytest.fixture(autouse=True, params=[2, 3], ids="{} threads".format)
-def _threads(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Even the smallest step is shared among all threads."""
-    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
-    before = dt.get_num_threads()
-    dt.set_num_threads(request.param)
-    yield
-    dt.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("threads"),
+    pytest.mark.parametrize("threads", [2, 3], indirect=True, ids="{} threads".format),
+    pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler"),
+]
 
 
 @pytest.mark.parametrize(("length", "rows"), [(1, 5), (6, 5), (7, 1)])

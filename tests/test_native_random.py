@@ -7,7 +7,6 @@ import pytest
 
 import diptych as dt
 from diptych.compiler import Program
-from diptych.compiler.native import build
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.ops.random import random_normal, random_uniform
 
@@ -28,15 +27,10 @@ def _drawing(executor: str) -> Program:
     return g.compile(draws, executor=executor)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3])
-def test_draws_are_those_of_the_kernels(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
-    before = dt.get_num_threads()
-    dt.set_num_threads(threads)
-    try:
-        program = _drawing("native")
-    finally:
-        dt.set_num_threads(before)
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("threads", [1, 2, 3], indirect=True)
+def test_draws_are_those_of_the_kernels() -> None:
+    program = _drawing("native")
     assert " 0 operators without native code" in program.explain()
     for key, offset in (([0, 0], 0), ([2**64 - 1, 12345], 2**40)):
         feeds = {"key": np.array(key, np.uint64), "offset": np.array(offset)}

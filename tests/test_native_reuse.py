@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from native_races import TURNS, in_turns
 
 import diptych as dt
-from diptych.compiler.native import build
 from diptych.compiler.native.buffers import Room
 from diptych.compiler.native.layout import Layout, are_apart
 from diptych.compiler.native.toolchain import find_compiler
@@ -22,15 +20,6 @@ from diptych.graphs.storage import Storage
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 ROOM = Room(4096)
-
-
-@pytest.fixture(params=[1, 3])
-def _threads(monkeypatch: pytest.MonkeyPatch, request: Any) -> Iterator[None]:
-    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
-    before = dt.get_num_threads()
-    dt.set_num_threads(request.param)
-    yield
-    dt.set_num_threads(before)
 
 
 def standard(*shape: int, seed: int = 0) -> np.ndarray:
@@ -116,7 +105,7 @@ def unrolled(train: bool) -> tuple[Any, list[Any], dict[str, Any]]:
 
 @needs_compiler
 @pytest.mark.parametrize("train", [False, True])
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 def test_gates_lie_where_they_are_computed_from(train: bool) -> None:
     """All gates of all rounds lie in one value, and so do their gradients."""
     g, fetches, feeds = unrolled(train)
@@ -127,7 +116,7 @@ def test_gates_lie_where_they_are_computed_from(train: bool) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("order", TURNS)
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 def test_threads_do_not_overwrite_what_others_read(order: str) -> None:
     g, fetches, feeds = unrolled(train=True)
     with in_turns(order, 50_000):
@@ -135,7 +124,7 @@ def test_threads_do_not_overwrite_what_others_read(order: str) -> None:
 
 
 @needs_compiler
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("late", [False, True])
 def test_a_part_that_is_read_later_stays(late: bool) -> None:
     with dt.static.Graph() as g:
@@ -149,7 +138,7 @@ def test_a_part_that_is_read_later_stays(late: bool) -> None:
 
 
 @needs_compiler
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 def test_what_a_product_reads_by_rows_is_not_overwritten_by_it() -> None:
     with dt.static.Graph() as g:
         x = g.placeholder("x", (32, 32))
@@ -161,7 +150,7 @@ def test_what_a_product_reads_by_rows_is_not_overwritten_by_it() -> None:
 
 
 @needs_compiler
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 def test_a_joined_value_waits_for_what_is_read_after_its_parts() -> None:
     """Its parts would lie well where others lie, but one of these is still to be read."""
     with dt.static.Graph() as g:
@@ -179,7 +168,7 @@ def test_a_joined_value_waits_for_what_is_read_after_its_parts() -> None:
 
 
 @needs_compiler
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 def test_parts_of_memory_around_a_branch_are_not_taken() -> None:
     """Who still reads it is known around the branch alone."""
     with dt.static.Graph() as g:
@@ -195,7 +184,7 @@ def test_parts_of_memory_around_a_branch_are_not_taken() -> None:
 
 
 @needs_compiler
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 def test_updates_beside_values_in_place() -> None:
     w = Storage(standard(16, 64))
     before = w.array.copy()
@@ -216,7 +205,7 @@ def test_updates_beside_values_in_place() -> None:
 
 
 @needs_compiler
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("again", [False, True])
 def test_attention_lies_over_its_queries_if_nothing_else_reads_them(again: bool) -> None:
     rows, heads, width = 64, 2, 32
@@ -239,7 +228,7 @@ def scratch(program: Any, what: str) -> int:
 
 
 @needs_compiler
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("again", [False, True])
 def test_the_gradient_of_a_loss_lies_over_its_logits(again: bool) -> None:
     rows, classes = 40, 300
@@ -259,7 +248,7 @@ def test_the_gradient_of_a_loss_lies_over_its_logits(again: bool) -> None:
 
 
 @needs_compiler
-@pytest.mark.usefixtures("_threads")
+@pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("reader", ["product", "more", "flat"])
 def test_rows_of_whole_pages_are_not_packed(reader: str) -> None:
     """They lie apart, unless something needs them side by side."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,23 +13,16 @@ from native_races import check, standard
 
 import diptych as dt
 from diptych.compiler.executors import native
-from diptych.compiler.native import build
 from diptych.compiler.native.library import library
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.kernels import Recorder, recording
 from diptych.graphs.storage import Storage
 
-pytestmark = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
-
-
-@pytest.fixture(autouse=True, params=[1, 2], ids="{} threads".format)
-def _threads(request: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Even the smallest step is shared among all threads."""
-    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
-    before = dt.get_num_threads()
-    dt.set_num_threads(request.param)
-    yield
-    dt.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("threads"),
+    pytest.mark.parametrize("threads", [1, 2], indirect=True, ids="{} threads".format),
+    pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler"),
+]
 
 
 def counted(rounds: Any, turn: Callable[[Any], Any], x: Any) -> Any:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import diptych as dt
-from diptych.compiler.native import build
 from diptych.compiler.native.toolchain import find_compiler
 from diptych.graphs.storage import Storage
 
@@ -71,14 +70,9 @@ class _TooLongError(Exception):
     pass
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_a_loop_that_a_handler_of_signals_ends_changes_nothing(
-    threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("threads")
+def test_a_loop_that_a_handler_of_signals_ends_changes_nothing() -> None:
     """What it raises is raised; before, it may run programs of its own, even this one."""
-    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
-    before = dt.get_num_threads()
-    dt.set_num_threads(threads)
     w = Storage(np.ones(3, np.float32))
     with dt.static.Graph() as g:
         x = g.placeholder("x", (3,))
@@ -99,7 +93,6 @@ def test_a_loop_that_a_handler_of_signals_ends_changes_nothing(
             program.run({"x": np.ones(3, np.float32)})
     finally:
         signal.signal(signal.SIGALRM, former)
-        dt.set_num_threads(before)
     assert told.traceback[-1].name == "handle"
     np.testing.assert_array_equal(seen, np.zeros((1, 3)))
     np.testing.assert_array_equal(w.array, [1, 1, 1])

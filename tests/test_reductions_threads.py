@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -21,13 +20,6 @@ SHAPES = [
     (300_017,), (1000, 301), (2, 200_001), (200_001, 2), (3, 131_072), (64, 33, 150), (7, 40, 1500),
     (8, 16, 50, 50), (3, 1, 100_000), (5, 60_000, 1), (400, 31, 25),
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = dt.get_num_threads()
-    yield
-    dt.set_num_threads(before)
 
 
 def numbers(shape: tuple[int, ...], dtype: str) -> np.ndarray:
