@@ -68,7 +68,7 @@ def _bring_in(
 
 def _is_known(node: Node, inputs: tuple[Value, ...]) -> bool:
     """Whether a node computes, of constants alone, something small."""
-    if not all(v.node.op is CONSTANT for v in inputs) or node.is_source:
+    if not all(v.node.op is CONSTANT for v in inputs) or node.is_source or node.op.foreign:
         return False
     if any(symbols(value) for value in node.attrs.values()):
         return False

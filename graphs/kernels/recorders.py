@@ -96,6 +96,8 @@ class Recorder:
 
     def note(self, bound: Bound, reads: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Count one kernel call."""
+        if bound.op.foreign:
+            return  # what it launched has been noted
         self.operators += 1
         wholes = [next((a for a in reads if shares(r, a)), None) for r in results]
         fresh = [r for r, whole in zip(results, wholes) if whole is None]

@@ -60,6 +60,7 @@ class Op(Binder):
     effect: bool
     dynamic: bool
     region: bool
+    foreign: bool
     module: str
     doc: str
     bounds: dict[Any, Bound] = field(default_factory=dict)
@@ -161,6 +162,7 @@ def defop(
     effect: bool = False,
     dynamic: bool = False,
     region: bool = False,
+    foreign: bool = False,
     doc: str = "",
 ) -> Operator:
     """Declare an operator and give the function that applies it in every style.
@@ -211,6 +213,9 @@ def defop(
         such a size by a `Dim`.
     region : bool
         Its attribute `bodies` holds graphs that an executor runs; see `graphs.regions`.
+    foreign : bool
+        The kernel is a user's eager code: it never runs ahead of a run, and what it launches
+        counts, not itself.
     doc : str
         The public docstring; its first line says what the operator computes.
     """
@@ -241,6 +246,7 @@ def defop(
         effect=effect,
         dynamic=dynamic,
         region=region,
+        foreign=foreign,
         module=sys._getframe(1).f_globals["__name__"],
         doc=inspect.cleandoc(doc),
     )

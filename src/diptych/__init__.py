@@ -2,7 +2,7 @@
 
 - eager: `tensor`, `grad`, `Tensor.backward`;
 - static: `static.Graph`, `Graph.compile`, `Program.run`;
-- hybrid: `compile`, `hybrid.disabled`.
+- hybrid: `compile`, `hybrid.call_python`, `hybrid.disabled`.
 
 `nn`, `optim`, `data` and the functions below serve all three; `compare` measures them.
 """

@@ -1,6 +1,8 @@
 """The bridge: static subgraphs embedded in eager code as one tape node each."""
 
+from ..graphs.avals import Aval
 from .compiled import CompiledFunction, compile
+from .python_call import call_python
 from .switch import disabled, is_disabled
 
-__all__ = ["CompiledFunction", "compile", "disabled", "is_disabled"]
+__all__ = ["Aval", "CompiledFunction", "call_python", "compile", "disabled", "is_disabled"]
