@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# A table, a key in it, and the very object that stood there.
-Read = tuple[dict[str, Any], str, Any]
+# Called with a table and a key in it that is about to be read.
+Reader = Callable[[dict[str, Any], str], None]
 
 
 class _Watch(threading.local):
     def __init__(self) -> None:
-        self.readers: list[list[Read]] = []
+        self.readers: list[Reader] = []
 
 
 _watch = _Watch()
@@ -21,18 +21,16 @@ _watch = _Watch()
 
 def note_read(table: dict[str, Any], key: str) -> Any:
     """Read ``table[key]``, and say so to whoever watches on this thread."""
-    value = table[key]
-    for reads in _watch.readers:
-        reads.append((table, key, value))
-    return value
+    for reader in _watch.readers:
+        reader(table, key)
+    return table[key]
 
 
 @contextmanager
-def watching() -> Iterator[list[Read]]:
-    """Collect the reads of this thread within the block."""
-    reads: list[Read] = []
-    _watch.readers.append(reads)
+def watching(reader: Reader) -> Iterator[None]:
+    """Have `reader` called with the reads of this thread within the block."""
+    _watch.readers.append(reader)
     try:
-        yield reads
+        yield
     finally:
         _watch.readers.pop()

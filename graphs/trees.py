@@ -1,8 +1,10 @@
-"""Nested containers of operands: lists, tuples, named tuples and dicts, taken apart and rebuilt."""
+"""Nested containers of operands, taken apart and rebuilt: lists, tuples, named tuples, dicts and
+dataclasses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from .errors import ArgumentError
@@ -104,8 +106,8 @@ def matched(
         raise error(f"{rule}, got {difference}")
     if structure is None:
         return [tree]
-    kind, keys, children = structure
-    parts = [tree[key] for key in keys] if kind is dict else tree
+    _, keys, children = structure
+    parts = tree if keys is None else _parts(tree, keys)
     return [
         leaf
         for child, part in zip(children, parts)
@@ -124,8 +126,9 @@ def _show(structure: Structure) -> str:
     if structure is None:
         return "a leaf"
     kind, keys, children = structure
-    if kind is dict:
-        return f"a dict of {', '.join(sorted(map(repr, keys))) or 'nothing'}"
+    if keys is not None:
+        what = "dict" if kind is dict else kind.type.__name__
+        return f"a {what} of {', '.join(sorted(map(repr, keys))) or 'nothing'}"
     return f"a sequence of {len(children)}"
 
 
@@ -141,8 +144,33 @@ def _structure(tree: Any, leaves: list[Any]) -> Structure:
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         kind: Any = type(tree)
         return (kind._make, None, tuple(_structure(v, leaves) for v in tree))
+    if is_dataclass(tree) and not isinstance(tree, type) and not callable(tree):
+        names = tuple([field.name for field in fields(tree)])
+        held: list[Any] = []
+        parts = tuple([_structure(getattr(tree, name), held) for name in names])
+        if any(hasattr(leaf, "shape") for leaf in held):  # one of numbers alone is a number, too
+            leaves += held
+            return (_Rebuild(type(tree), names), names, parts)
     leaves.append(tree)
     return None
+
+
+@dataclass(frozen=True)
+class _Rebuild:
+    """Makes a dataclass of its fields, without what its own initialisation does beside."""
+
+    type: type
+    names: tuple[str, ...]
+
+    def __call__(self, parts: Iterable[Any]) -> Any:
+        made = object.__new__(self.type)
+        for name, part in zip(self.names, parts):
+            object.__setattr__(made, name, part)
+        return made
+
+
+def _parts(tree: Any, keys: tuple[Any, ...]) -> list[Any]:
+    return [tree[k] if isinstance(tree, dict) else getattr(tree, k) for k in keys]
 
 
 def _build(structure: Structure, leaves: Iterator[Any]) -> Any:

@@ -14,35 +14,31 @@ import numpy as np
 
 from ..compiler import EXECUTORS, PASSES, RECOMPUTE
 from ..eager import Tensor, asarray
-from ..graphs.avals import Aval, aval_of
+from ..graphs.avals import aval_of
 from ..graphs.batching import innermost
 from ..graphs.errors import DTypeError, unknown
-from ..graphs.guards import watching
 from ..graphs.ir import Graph, Value
 from ..graphs.modes import is_grad_enabled
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.trees import flatten, unflatten
+from .decisions import Decisions, Path
 from .function import GraphFunction
+from .reads import Place, attribute, aval_of_leaf, is_plain, token
 from .switch import is_disabled
+from .tracer import Tracer
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One trace: what it read, what it computes, and how its results are put together."""
+    """One trace: what it computes, what it is fed beside its arguments, and its results' shape."""
 
     signature: str
-    guards: tuple[tuple[Any, Any, Any], ...]
-    flags: tuple[tuple[Any, bool], ...]
+    fed: tuple[Place, ...]
     function: GraphFunction
     structure: Any
     constants: tuple[Any, ...]
-
-    def holds(self) -> bool:
-        """Whether everything that the trace read is as it was."""
-        return all(table.get(name) is value for table, name, value in self.guards) and all(
-            parameter.requires_grad is flag for parameter, flag in self.flags
-        )
+    notes: tuple[str, ...]
 
 
 class CompiledFunction:
@@ -53,7 +49,7 @@ class CompiledFunction:
     ) -> None:
         self.function = function
         self._executor, self._passes = executor, passes
-        self._entries: dict[Any, list[Entry]] = {}
+        self._entries: dict[Any, Decisions[Entry]] = {}
         self._trace_s = 0.0
         self._lock = threading.RLock()
         if hasattr(function, "__name__"):
@@ -68,6 +64,7 @@ class CompiledFunction:
         key = (structure, is_grad_enabled(), *map(_key, leaves))
         tensors = [asarray(x) for x in leaves if _is_array(x)]
         entry = self._entry(key, leaves, structure)
+        tensors += [asarray(place.read(place.holder, place.key)) for place in entry.fed]
         results = iter(entry.function(tensors))
         return unflatten(
             entry.structure,
@@ -76,18 +73,18 @@ class CompiledFunction:
 
     def _entry(self, key: Any, leaves: list[Any], structure: Any) -> Entry:
         """The trace for a signature whose guards hold; made, once, if there is none."""
-        for entry in self._entries.get(key, ()):
-            if entry.holds():
-                return entry
+        known = self._entries.get(key)
+        entry = None if known is None else known.find()
+        if entry is not None:
+            return entry
         with self._lock:
-            entries = self._entries.setdefault(key, [])
-            for entry in entries:
-                if entry.holds():
-                    return entry
-            start = time.perf_counter()
-            entry = self._trace(leaves, structure)
-            self._trace_s += time.perf_counter() - start
-            entries.append(entry)
+            known = self._entries.setdefault(key, Decisions())
+            entry = known.find()
+            if entry is None:
+                start = time.perf_counter()
+                path, entry = self._trace(leaves, structure)
+                self._trace_s += time.perf_counter() - start
+                known.add(path, entry)
             return entry
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -112,31 +109,44 @@ class CompiledFunction:
         # A copy traces anew: what was traced reads the parameters of the original.
         return (CompiledFunction, (self.function, self._executor, self._passes))
 
-    def _trace(self, leaves: list[Any], structure: Any) -> Entry:
+    def _trace(self, leaves: list[Any], structure: Any) -> tuple[Path, Entry]:
         graph = Graph()
         graph.is_trace = True
+        tracer = Tracer(graph)
+        tracer.enter(getattr(self.function, "__self__", self.function), self._name)
         inputs: list[Value] = []
         traced = []
-        for leaf in leaves:
+        for position, leaf in enumerate(leaves):
             if _is_array(leaf):
-                leaf = graph.add_placeholder(f"input{len(inputs)}", _aval(leaf))
+                leaf = graph.add_placeholder(f"input{len(inputs)}", aval_of_leaf(leaf))
                 inputs.append(leaf)
+            elif not _is_equal_by_value(leaf):
+                tracer.enter(leaf, f"argument {position}")
             traced.append(leaf)
         args, kwargs = unflatten(structure, traced)
-        with watching() as reads, graph.building():
-            results, shape = flatten(self.function(*args, **kwargs))
+        with tracer.running(), graph.building():
+            results, shape = flatten(tracer.settled(tracer.call(self.function, args, kwargs)))
             results = [_result(graph, r) for r in results]
         outputs = [r for r in results if isinstance(r, Value)]
-        return Entry(
+        for parameter in graph.parameters:
+            name = f"requires_grad of {parameter.storage.name or 'a parameter'}"
+            tracer.found(Place(name, parameter, "requires_grad", attribute))
+        inputs += [value for _, value in tracer.fed]
+        return tracer.path, Entry(
             signature=", ".join(_show(leaf) for leaf in leaves),
-            guards=tuple({(id(t), key): (t, key, v) for t, key, v in reads}.values()),
-            flags=tuple((p, p.requires_grad) for p in graph.parameters),
+            fed=tuple(place for place, _ in tracer.fed),
             function=GraphFunction(
                 graph, inputs, outputs, self._name, self._executor, self._passes
             ),
             structure=shape,
             constants=tuple(_COMPUTED if isinstance(r, Value) else r for r in results),
+            notes=tuple(tracer.notes),
         )
+
+    @property
+    def traces(self) -> int:
+        """How many times the function was traced."""
+        return len(self._all())
 
     @property
     def trace_s(self) -> float:
@@ -149,7 +159,10 @@ class CompiledFunction:
         return sum(f.compile_s for f in self._functions())
 
     def _functions(self) -> list[GraphFunction]:
-        return [entry.function for entries in self._entries.values() for entry in entries]
+        return [entry.function for entry in self._all()]
+
+    def _all(self) -> list[Entry]:
+        return [entry for known in self._entries.values() for entry in known.all()]
 
     @property
     def _name(self) -> str:
@@ -159,9 +172,9 @@ class CompiledFunction:
     def explain(self) -> str:
         """What was traced for which signature, and what each pass and executor did."""
         lines = []
-        for entry in (e for entries in self._entries.values() for e in entries):
+        for entry in self._all():
             lines.append(f"{self._name}({entry.signature})")
-            lines += [f"  {line}" for line in entry.function.explain()]
+            lines += [f"  {line}" for line in (*entry.notes, *entry.function.explain())]
         return "\n".join(lines) or f"{self._name}: not called yet"
 
     @property
@@ -170,8 +183,7 @@ class CompiledFunction:
         return "\n\n".join(s for f in self._functions() for s in f.sources())
 
     def __repr__(self) -> str:
-        traces = sum(map(len, self._entries.values()))
-        return f"<compiled {self._name}, {traces} traces>"
+        return f"<compiled {self._name}, {self.traces} traces>"
 
 
 def compile(
@@ -260,27 +272,19 @@ def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, Tensor | np.ndarray)
 
 
-def _aval(leaf: Any) -> Aval:
-    return aval_of(getattr(leaf, "array", leaf))
-
-
 def _key(leaf: Any) -> Any:
     if isinstance(leaf, Tensor):
-        return (_aval(leaf), leaf.requires_grad)
+        return (aval_of(leaf.array), leaf.requires_grad)
     if isinstance(leaf, np.ndarray):
-        return (_aval(leaf), False)
-    if isinstance(leaf, np.generic):
-        return (type(leaf), leaf.tobytes())
-    try:
-        hash(leaf)
-    except TypeError:
-        raise DTypeError(
-            "compile: arguments must be tensors, arrays, hashable values or lists, tuples and "
-            f"dicts of them, got {type(leaf).__name__}"
-        ) from None
-    # Numbers that are equal need not be the same: 0.0 and -0.0 are, NaN is not even itself.
-    return (type(leaf), leaf.hex() if isinstance(leaf, float) else leaf)
+        return (aval_of(leaf), False)
+    return (type(leaf), leaf) if _is_equal_by_value(leaf) else token(leaf)
+
+
+def _is_equal_by_value(leaf: Any) -> bool:
+    """Whether an argument is told from others by a rule of its own class."""
+    kind = type(leaf)
+    return not is_plain(leaf) and kind.__eq__ is not object.__eq__ and kind.__hash__ is not None
 
 
 def _show(leaf: Any) -> str:
-    return str(_aval(leaf)) if _is_array(leaf) else repr(leaf)
+    return str(aval_of_leaf(leaf)) if _is_array(leaf) else repr(leaf)

@@ -1,0 +1,177 @@
+"""Places in Python's memory that a trace read, and how what stands there is told from other things.
+
+A place is asked again at each call, so it holds whatever it is reached through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from types import CellType
+from typing import Any
+
+import numpy as np
+
+from ..eager import Tensor
+from ..graphs.avals import Aval, aval_of
+from ..graphs.parameter import Parameter
+
+
+class Same:
+    """A token that only the very same object has."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __repr__(self) -> str:
+        name = getattr(self.value, "__qualname__", None) or f"a {type(self.value).__name__}"
+        return f"{name} at {id(self.value):#x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A token of numbers and text that are alike to the last bit: 0.0 and -0.0 are not."""
+
+    kind: type
+    value: Any
+
+    def __repr__(self) -> str:
+        return self.value if self.kind in (float, complex) else repr(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A token of arrays that a trace is fed: whatever their numbers."""
+
+    aval: Aval
+    requires_grad: bool
+
+    def __repr__(self) -> str:
+        return f"{self.aval}{', requires_grad' if self.requires_grad else ''}"
+
+
+class Nothing(Enum):
+    """Tokens of what is not there."""
+
+    MISSING = "nothing"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+MISSING = Nothing.MISSING
+_PLAIN = (int, bool, str, bytes, type(None), type(Ellipsis))
+
+
+def token(value: Any) -> Any:
+    """What two values share exactly if a trace cannot tell them apart, as far as it read them."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return Scalar(kind, value)
+    if kind is float or kind is complex:
+        return Scalar(kind, repr(value))
+    if kind is slice:
+        return Scalar(kind, (token(value.start), token(value.stop), token(value.step)))
+    if isinstance(value, np.generic):
+        return Scalar(kind, value.tobytes())
+    if is_fed(value):
+        return Array(aval_of_leaf(value), getattr(value, "requires_grad", False))
+    return Same(value)
+
+
+def aval_of_leaf(value: Any) -> Aval:
+    """Of an eager tensor or an array."""
+    return aval_of(getattr(value, "array", value))
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a value is a number or text, told from others to the last bit."""
+    return type(value) in (*_PLAIN, float, complex, slice) or isinstance(value, np.generic)
+
+
+def is_fed(value: Any) -> bool:
+    """Whether a trace takes an array found somewhere as one more operand."""
+    return isinstance(value, np.ndarray) or (
+        isinstance(value, Tensor) and not isinstance(value, Parameter)
+    )
+
+
+def content(value: Any) -> Any:
+    """The token of all that a container holds."""
+    kind = type(value)
+    if kind is dict:
+        return Scalar(kind, tuple([(token(k), content(v)) for k, v in value.items()]))
+    if kind in (list, tuple):
+        return Scalar(kind, tuple([content(v) for v in value]))
+    if kind in (set, frozenset):
+        return Scalar(kind, frozenset(map(token, value)))
+    return token(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was read.
+
+    Attributes
+    ----------
+    text : str
+        How the user would write it.
+    holder : object
+        What it is reached through.
+    key : object
+    read : callable
+        ``read(holder, key)``; a LookupError or AttributeError where nothing is there.
+    tell : callable
+        From what was read to a token.
+    """
+
+    text: str
+    holder: Any
+    key: Any
+    read: Callable[[Any, Any], Any]
+    tell: Callable[[Any], Any] = token
+
+    def now(self) -> Any:
+        """The token of what stands there."""
+        try:
+            return self.tell(self.read(self.holder, self.key))
+        except (LookupError, AttributeError, ValueError):  # ValueError: an empty cell
+            return MISSING
+
+    @property
+    def identity(self) -> tuple[int, Any, Any, Any]:
+        """What places that are one have in common."""
+        return id(self.holder), self.key, self.read, self.tell
+
+
+def entry(holder: Any, key: Any) -> Any:
+    return holder[key]
+
+
+def attribute(holder: Any, key: str) -> Any:
+    return getattr(holder, key)
+
+
+def cell(holder: CellType, key: str) -> Any:
+    return holder.cell_contents
+
+
+def itself(holder: Any, key: str) -> Any:
+    return holder
+
+
+def length(holder: Any, key: str) -> int:
+    return len(holder)
+
+
+def membership(holder: Any, key: Any) -> bool:
+    return key in holder

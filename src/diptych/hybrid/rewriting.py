@@ -1,0 +1,534 @@
+"""A function's syntax with every read of Python state, call and loop handed to a `Tracer`.
+
+What the rewritten function does in place of the written one::
+
+    n + 1               tracer.name("n", n) + 1             a global; `free` for a closure's name
+    cfg.width           tracer.attribute(cfg, "width")
+    cfg["width"]        tracer.item(cfg, "width")
+    f(x)                tracer.call(f, x)
+    a in names          a in tracer.whole(names)            reads all of a container
+    cfg.width = 1       tracer.set_attribute(cfg, "width", 1)
+    if x.sum() > 0:     if tracer.test(x.sum() > 0):
+    for x in xs: ...    the loop's body as a function, which `tracer.loop` may trace once; where it
+                        does not, the loop as it was written
+
+Lines stay those of the file, so a traceback shows what the user wrote.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .source import Definition, Source
+
+TRACER = "__tracer__"
+
+# These look at the frame that calls them.
+_FRAMED = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "breakpoint"}
+_FRESH = (
+    ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Compare, ast.JoinedStr, ast.Lambda,
+    ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.BinOp, ast.UnaryOp,
+)  # fmt: skip
+_SCOPES = (
+    ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp,
+    ast.GeneratorExp, ast.ClassDef,
+)  # fmt: skip
+
+
+def rewritten(source: Source, free: Sequence[str], known: Any) -> Definition:
+    """A definition whose reads, calls and loops go through a tracer.
+
+    Parameters
+    ----------
+    source : Source
+    free : sequence of str
+        Names that it takes from functions around it.
+    known : dict
+        The globals of its module.
+    """
+    found: Definition = _Rewriter(set(free), known, source.owner).visit(
+        copy.deepcopy(source.definition)
+    )
+    return found
+
+
+class _Rewriter(ast.NodeTransformer):
+    def __init__(self, free: set[str], known: Any, owner: str | None) -> None:
+        self.free, self.known, self.owner = free, known, owner
+        self.scopes: list[set[str]] = []
+        self.functions: list[ast.AST] = []
+        self.count = 0
+
+    # -- names ---------------------------------------------------------------------------------
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if not isinstance(node.ctx, ast.Load) or any(node.id in s for s in self.scopes):
+            return node
+        if node.id in self.free:
+            return _ask("free", node, ast.Constant(node.id), node)
+        if node.id not in self.known and hasattr(builtins, node.id):
+            return node
+        return _ask("name", node, ast.Constant(node.id), node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        outermost = not self.scopes
+        if not outermost:
+            node.decorator_list = [self.visit(d) for d in node.decorator_list]
+            node.args = self._defaults(node.args)
+        self.functions.append(copy.deepcopy(node))
+        with _scope(self, node):
+            node.body = self._block(node.body)
+        self.functions.pop()
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        if self.scopes:
+            node.args = self._defaults(node.args)
+        with _scope(self, node):
+            node.body = self.visit(node.body)
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        with _scope(self, node):
+            return self.generic_visit(node)
+
+    def _defaults(self, arguments: ast.arguments) -> ast.arguments:
+        arguments.defaults = [self.visit(d) for d in arguments.defaults]
+        arguments.kw_defaults = [d and self.visit(d) for d in arguments.kw_defaults]
+        return arguments
+
+    def _comprehension(self, node: Any) -> ast.AST:
+        with _scope(self, node):
+            for generator in node.generators:
+                generator.iter = _each(self.visit(generator.iter))
+                generator.ifs = [_test(self.visit(test)) for test in generator.ifs]
+            for name in ("elt", "key", "value"):
+                if hasattr(node, name):
+                    setattr(node, name, self.visit(getattr(node, name)))
+        return node  # type: ignore[no-any-return]
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+
+    # -- reads -----------------------------------------------------------------------------------
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        node.value = self.visit(node.value)
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        return _ask("attribute", node, node.value, self._key(node))
+
+    def _key(self, node: ast.Attribute) -> ast.expr:
+        """The name of an attribute, changed by the class where it is private."""
+        name = node.attr
+        if self.owner and name.startswith("__") and not name.endswith("__"):
+            name = f"_{self.owner.lstrip('_')}{name}"
+        return ast.Constant(name)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        node.value, node.slice = self.visit(node.value), self.visit(node.slice)
+        if not isinstance(node.ctx, ast.Load) or _has_star(node.slice):
+            return node
+        return _ask("item", node, node.value, _index(node.slice))
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if isinstance(node.func, ast.Name) and node.func.id in _FRAMED:
+            node.args = [self.visit(a) for a in node.args]
+            return node
+        self.generic_visit(node)
+        return ast.copy_location(
+            ast.Call(_tracer("call", node), [node.func, *node.args], node.keywords), node
+        )
+
+    def visit_Starred(self, node: ast.Starred) -> ast.expr:
+        node.value = self.visit(node.value)
+        if isinstance(node.ctx, ast.Load):
+            node.value = _each(node.value)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        sides = [self.visit(side) for side in (node.left, *node.comparators)]
+        kinds = [isinstance(op, ast.Is | ast.IsNot) for op in node.ops]
+        # What is only compared by identity is not read.
+        read = [not (all(kinds[max(i - 1, 0) : i + 1])) for i in range(len(sides))]
+        node.left, *node.comparators = [_whole(s) if r else s for s, r in zip(sides, read)]
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        node.left, node.right = _whole(self.visit(node.left)), _whole(self.visit(node.right))
+        return node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        # The last operand is not asked, and an earlier one is only where it is the result.
+        values = [self.visit(v) for v in node.values]
+        node.values = [*map(_test, values[:-1]), values[-1]]
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        node.operand = self.visit(node.operand)
+        if isinstance(node.op, ast.Not):
+            node.operand = _test(node.operand)
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        self.generic_visit(node)
+        node.test = _test(node.test)
+        return node
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
+        self.generic_visit(node)
+        node.value = _whole(node.value)
+        return node
+
+    # -- statements ------------------------------------------------------------------------------
+
+    def _block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for statement in statements:
+            made = self.visit(statement)
+            found.extend(made if isinstance(made, list) else [made])
+        return found
+
+    def visit_Return(self, node: ast.Return) -> ast.stmt:
+        if node.value is not None:
+            node.value = _whole(self.visit(node.value))
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        node.value = self.visit(node.value)
+        if any(isinstance(t, ast.Tuple | ast.List) for t in node.targets):
+            node.value = _each(node.value)
+        return self._stored(node, node.targets, node.value)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        if node.value is None:
+            return node
+        node.value = self.visit(node.value)
+        return self._stored(node, [node.target], node.value)
+
+    def _stored(self, node: ast.stmt, targets: Sequence[ast.expr], value: ast.expr) -> Any:
+        """An assignment, as calls where it goes to attributes and items."""
+        if not any(
+            isinstance(n, ast.Attribute | ast.Subscript) for t in targets for n in ast.walk(t)
+        ):
+            return node
+        if len(targets) == 1 and isinstance(targets[0], ast.Attribute | ast.Subscript):
+            return _statement(self._store(targets[0], value), node)
+        held = self._fresh()
+        lines: list[ast.stmt] = [_assigned(held, value, node)]
+        for target in targets:
+            lines += self._unpacked(target, _load(held, node), node)
+        return lines
+
+    def _unpacked(self, target: ast.expr, value: ast.expr, node: ast.stmt) -> list[ast.stmt]:
+        if isinstance(target, ast.Attribute | ast.Subscript):
+            return [_statement(self._store(target, value), node)]
+        if not isinstance(target, ast.Tuple | ast.List):
+            return [ast.copy_location(ast.Assign([target], value), node)]
+        names, lines = [], []
+        for part in target.elts:
+            starred = isinstance(part, ast.Starred)
+            inner = part.value if isinstance(part, ast.Starred) else part
+            if isinstance(inner, ast.Name):
+                names.append(part)
+                continue
+            held = self._fresh()
+            name: ast.expr = ast.copy_location(ast.Name(held, ast.Store()), part)
+            names.append(ast.Starred(name, ast.Store()) if starred else name)
+            lines += self._unpacked(inner, _load(held, node), node)
+        outer = ast.copy_location(ast.Assign([ast.Tuple(names, ast.Store())], value), node)
+        return [outer, *lines]
+
+    def _store(self, target: Any, value: ast.expr) -> ast.expr:
+        owner = self.visit(target.value)
+        if isinstance(target, ast.Attribute):
+            return _ask("set_attribute", target, owner, self._key(target), value)
+        return _ask("set_item", target, owner, _index(self.visit(target.slice)), value)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        value = self.visit(node.value)
+        name = type(node.op).__name__
+        if isinstance(node.target, ast.Name):
+            before = self.visit(ast.copy_location(ast.Name(node.target.id, ast.Load()), node))
+            changed = _ask("changed", node, ast.Constant(name), before, value)
+            return ast.copy_location(ast.Assign([node.target], changed), node)
+        owner = self.visit(node.target.value)
+        if isinstance(node.target, ast.Attribute):
+            key = self._key(node.target)
+            return _statement(
+                _ask("change_attribute", node, ast.Constant(name), owner, key, value), node
+            )
+        key = _index(self.visit(node.target.slice))
+        return _statement(_ask("change_item", node, ast.Constant(name), owner, key, value), node)
+
+    def visit_Delete(self, node: ast.Delete) -> Any:
+        lines: list[ast.stmt] = []
+        for target in node.targets:
+            if isinstance(target, ast.Attribute):
+                found = _ask(
+                    "delete_attribute", target, self.visit(target.value), self._key(target)
+                )
+                lines.append(_statement(found, node))
+            elif isinstance(target, ast.Subscript):
+                index = _index(self.visit(target.slice))
+                lines.append(
+                    _statement(_ask("delete_item", target, self.visit(target.value), index), node)
+                )
+            else:
+                lines.append(ast.copy_location(ast.Delete([target]), node))
+        return lines
+
+    def visit_If(self, node: ast.If) -> ast.stmt:
+        node.test = _test(self.visit(node.test))
+        node.body, node.orelse = self._block(node.body), self._block(node.orelse)
+        return node
+
+    def visit_While(self, node: ast.While) -> ast.stmt:
+        return self.visit_If(node)  # type: ignore[arg-type]
+
+    def visit_Match(self, node: ast.Match) -> ast.stmt:
+        node.subject = _whole(self.visit(node.subject))
+        for case in node.cases:  # a pattern has no calls
+            case.guard = case.guard and _test(self.visit(case.guard))
+            case.body = self._block(case.body)
+        return node
+
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        self.generic_visit(node)
+        node.test = _test(node.test)
+        return node
+
+    def visit_For(self, node: ast.For) -> Any:
+        """First what the loop goes along; then, if its body can be a function, the try to trace it
+        once; else, and where that gives None, the loop."""
+        held, carried = self._fresh(), self._fresh()
+        lines: list[ast.stmt] = [
+            _assigned(held, _ask("along", node.iter, self.visit(node.iter)), node)
+        ]
+        once = None if _leaves(node.body) or node.orelse else copy.deepcopy(node)
+        lists = {name for name in _appended(node.body) if any(name in s for s in self.scopes)}
+        names = sorted((_bound(node.body) | lists) - set(_names(node.target)))
+        lists -= _bound(node.body)
+        read = _read_beyond(self.functions[-1], node)
+        inline = self._loop(node, held)
+        if once is None:
+            return [*lines, inline]
+        body = self._body(once, names)
+        state = ast.Tuple(
+            [_ask("bound", node, _thunk(_load(name, node), node)) for name in names], ast.Load()
+        )
+        shown = ast.Tuple([ast.Constant(name) for name in names], ast.Load())
+        kinds = "".join("a" if n in lists else "r" if n in read else "-" for n in names)
+        asked = [_load(held, node), _load(body.name, node), shown, ast.Constant(kinds), state]
+        found = _ask("loop", node, *asked)
+        none = ast.Compare(_load(carried, node), [ast.Is()], [ast.Constant(None)])
+        taken: ast.stmt = ast.Pass()
+        if names:
+            targets: list[ast.expr] = [ast.Name(name, ast.Store()) for name in names]
+            taken = ast.Assign([ast.Tuple(targets, ast.Store())], _load(carried, node))
+        choice = ast.If(none, [inline], [ast.copy_location(taken, node)])
+        return [*lines, body, _assigned(carried, found, node), ast.copy_location(choice, node)]
+
+    def _loop(self, node: ast.For, held: str) -> ast.stmt:
+        one = self._fresh()
+        first = self._unpacked(node.target, _load(one, node), node)
+        iterated = _ask("each", node, _load(held, node))
+        body = [*first, *self._block(node.body)]
+        target = ast.Name(one, ast.Store())
+        loop = ast.For(target, iterated, body, self._block(node.orelse))
+        return ast.copy_location(loop, node)
+
+    def _body(self, node: ast.For, names: Sequence[str]) -> ast.FunctionDef:
+        """A round as a function of what it goes along and of the names that it binds."""
+        one = self._fresh()
+        arguments = ast.arguments(
+            posonlyargs=[], args=[ast.arg(name) for name in (one, *names)], kwonlyargs=[],
+            kw_defaults=[], defaults=[],
+        )  # fmt: skip
+        targets = set(_names(node.target))
+        self.scopes.append({one, *names, *targets})
+        first = self._unpacked(node.target, _load(one, node), node)
+        values = [_ask("bound", node, _thunk(_load(name, node), node)) for name in names]
+        last = ast.Return(ast.Tuple(values, ast.Load()))
+        body = [*first, *self._block(node.body), ast.copy_location(last, node)]
+        self.scopes.pop()
+        made = ast.FunctionDef(self._fresh(), arguments, body, decorator_list=[])
+        made.type_params = []
+        return ast.copy_location(made, node)
+
+    def _fresh(self) -> str:
+        self.count += 1
+        return f"__{self.count}__"
+
+
+class _scope:
+    """The names that a function, comprehension or class binds, while it is rewritten."""
+
+    def __init__(self, rewriter: _Rewriter, node: ast.AST) -> None:
+        self.scopes, self.names = rewriter.scopes, set(_locals(node))
+
+    def __enter__(self) -> None:
+        self.scopes.append(self.names)
+
+    def __exit__(self, *error: object) -> None:
+        self.scopes.pop()
+
+
+# -- what is asked -------------------------------------------------------------------------------
+
+
+def _tracer(method: str, at: ast.AST) -> ast.expr:
+    found = ast.Attribute(ast.Name(TRACER, ast.Load()), method, ast.Load())
+    return ast.copy_location(found, at)
+
+
+def _ask(method: str, at: ast.AST, *operands: ast.expr) -> ast.expr:
+    return ast.copy_location(ast.Call(_tracer(method, at), list(operands), []), at)
+
+
+def _whole(node: ast.expr) -> ast.expr:
+    return node if isinstance(node, _FRESH) else _ask("whole", node, node)
+
+
+def _each(node: ast.expr) -> ast.expr:
+    return node if isinstance(node, _FRESH) else _ask("each", node, node)
+
+
+def _test(node: ast.expr) -> ast.expr:
+    return node if isinstance(node, ast.Constant) else _ask("test", node, node)
+
+
+def _index(node: ast.expr) -> ast.expr:
+    """What stands between brackets, as an expression that may stand elsewhere."""
+    if isinstance(node, ast.Slice):
+        none = ast.Constant(None)
+        parts = [part or none for part in (node.lower, node.upper, node.step)]
+        return _ask("slice", node, *parts)
+    if isinstance(node, ast.Tuple):
+        return ast.copy_location(ast.Tuple([_index(e) for e in node.elts], ast.Load()), node)
+    return node
+
+
+def _has_star(node: ast.expr) -> bool:
+    return isinstance(node, ast.Tuple) and any(isinstance(e, ast.Starred) for e in node.elts)
+
+
+def _statement(expression: ast.expr, at: ast.AST) -> ast.stmt:
+    return ast.copy_location(ast.Expr(expression), at)
+
+
+def _assigned(name: str, value: ast.expr, at: ast.AST) -> ast.stmt:
+    return ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), at)
+
+
+def _load(name: str, at: ast.AST) -> ast.expr:
+    return ast.copy_location(ast.Name(name, ast.Load()), at)
+
+
+def _thunk(node: ast.expr, at: ast.AST) -> ast.expr:
+    none = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    return ast.copy_location(ast.Lambda(none, node), at)
+
+
+# -- what a piece of syntax binds ----------------------------------------------------------------
+
+
+def _within(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
+    """All nodes, but for those within functions and classes defined there."""
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        yield node
+        if not isinstance(node, _SCOPES):
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def _bound(nodes: Sequence[ast.AST]) -> set[str]:
+    """The names that statements bind."""
+    names: set[str] = set()
+    for node in _within(nodes):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            names.add(node.id)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            names.add(node.name)
+        elif isinstance(node, _SCOPES):  # a walrus in a comprehension binds outside it
+            names.update(n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+    return names
+
+
+def _locals(node: Any) -> set[str]:
+    if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        return {name for g in node.generators for name in _names(g.target)}
+    if isinstance(node, ast.ClassDef):
+        return set()
+    a = node.args
+    held = [*a.posonlyargs, *a.args, *a.kwonlyargs, *(x for x in (a.vararg, a.kwarg) if x)]
+    names = {x.arg for x in held}
+    if isinstance(node, ast.Lambda):
+        return names
+    elsewhere = {
+        name
+        for n in _within(node.body)
+        if isinstance(n, ast.Global | ast.Nonlocal)
+        for name in n.names
+    }
+    return names | _bound(node.body) - elsewhere
+
+
+def _names(target: ast.AST) -> list[str]:
+    return [n.id for n in ast.walk(target) if isinstance(n, ast.Name)]
+
+
+def _appended(body: Sequence[ast.AST]) -> set[str]:
+    """The names of lists that statements append to."""
+    return {
+        node.func.value.id
+        for node in _within(body)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "append"
+        and isinstance(node.func.value, ast.Name)
+    }
+
+
+def _read_beyond(function: ast.AST, loop: ast.For) -> set[str]:
+    """The names that a function reads outside a loop."""
+    names: set[str] = set()
+    pending = [function]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.For) and _place(node) == _place(loop):
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        pending.extend(ast.iter_child_nodes(node))
+    return names
+
+
+def _place(node: ast.For) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _leaves(body: Sequence[ast.AST]) -> bool:
+    """Whether a round may end the loop or the function, so that it is no function itself."""
+    pending: list[tuple[ast.AST, bool]] = [(node, True) for node in body]
+    while pending:
+        node, outer = pending.pop()
+        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom | ast.Await):
+            return True
+        if isinstance(node, ast.Global | ast.Nonlocal | ast.Delete):
+            return True
+        if outer and isinstance(node, ast.Break | ast.Continue):
+            return True
+        if isinstance(node, _SCOPES):
+            continue
+        inside = outer and not isinstance(node, ast.For | ast.While)
+        pending.extend((child, inside) for child in ast.iter_child_nodes(node))
+    return False

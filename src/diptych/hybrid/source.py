@@ -1,0 +1,150 @@
+"""From a function to the syntax tree that it was written as."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType, FunctionType
+
+Definition = ast.FunctionDef | ast.Lambda
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How a function was written.
+
+    Attributes
+    ----------
+    definition : ast.FunctionDef or ast.Lambda
+        With the lines of its file. It is shared: copy it before a change.
+    owner : str or None
+        The class in whose body it stands, by whose name private names are changed.
+    """
+
+    definition: Definition
+    owner: str | None
+
+
+def source_of(function: FunctionType) -> Source | None:
+    """The definition of a function; None where it cannot be known.
+
+    So it is without the text of its file, and where that has changed since: the file as it is now
+    compiles to the very code that the function runs.
+    """
+    code = function.__code__
+    lines = linecache.getlines(code.co_filename, function.__globals__)
+    text = "".join(lines)
+    if not text or code not in _codes_of(text):
+        return None
+    found = [
+        Source(definition, owner)
+        for definition, owner in _definitions(text)
+        if _name(definition) == code.co_name
+        and _first_line(definition) == code.co_firstlineno
+        and _is_at(definition, code)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def compiled(
+    definition: Definition, like: CodeType, owner: str | None, free: tuple[str, ...] = ()
+) -> CodeType | None:
+    """A definition's code, within a function that has what it takes from around it."""
+    around = [*like.co_freevars, *free]
+    inner: ast.stmt = (
+        ast.Return(definition) if isinstance(definition, ast.Lambda) else _bare(definition)
+    )
+    body: list[ast.stmt] = [inner]
+    if owner is not None:
+        body = [ast.ClassDef(owner, bases=[], keywords=[], body=body, decorator_list=[])]
+        if isinstance(definition, ast.Lambda):
+            body[0].body = [ast.Expr(definition)]  # type: ignore[attr-defined]
+    # What is private to a class is taken from around under the name that it has there.
+    arguments = ast.arguments(
+        posonlyargs=[], args=[ast.arg(name) for name in around], kwonlyargs=[], kw_defaults=[],
+        defaults=[],
+    )  # fmt: skip
+    outer = ast.FunctionDef("around", arguments, body, decorator_list=[])
+    if sys.version_info >= (3, 12):
+        outer.type_params = []
+        if owner is not None:
+            body[0].type_params = []  # type: ignore[attr-defined]
+    module = ast.fix_missing_locations(ast.Module([outer], type_ignores=[]))
+    flags = like.co_flags & _FUTURE
+    try:
+        code = compile(module, like.co_filename, "exec", flags=flags, dont_inherit=True)
+    except SyntaxError:
+        return None
+    for found in _codes(code):
+        if found.co_name == like.co_name and found.co_firstlineno == definition.lineno:
+            return found
+    return None
+
+
+def _bare(definition: ast.FunctionDef) -> ast.FunctionDef:
+    """Without decorators, and without what is evaluated when the function is made."""
+    made = ast.FunctionDef(definition.name, definition.args, definition.body, decorator_list=[])
+    if sys.version_info >= (3, 12):
+        made.type_params = []
+    return ast.copy_location(made, definition)
+
+
+@lru_cache(maxsize=64)
+def _definitions(text: str) -> tuple[tuple[Definition, str | None], ...]:
+    """All definitions of functions in a file, and the classes in whose bodies they stand."""
+
+    def walk(node: ast.AST, owner: str | None) -> Iterator[tuple[Definition, str | None]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.Lambda):
+                yield child, owner
+            yield from walk(child, child.name if isinstance(child, ast.ClassDef) else owner)
+
+    return tuple(walk(ast.parse(text), None))
+
+
+@lru_cache(maxsize=64)
+def _codes_of(text: str) -> frozenset[CodeType]:
+    """The code of all functions in a file; of none where it is no Python."""
+    try:
+        return frozenset(_codes(compile(text, "", "exec", dont_inherit=True)))
+    except SyntaxError:
+        return frozenset()
+
+
+def _is_at(definition: Definition, code: CodeType) -> bool:
+    """Whether a lambda's code is that of its body: there may be several in a line."""
+    if isinstance(definition, ast.FunctionDef):
+        return True
+    body = definition.body
+    place = body.lineno, body.end_lineno, body.col_offset, body.end_col_offset
+    return place in code.co_positions()
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
+
+
+def _name(definition: Definition) -> str:
+    return "<lambda>" if isinstance(definition, ast.Lambda) else definition.name
+
+
+def _first_line(definition: Definition) -> int:
+    """The line that the function's code begins with: that of its first decorator."""
+    decorators = getattr(definition, "decorator_list", None)
+    return decorators[0].lineno if decorators else definition.lineno
+
+
+def _future_flags() -> int:
+    import __future__
+
+    return sum(getattr(__future__, n).compiler_flag for n in __future__.all_feature_names)
+
+
+_FUTURE = _future_flags()

@@ -1,0 +1,125 @@
+"""Functions rewritten so that a trace sees what they read, made once per function's code."""
+
+from __future__ import annotations
+
+import ast
+import sysconfig
+from functools import partial
+from pathlib import PurePath
+from types import CellType, CodeType, FunctionType, MethodType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from .rewriting import TRACER, rewritten
+from .source import compiled, source_of
+
+# Below the bridge nothing depends on state that the trace would not see otherwise.
+_OWN = __name__.partition(".")[0]
+_BELOW = tuple(f"{_OWN}.{room}" for room in ("graphs", "eager", "static", "compiler", "hybrid"))
+_LIBRARIES = tuple(
+    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+
+_codes: WeakKeyDictionary[CodeType, CodeType | None] = WeakKeyDictionary()
+_made: set[CodeType] = set()
+
+
+def is_users(function: FunctionType) -> bool:
+    """Whether a function is looked into: the user's own, and modules and optimisers."""
+    name = str(function.__globals__.get("__name__", ""))
+    if name.partition(".")[0] == _OWN:
+        return not (name == _OWN or name.startswith(_BELOW))
+    return not is_library_file(function.__code__.co_filename)
+
+
+def is_library_file(file: str) -> bool:
+    """Whether a file belongs to Python or to an installed package."""
+    return any(PurePath(file).is_relative_to(folder) for folder in _LIBRARIES)
+
+
+def staged(function: FunctionType, tracer: Any) -> FunctionType | None:
+    """A function that does the same and asks a tracer; None where its source is not known.
+
+    It shares the globals, the closure and the defaults of the original.
+    """
+    code = _staged_code(function)
+    if code is None:
+        return None
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+    cells[TRACER] = CellType(tracer)
+    closure = tuple(cells[name] for name in code.co_freevars)
+    made = FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, closure
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    made.__qualname__, made.__module__ = function.__qualname__, function.__module__
+    return made
+
+
+def is_staged(function: FunctionType) -> bool:
+    """Whether a function asks a tracer already, as those made within a trace do."""
+    return function.__code__ in _made
+
+
+def _staged_code(function: FunctionType) -> CodeType | None:
+    code = function.__code__
+    if code not in _codes:
+        _codes[code] = _rewritten_code(function)
+    return _codes[code]
+
+
+def _rewritten_code(function: FunctionType) -> CodeType | None:
+    source = source_of(function)
+    if source is None:
+        return None
+    code = function.__code__
+    definition = rewritten(source, code.co_freevars, function.__globals__)
+    made = compiled(definition, code, source.owner, (TRACER,))
+    if made is not None:
+        _made.update(_all(made))
+    return made
+
+
+def _all(code: CodeType) -> list[CodeType]:
+    within = [c for c in code.co_consts if isinstance(c, CodeType)]
+    return [code, *(found for c in within for found in _all(c))]
+
+
+def python_function(callee: Any) -> tuple[FunctionType, tuple[Any, ...], dict[str, Any]] | None:
+    """The function of Python that runs when something is called, and what it takes before."""
+    if isinstance(callee, FunctionType):
+        return callee, (), {}
+    if isinstance(callee, MethodType):
+        found = python_function(callee.__func__)
+        return found and (found[0], (*found[1], callee.__self__), found[2])
+    if isinstance(callee, partial):
+        found = python_function(callee.func)
+        return found and (found[0], (*found[1], *callee.args), {**found[2], **callee.keywords})
+    if isinstance(callee, type):
+        return None
+    call = getattr(type(callee), "__call__", None)  # noqa: B004 - its function is what is asked
+    return (call, (callee,), {}) if isinstance(call, FunctionType) else None
+
+
+def names_read(function: FunctionType) -> list[tuple[str, Any, Any]]:
+    """Globals and names of the closure that a function's code mentions, where it has no source.
+
+    Returns
+    -------
+    list of (str, object, object)
+        The name, and the dict or the cell that holds it.
+    """
+    code = function.__code__
+    table = function.__globals__
+    found = [(n, table, n) for c in _all(code) for n in c.co_names if n in table]
+    cells = zip(code.co_freevars, function.__closure__ or ())
+    return [*found, *((name, held, None) for name, held in cells)]
+
+
+def unparsed(function: FunctionType) -> str:
+    """What a function is rewritten to, as text."""
+    source = source_of(function)
+    if source is None:
+        return ""
+    free = function.__code__.co_freevars
+    return ast.unparse(rewritten(source, free, function.__globals__))

@@ -1,0 +1,442 @@
+"""Tracer: what rewritten functions hand their reads, calls and loops to, during a trace."""
+
+from __future__ import annotations
+
+import operator
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import (
+    BuiltinMethodType,
+    CellType,
+    FunctionType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+)  # fmt: skip
+from typing import Any
+
+import numpy as np
+
+from ..graphs.errors import GraphError
+from ..graphs.guards import watching
+from ..graphs.ir import Graph, Value
+from ..graphs.operand import Operand
+from . import reads
+from .loops import UNBOUND, Along, Loops, Round, plain
+from .reads import MISSING, Place, aval_of_leaf, is_fed
+from .staging import is_library_file, is_staged, is_users, names_read, python_function, staged
+
+_SCALARS = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype, slice, range)
+_OWN = __name__.partition(".")[0]
+_OF_ATTRIBUTES = (getattr, hasattr, setattr)
+_CONTAINERS = (list, dict, set, tuple, frozenset)
+_CHANGING = {
+    "__delitem__", "__iadd__", "__ior__", "__setitem__", "add", "append", "clear",
+    "difference_update", "discard", "extend", "insert", "intersection_update", "pop",
+    "popitem", "remove", "reverse", "setdefault", "sort", "symmetric_difference_update", "update",
+}  # fmt: skip
+
+
+class _Running(threading.local):
+    tracer: Tracer | None = None
+
+
+_running = _Running()
+
+
+class Tracer:
+    """One trace: what it has read so far, and what was there before it began.
+
+    Only what was there before needs a guard: what the function makes itself is the same whenever
+    its arguments and reads are.
+
+    Parameters
+    ----------
+    graph : Graph
+        That is being traced into.
+
+    Attributes
+    ----------
+    path : list of (Place, token)
+        What was read, each place once, in the order of the first reads.
+    fed : list of (Place, Value)
+        Tensors and arrays found outside, and what stands for them in the graph.
+    notes : list of str
+        What was not captured, and why.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.path: list[tuple[Place, Any]] = []
+        self.fed: list[tuple[Place, Value]] = []
+        self.notes: list[str] = []
+        self.loops = Loops(self)
+        self._seen: dict[tuple[int, Any, Any, Any], Any] = {}
+        self._outside: dict[int, tuple[Any, str]] = {}
+        self._staged: dict[FunctionType, FunctionType | None] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Be the tracer of this thread's functions within the block."""
+        before, _running.tracer = _running.tracer, self
+        try:
+            with watching(self._note_table):
+                yield
+        finally:
+            _running.tracer = before
+
+    # -- what is outside -------------------------------------------------------------------------
+
+    def enter(self, value: Any, text: str) -> None:
+        """Note that something was there before the trace, under the user's name for it."""
+        if not isinstance(value, _SCALARS) and not is_operand(value):
+            self._outside.setdefault(id(value), (value, text))
+            held = getattr(value, "__dict__", None)
+            if type(held) is dict:
+                self._outside.setdefault(id(held), (held, text))
+
+    def text_of(self, value: Any) -> str | None:
+        """The user's name for what was there before the trace; None for what was not."""
+        found = self._outside.get(id(value))
+        return found[1] if found is not None and found[0] is value else None
+
+    def found(self, place: Place) -> Any:
+        """What stands at a place now, which becomes part of what the trace depends on."""
+        known = self._seen.get(place.identity, MISSING)
+        if known is not MISSING:
+            return known
+        try:
+            value = place.read(place.holder, place.key)
+        except (LookupError, AttributeError, ValueError):
+            self.path.append((place, MISSING))
+            raise
+        self.path.append((place, place.tell(value)))
+        if is_fed(value) and place.tell is reads.token:
+            value = self._feed(place, value)
+        else:
+            self.enter(value, place.text)
+        self._seen[place.identity] = value
+        return value
+
+    def _feed(self, place: Place, array: Any) -> Value:
+        value = self.graph.add_placeholder(f"found{len(self.fed)}", aval_of_leaf(array))
+        self.fed.append((place, value))
+        return value
+
+    def _note_table(self, table: dict[str, Any], key: str) -> None:
+        """A read of a module's own tables."""
+        text = f"{self.text_of(table) or 'a module'}.{key.lstrip('_')}"
+        self.found(Place(text, table, key, reads.entry, reads.Same))
+
+    def settled(self, results: Any) -> Any:
+        """Results with every list that a loop filled as a list."""
+        return self.loops.settled(results)
+
+    # -- reads -----------------------------------------------------------------------------------
+
+    def name(self, table: dict[str, Any], key: str) -> Any:
+        return self.found(Place(f"global {key}", table, key, reads.entry))
+
+    def free(self, held: CellType, key: str) -> Any:
+        return self.found(Place(key, held, key, reads.cell))
+
+    def attribute(self, owner: Any, key: str) -> Any:
+        if isinstance(owner, Operand) and key == "shape":
+            return self.loops.shape_of(owner)
+        text = self.text_of(owner)
+        if text is None:
+            return getattr(owner, key)
+        text = f"{text}.{key}"
+        if isinstance(owner, ModuleType):
+            if _is_library(owner):
+                return getattr(owner, key)
+            return self.found(Place(text, owner, key, reads.attribute))
+        for kind in type(owner).__mro__:
+            if key in kind.__dict__:
+                declared = kind.__dict__[key]
+                break
+        else:
+            declared = None
+        if isinstance(declared, property) and isinstance(declared.fget, FunctionType):
+            value = self.call(declared.fget, (owner,), {})
+        elif hasattr(declared, "__set__") and not isinstance(declared, property):
+            return self.found(Place(text, owner, key, reads.attribute))  # a slot, for one
+        elif key in getattr(owner, "__dict__", ()):
+            return self.found(Place(text, owner.__dict__, key, reads.entry))
+        elif declared is not None and not hasattr(declared, "__get__"):
+            return self.found(Place(text, owner, key, reads.attribute))
+        elif hasattr(owner, key):
+            value = getattr(owner, key)
+        else:
+            return self.found(Place(text, owner, key, reads.attribute))
+        if not isinstance(value, MethodType | BuiltinMethodType):
+            self.enter(value, text)
+        return value
+
+    def item(self, owner: Any, key: Any) -> Any:
+        if isinstance(owner, Value):
+            return self.loops.item(owner, key)
+        text = self.text_of(owner)
+        if text is None or not isinstance(owner, dict | list | tuple):
+            return owner[key]
+        if isinstance(key, slice):
+            return self.whole(owner)[key]
+        return self.found(Place(f"{text}[{key!r}]", owner, key, reads.entry))
+
+    def whole(self, value: Any) -> Any:
+        """All that a container holds is read, if it was there before."""
+        text = self.text_of(value)
+        if text is not None and isinstance(value, _CONTAINERS):
+            self.found(Place(text, value, "content", reads.itself, reads.content))
+            self._enter_content(value, text)
+        return value
+
+    def _enter_content(self, value: Any, text: str) -> None:
+        keyed = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, held in keyed:
+            inner = text if isinstance(value, set | frozenset) else f"{text}[{key!r}]"
+            self.enter(held, inner)
+            if isinstance(held, _CONTAINERS):
+                self._enter_content(held, inner)
+
+    def each(self, value: Any) -> Any:
+        """What is gone through, one by one."""
+        value = self.loops.each(value)
+        text = self.text_of(value)
+        if text is None or not isinstance(value, _CONTAINERS):
+            return value
+        self.found(Place(f"len({text})", value, "length", reads.length))
+        if isinstance(value, list | tuple):
+            return [self.item(value, i) for i in range(len(value))]
+        return self.whole(value)
+
+    # -- changes ---------------------------------------------------------------------------------
+
+    def check_change(self, owner: Any, what: str) -> None:
+        """Raise a GraphError where a change would be made when tracing and not again."""
+        if self.loops.is_in_round and not self.loops.is_own(owner):
+            raise GraphError("for: a round must not change what is not its own, got a change")
+        text = self.text_of(owner)
+        if text is not None:
+            raise GraphError(
+                "compile: a traced function must not change what outlives it, got a change of "
+                f"{text}{what}; return the new value, or hold it in a dt.Storage"
+            )
+
+    def set_attribute(self, owner: Any, key: str, value: Any) -> None:
+        self.check_change(owner, f".{key}")
+        setattr(owner, key, value)
+
+    def set_item(self, owner: Any, key: Any, value: Any) -> None:
+        self.check_change(owner, f"[{key!r}]")
+        owner[key] = value
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def call(self, callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call something as the user's code would, and see what it reads."""
+        captured = self.loops.call(callee, args, kwargs)
+        if captured is not NotImplemented:
+            return captured
+        if callee in _OF_ATTRIBUTES and len(args) > 1:
+            return self._call_of_attributes(callee, *args)
+        if isinstance(callee, BuiltinMethodType | MethodWrapperType):
+            return self._call_builtin(callee, args, kwargs)
+        found = python_function(callee)
+        if found is None:
+            return callee(*self._read(args), **kwargs)
+        function, before, named = found
+        if not is_users(function):
+            return callee(*self._handed(args), **dict(zip(kwargs, self._handed(kwargs.values()))))
+        seen = self.staged(function)
+        if seen is function and not is_staged(function):
+            args = tuple(self._handed(args))
+        return seen(*before, *args, **{**named, **kwargs})
+
+    def _call_of_attributes(self, callee: Any, owner: Any, key: Any, *others: Any) -> Any:
+        if callee is setattr:
+            return self.set_attribute(owner, key, *others)
+        try:
+            found = self.attribute(owner, key)
+        except AttributeError:
+            if callee is getattr and not others:
+                raise
+            return others[0] if others else False
+        return True if callee is hasattr else found
+
+    def _call_builtin(self, callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        owner = callee.__self__
+        if isinstance(owner, list | dict | set) and callee.__name__ in _CHANGING:
+            self.check_change(owner, f".{callee.__name__}()")
+        if self.text_of(owner) is not None and isinstance(owner, _CONTAINERS):
+            if callee.__name__ == "get" and args:
+                try:
+                    return self.item(owner, args[0])
+                except LookupError:
+                    return args[1] if len(args) > 1 else None
+            self.whole(owner)
+        elif callee is len and len(args) == 1 and self.text_of(args[0]) is not None:
+            return self._length(args[0])
+        return callee(*self._read(args), **kwargs)
+
+    def _length(self, owner: Any) -> int:
+        count = getattr(type(owner), "__len__", None)
+        if isinstance(count, FunctionType):
+            return len(range(self.call(count, (owner,), {})))
+        text = f"len({self.text_of(owner)})"
+        return self.found(Place(text, owner, "length", reads.length))  # type: ignore[no-any-return]
+
+    def _read(self, args: Any) -> list[Any]:
+        """What a function that is not looked into may read all of."""
+        return [plain(self.whole(a)) for a in args]
+
+    def _handed(self, args: Any) -> list[Any]:
+        """The same, and functions among it as they are looked into."""
+        return [plain(self.whole(self._seen_into(a))) for a in args]
+
+    def _seen_into(self, value: Any) -> Any:
+        if isinstance(value, FunctionType):
+            return self.staged(value) if is_users(value) else value
+        if isinstance(value, MethodType):
+            return MethodType(self._seen_into(value.__func__), value.__self__)
+        if isinstance(value, partial):
+            return partial(self._seen_into(value.func), *value.args, **value.keywords)
+        return value
+
+    def staged(self, function: FunctionType) -> FunctionType:
+        """A function as this trace runs it."""
+        if is_staged(function):
+            return function
+        if function not in self._staged:
+            made = staged(function, Frame(self, function))
+            self._staged[function] = made
+            if made is None:
+                self._guard_unseen(function)
+        return self._staged[function] or function
+
+    def _guard_unseen(self, function: FunctionType) -> None:
+        """Of a function without source, all that it mentions is guarded."""
+        for name, holder, key in names_read(function):
+            value = self.name(holder, name) if key is not None else self.free(holder, name)
+            self.whole(value)
+        self.notes.append(f"{function.__qualname__}: its source is not known, so loops unroll")
+
+
+class Frame:
+    """The tracer as one function sees it: knows where the function's names are held."""
+
+    def __init__(self, tracer: Tracer, function: FunctionType) -> None:
+        self._tracer = tracer
+        self._globals = function.__globals__
+        self._cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+
+    slice = slice
+
+    def name(self, key: str, value: Any) -> Any:
+        tracer = self._active()
+        return value if tracer is None else tracer.name(self._globals, key)
+
+    def free(self, key: str, value: Any) -> Any:
+        tracer = self._active()
+        return value if tracer is None else tracer.free(self._cells[key], key)
+
+    def attribute(self, owner: Any, key: str) -> Any:
+        tracer = self._active()
+        return getattr(owner, key) if tracer is None else tracer.attribute(owner, key)
+
+    def item(self, owner: Any, key: Any) -> Any:
+        tracer = self._active()
+        return owner[key] if tracer is None else tracer.item(owner, key)
+
+    def whole(self, value: Any) -> Any:
+        tracer = self._active()
+        return value if tracer is None else tracer.whole(value)
+
+    test = whole
+
+    def each(self, value: Any) -> Any:
+        tracer = self._active()
+        return value if tracer is None else tracer.each(value)
+
+    def call(self, callee: Any, /, *args: Any, **kwargs: Any) -> Any:
+        tracer = self._active()
+        return callee(*args, **kwargs) if tracer is None else tracer.call(callee, args, kwargs)
+
+    def set_attribute(self, owner: Any, key: str, value: Any) -> None:
+        tracer = self._active()
+        (setattr if tracer is None else tracer.set_attribute)(owner, key, value)
+
+    def set_item(self, owner: Any, key: Any, value: Any) -> None:
+        tracer = self._active()
+        (operator.setitem if tracer is None else tracer.set_item)(owner, key, value)
+
+    def delete_attribute(self, owner: Any, key: str) -> None:
+        tracer = self._active()
+        if tracer is not None:
+            tracer.check_change(owner, f".{key}")
+        delattr(owner, key)
+
+    def delete_item(self, owner: Any, key: Any) -> None:
+        tracer = self._active()
+        if tracer is not None:
+            tracer.check_change(owner, f"[{key!r}]")
+        del owner[key]
+
+    def changed(self, name: str, before: Any, value: Any) -> Any:
+        """What ``before += value`` leaves under the name."""
+        tracer = self._active()
+        if tracer is not None and isinstance(before, list | dict | set):
+            tracer.check_change(before, "")
+        return _IN_PLACE[name](before, value)
+
+    def change_attribute(self, name: str, owner: Any, key: str, value: Any) -> None:
+        self.set_attribute(owner, key, self.changed(name, self.attribute(owner, key), value))
+
+    def change_item(self, name: str, owner: Any, key: Any, value: Any) -> None:
+        self.set_item(owner, key, self.changed(name, self.item(owner, key), value))
+
+    def along(self, value: Any) -> Any:
+        """What a `for` goes along, if a loop in the graph may do it."""
+        tracer = self._active()
+        return value if tracer is None else tracer.loops.along(value)
+
+    def bound(self, value: Callable[[], Any]) -> Any:
+        """A local name, or that it has no value yet."""
+        try:
+            return value()
+        except NameError:
+            return UNBOUND
+
+    def loop(
+        self, along: Any, body: Any, names: tuple[str, ...], kinds: str, state: tuple[Any, ...]
+    ) -> Any:
+        """The state after a loop that stands in the graph; None where it does not."""
+        tracer = self._active()
+        if tracer is None or not isinstance(along, Along):
+            return None
+        return tracer.loops.capture(along, Round(body, names, kinds, state))
+
+    def _active(self) -> Tracer | None:
+        return self._tracer if _running.tracer is self._tracer else None
+
+
+_IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv,
+    "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "Pow": operator.ipow,
+    "MatMult": operator.imatmul, "LShift": operator.ilshift, "RShift": operator.irshift,
+    "BitAnd": operator.iand, "BitOr": operator.ior, "BitXor": operator.ixor,
+}  # fmt: skip
+
+
+def is_operand(value: Any) -> bool:
+    """Whether a trace knows a value by its aval and not by its numbers."""
+    return isinstance(value, Operand | np.ndarray)
+
+
+def _is_library(module: ModuleType) -> bool:
+    root = module.__name__.partition(".")[0]
+    file = getattr(module, "__file__", None)
+    return root in sys.stdlib_module_names or root == _OWN or bool(file and is_library_file(file))
