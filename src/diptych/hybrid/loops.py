@@ -92,7 +92,7 @@ class Along:
         raise NotImplementedError
 
 
-@dataclass
+@dataclass(eq=False)
 class Rows(Along):
     """The slices of a value along its first axis."""
 
@@ -113,7 +113,7 @@ class Rows(Along):
         return [self.value]
 
 
-@dataclass
+@dataclass(eq=False)
 class Counted(Along):
     """Whole numbers at equal distance."""
 
@@ -138,7 +138,7 @@ class Counted(Along):
         return [] if self.origin is None else [self.origin]
 
 
-@dataclass
+@dataclass(eq=False)
 class Together(Along):
     """Several at once, as `zip` and `enumerate` give them."""
 
@@ -159,7 +159,7 @@ class Together(Along):
         return [v for part in self.parts for v in part.origins]
 
 
-@dataclass
+@dataclass(eq=False)
 class Backwards(Along):
     """From the last to the first."""
 
@@ -218,7 +218,7 @@ class Collected:
 # -- a round -------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False)
 class Round:
     """The body of a loop as a function ``body(item, *state)`` that gives the next state.
 
@@ -237,7 +237,7 @@ class Round:
     state: tuple[Any, ...]
 
 
-@dataclass
+@dataclass(eq=False)
 class OneRound:
     """A round that is being traced: its graph, and the slices that it was found to go along."""
 
@@ -246,6 +246,7 @@ class OneRound:
     slices: dict[tuple[Value, int], Value] = field(default_factory=dict)
     counted: dict[Value, Counted] = field(default_factory=dict)
     lists: list[list[Any]] = field(default_factory=list)
+    numbers: set[Value] = field(default_factory=set)
     count: Value | None = None
 
     def placeholder(self, aval: Aval) -> Value:
@@ -264,7 +265,8 @@ class OneRound:
             self.count = self.placeholder(Aval((), INT64))
         value = self.count
         if (along.start, along.step) != (0, 1):
-            value = value * along.step + along.start
+            with self.graph.building():
+                value = value * along.step + along.start
         self.counted[value] = along
         return value
 
@@ -302,12 +304,16 @@ class _Carried:
 
     def __init__(self, graph: Graph, name: str, value: Any) -> None:
         self.name = name
-        leaves, self.structure = flatten(value)
-        self.starts = [graph.lift(x, "for") if isinstance(x, Operand) else x for x in leaves]
+        self.begun, self.structure = flatten(value)
+        self.starts = [graph.lift(x, "for") if isinstance(x, Operand) else x for x in self.begun]
         self.graph = graph
 
     def enter(self, one: OneRound) -> Any:
         self.inside = [one.placeholder(x.aval) if isinstance(x, Value) else x for x in self.starts]
+        given = zip(self.begun, self.inside)
+        one.numbers.update(
+            x for leaf, x in given if not isinstance(leaf, Operand) and x is not leaf
+        )
         return unflatten(self.structure, self.inside)
 
     def leave(self, one: OneRound, value: Any) -> list[Value]:
@@ -418,14 +424,14 @@ class Loops:
 
     Attributes
     ----------
-    origins : list of Value
+    origins : dict of Value
         Whose sizes have said how many rounds there are.
     """
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._rounds: list[OneRound] = []
-        self.origins: list[Value] = []
+        self.origins: dict[Value, None] = {}
 
     @property
     def is_in_round(self) -> bool:
@@ -435,6 +441,18 @@ class Loops:
     def is_own(self, owner: Any) -> bool:
         """Whether an object is a list that the round being traced may append to."""
         return any(owner is held for held in self._rounds[-1].lists)
+
+    def changed(self, before: Any, change: Callable[[Any, Any], Any], value: Any) -> Any:
+        """What ``before += value`` leaves under the name, where that is a number to the user.
+
+        Numbers do not change in place, also where a round sees a value of the graph for one.
+        """
+        for one in self._rounds:
+            if isinstance(before, Value) and before in one.numbers:
+                found = change(before, value)
+                one.numbers.add(found)
+                return found
+        return NotImplemented
 
     def shape_of(self, owner: Any) -> Any:
         shape = owner.shape
@@ -505,9 +523,7 @@ class Loops:
         graph = dispatch.current()
         if not isinstance(graph, Graph):
             return None
-        for origin in along.origins:
-            if origin not in self.origins:
-                self.origins.append(origin)
+        self.origins.update(dict.fromkeys(along.origins))
         before = len(self._rounds)
         try:
             return _Scan(self, graph, along, work).state()

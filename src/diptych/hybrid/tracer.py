@@ -388,9 +388,14 @@ class Frame:
     def changed(self, name: str, before: Any, value: Any) -> Any:
         """What ``before += value`` leaves under the name."""
         tracer = self._active()
-        if tracer is not None and isinstance(before, list | dict | set):
-            tracer.check_change(before, "")
-        return _IN_PLACE[name](before, value)
+        in_place, plain_operator = _CHANGES[name]
+        if tracer is not None:
+            if isinstance(before, list | dict | set):
+                tracer.check_change(before, "")
+            found = tracer.loops.changed(before, plain_operator, value)
+            if found is not NotImplemented:
+                return found
+        return in_place(before, value)
 
     def change_attribute(self, name: str, owner: Any, key: str, value: Any) -> None:
         self.set_attribute(owner, key, self.changed(name, self.attribute(owner, key), value))
@@ -423,12 +428,21 @@ class Frame:
         return self._tracer if _running.tracer is self._tracer else None
 
 
-_IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
-    "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv,
-    "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "Pow": operator.ipow,
-    "MatMult": operator.imatmul, "LShift": operator.ilshift, "RShift": operator.irshift,
-    "BitAnd": operator.iand, "BitOr": operator.ior, "BitXor": operator.ixor,
-}  # fmt: skip
+_CHANGES: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
+    "Add": (operator.iadd, operator.add),
+    "Sub": (operator.isub, operator.sub),
+    "Mult": (operator.imul, operator.mul),
+    "Div": (operator.itruediv, operator.truediv),
+    "FloorDiv": (operator.ifloordiv, operator.floordiv),
+    "Mod": (operator.imod, operator.mod),
+    "Pow": (operator.ipow, operator.pow),
+    "MatMult": (operator.imatmul, operator.matmul),
+    "LShift": (operator.ilshift, operator.lshift),
+    "RShift": (operator.irshift, operator.rshift),
+    "BitAnd": (operator.iand, operator.and_),
+    "BitOr": (operator.ior, operator.or_),
+    "BitXor": (operator.ixor, operator.xor),
+}
 
 
 def is_operand(value: Any) -> bool:
