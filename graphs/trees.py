@@ -163,7 +163,7 @@ class _Rebuild:
     names: tuple[str, ...]
 
     def __call__(self, parts: Iterable[Any]) -> Any:
-        made = object.__new__(self.type)
+        made: Any = object.__new__(self.type)
         for name, part in zip(self.names, parts):
             object.__setattr__(made, name, part)
         return made

@@ -163,11 +163,11 @@ def test_what_is_compared_with_its_maximum_is_kept() -> None:
     function(x).backward()
     code = backward_of(function)
     assert "# equal " in code
-    [entries] = function._entries.values()
-    [recorded] = entries[0].function._recorded.values()
+    [entry] = function._all()
+    [recorded] = entry.function._recorded.values()
     compared = {
         v.node
-        for n in entries[0].function.graph.nodes
+        for n in entry.function.graph.nodes
         if n.op.name in ("equal", "max")
         for v in n.inputs
     }

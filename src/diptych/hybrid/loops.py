@@ -67,16 +67,14 @@ class Length(int):
 
 
 class Along:
-    """What a loop in the graph may go along.
+    """What a loop in the graph may go along."""
 
-    Attributes
-    ----------
-    length : int or Dim
-    reverse : bool
-    """
-
-    length: Size
     reverse = False
+
+    @property
+    def length(self) -> Size:
+        """The number of rounds."""
+        raise NotImplementedError
 
     def item(self, one: OneRound) -> Any:
         """What a round sees."""
@@ -99,8 +97,8 @@ class Rows(Along):
     value: Value
 
     @property
-    def length(self) -> Size:  # type: ignore[override]
-        return self.value.shape[0]  # type: ignore[no-any-return]
+    def length(self) -> Size:
+        return self.value.shape[0]
 
     def item(self, one: OneRound) -> Any:
         return one.slice_of(self.value, 0)
@@ -119,8 +117,12 @@ class Counted(Along):
 
     start: int
     step: int
-    length: Size
+    count: Size
     origin: Value | None
+
+    @property
+    def length(self) -> Size:
+        return self.count
 
     def item(self, one: OneRound) -> Any:
         return one.counter(self)
@@ -145,7 +147,7 @@ class Together(Along):
     parts: Sequence[Along]
 
     @property
-    def length(self) -> Size:  # type: ignore[override]
+    def length(self) -> Size:
         return self.parts[0].length
 
     def item(self, one: OneRound) -> Any:
@@ -167,7 +169,7 @@ class Backwards(Along):
     reverse = True
 
     @property
-    def length(self) -> Size:  # type: ignore[override]
+    def length(self) -> Size:
         return self.forwards.length
 
     def item(self, one: OneRound) -> Any:

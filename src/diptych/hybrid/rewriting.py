@@ -23,7 +23,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .source import Definition, Source
+from .source import Definition, Source, function_of
 
 TRACER = "__tracer__"
 
@@ -101,7 +101,7 @@ class _Rewriter(ast.NodeTransformer):
         arguments.kw_defaults = [d and self.visit(d) for d in arguments.kw_defaults]
         return arguments
 
-    def _comprehension(self, node: Any) -> ast.AST:
+    def _comprehension(self, node: Any) -> Any:
         with _scope(self, node):
             for generator in node.generators:
                 generator.iter = _each(self.visit(generator.iter))
@@ -109,7 +109,7 @@ class _Rewriter(ast.NodeTransformer):
             for name in ("elt", "key", "value"):
                 if hasattr(node, name):
                     setattr(node, name, self.visit(getattr(node, name)))
-        return node  # type: ignore[no-any-return]
+        return node
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 
@@ -344,10 +344,6 @@ class _Rewriter(ast.NodeTransformer):
     def _body(self, node: ast.For, names: Sequence[str]) -> ast.FunctionDef:
         """A round as a function of what it goes along and of the names that it binds."""
         one = self._fresh()
-        arguments = ast.arguments(
-            posonlyargs=[], args=[ast.arg(name) for name in (one, *names)], kwonlyargs=[],
-            kw_defaults=[], defaults=[],
-        )  # fmt: skip
         targets = set(_names(node.target))
         self.scopes.append({one, *names, *targets})
         first = self._unpacked(node.target, _load(one, node), node)
@@ -355,9 +351,7 @@ class _Rewriter(ast.NodeTransformer):
         last = ast.Return(ast.Tuple(values, ast.Load()))
         body = [*first, *self._block(node.body), ast.copy_location(last, node)]
         self.scopes.pop()
-        made = ast.FunctionDef(self._fresh(), arguments, body, decorator_list=[])
-        made.type_params = []
-        return ast.copy_location(made, node)
+        return ast.copy_location(function_of(self._fresh(), (one, *names), body), node)
 
     def _fresh(self) -> str:
         self.count += 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FunctionType
+from typing import TypeVar
 
 Definition = ast.FunctionDef | ast.Lambda
 
@@ -60,19 +61,14 @@ def compiled(
     )
     body: list[ast.stmt] = [inner]
     if owner is not None:
-        body = [ast.ClassDef(owner, bases=[], keywords=[], body=body, decorator_list=[])]
-        if isinstance(definition, ast.Lambda):
-            body[0].body = [ast.Expr(definition)]  # type: ignore[attr-defined]
+        # A lambda is no result there.
+        held: list[ast.stmt] = (
+            [ast.Expr(definition)] if isinstance(definition, ast.Lambda) else body
+        )
+        made = ast.ClassDef(owner, bases=[], keywords=[], body=held, decorator_list=[])
+        body = [_without_types(made)]
     # What is private to a class is taken from around under the name that it has there.
-    arguments = ast.arguments(
-        posonlyargs=[], args=[ast.arg(name) for name in around], kwonlyargs=[], kw_defaults=[],
-        defaults=[],
-    )  # fmt: skip
-    outer = ast.FunctionDef("around", arguments, body, decorator_list=[])
-    if sys.version_info >= (3, 12):
-        outer.type_params = []
-        if owner is not None:
-            body[0].type_params = []  # type: ignore[attr-defined]
+    outer = function_of("around", around, body)
     module = ast.fix_missing_locations(ast.Module([outer], type_ignores=[]))
     flags = like.co_flags & _FUTURE
     try:
@@ -85,12 +81,29 @@ def compiled(
     return None
 
 
+def function_of(name: str, arguments: Sequence[str], body: list[ast.stmt]) -> ast.FunctionDef:
+    """A definition of a function of some names."""
+    made = ast.arguments(
+        posonlyargs=[], args=[ast.arg(argument) for argument in arguments], kwonlyargs=[],
+        kw_defaults=[], defaults=[],
+    )  # fmt: skip
+    return _without_types(ast.FunctionDef(name, made, body, decorator_list=[]))
+
+
 def _bare(definition: ast.FunctionDef) -> ast.FunctionDef:
     """Without decorators, and without what is evaluated when the function is made."""
     made = ast.FunctionDef(definition.name, definition.args, definition.body, decorator_list=[])
+    return _without_types(ast.copy_location(made, definition))
+
+
+N = TypeVar("N", ast.FunctionDef, ast.ClassDef)
+
+
+def _without_types(node: N) -> N:
+    """With the field that newer versions of Python have for parameters of types."""
     if sys.version_info >= (3, 12):
-        made.type_params = []
-    return ast.copy_location(made, definition)
+        node.type_params = []
+    return node
 
 
 @lru_cache(maxsize=64)

@@ -287,7 +287,8 @@ class Tracer:
         if isinstance(count, FunctionType):
             return len(range(self.call(count, (owner,), {})))
         text = f"len({self.text_of(owner)})"
-        return self.found(Place(text, owner, "length", reads.length))  # type: ignore[no-any-return]
+        found: int = self.found(Place(text, owner, "length", reads.length))
+        return found
 
     def _read(self, args: Any) -> list[Any]:
         """What a function that is not looked into may read all of."""
