@@ -25,8 +25,10 @@ from ..graphs.guards import watching
 from ..graphs.ir import Graph, Value
 from ..graphs.operand import Operand
 from . import reads
-from .loops import UNBOUND, Along, Loops, Round, plain
+from .along import Along, plain
+from .loops import Loops
 from .reads import MISSING, Place, aval_of_leaf, is_fed
+from .rounds import UNBOUND, Round
 from .staging import is_library_file, is_staged, is_users, names_read, python_function, staged
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype, slice, range)
