@@ -6,6 +6,7 @@ for Deep Neural Net Inference, 2020); where that leaves gaps, other orders are t
 
 from __future__ import annotations
 
+import math
 import random
 from bisect import insort
 from collections import defaultdict
@@ -19,6 +20,8 @@ from ..graphs.kernels.shapes.structs import LINE, aligned
 
 CLOSE = 1.02  # times the bound: not worth a further try
 FEW, TRIES = 64, 100  # so few buffers are tried in so many more orders
+
+Taken = tuple[int, int, int, int]  # from and to where, from and to when
 
 # In which orders buffers may be placed; the first is best most of the time.
 _ORDERS = (
@@ -74,22 +77,41 @@ def _orders(buffers: Sequence[Any]) -> Iterator[list[Any]]:
 
 def _place(buffers: Sequence[Any]) -> int:
     """Put each buffer, in turn, at the lowest place that is free while it lives."""
-    placed: list[tuple[int, int, int, int]] = []  # from and to where, from and to when
-    size = 0
-    for buffer in buffers:
-        nbytes, start, end = buffer.nbytes, buffer.start, buffer.end
-        offset = 0
-        for low, high, first, last in placed:
-            if last < start or end < first:
-                continue
-            if offset + nbytes <= low:
-                break
-            if high > offset:
-                offset = high
-        buffer.offset = offset
-        insort(placed, (offset, aligned(offset + nbytes), start, end))
-        size = max(size, offset + nbytes)
-    return size
+    placed: list[Taken] = []
+    return max((put(buffer, placed) for buffer in buffers), default=0)
+
+
+def put(buffer: Any, placed: list[Taken], room: float = math.inf) -> int:
+    """Put a buffer at the lowest place that is free while it lives.
+
+    Parameters
+    ----------
+    buffer : object
+        As for `lay_out`.
+    placed : list of Taken
+        What is taken, in order; this place joins it.
+    room : int
+        How many bytes there are.
+
+    Returns
+    -------
+    int
+        Where it ends; 0 where there is no room for it, and nothing is written then.
+    """
+    nbytes, start, end = buffer.nbytes, buffer.start, buffer.end
+    offset = 0
+    for low, high, first, last in placed:
+        if last < start or end < first:
+            continue
+        if offset + nbytes <= low:
+            break
+        if high > offset:
+            offset = high
+    if offset + nbytes > room:
+        return 0
+    buffer.offset = offset
+    insort(placed, (offset, aligned(offset + nbytes), start, end))
+    return offset + nbytes
 
 
 def aligned_bytes(nbytes: int) -> np.ndarray:

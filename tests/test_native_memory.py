@@ -8,8 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from native_races import TURNS, in_turns
 
 import diptych as dt
+from diptych.compiler.native import build, timeline
+from diptych.compiler.native.buffers import Given, Room
+from diptych.compiler.native.lives import Lives
+from diptych.compiler.native.lodging import lodge
 from diptych.compiler.native.order import order
 from diptych.compiler.native.schedule import schedule
 from diptych.compiler.native.toolchain import find_compiler
@@ -172,3 +177,78 @@ def test_room_for_packed_rows_has_a_bound() -> None:
         return planned(program)["arena"]
 
     assert 0 < scratch(8 * 1200) < 2 * scratch(1200)
+
+
+# -- results as room ---------------------------------------------------------------------------
+
+
+def room(nbytes: int, start: int, end: int, in_lines: bool = False) -> Room:
+    return Room(nbytes, "", 0, start, end, in_lines)
+
+
+def test_results_hold_what_is_needed_before_them_where_that_saves_room() -> None:
+    result, small = Given(1024), Given(64)
+    first, second, long, lines, large, little = rooms = [
+        room(512, 0, 3), room(512, 2, 4), room(512, 2, 6), room(512, 2, 2, in_lines=True),
+        room(2048, 2, 2), room(64, 2, 3),
+    ]  # fmt: skip
+    left = lodge(rooms, {result: 5, small: 3})
+    assert first.host is result and second.host is result and first.offset != second.offset
+    assert left == [long, lines, large, little]  # read with the result, in lines, too large
+    assert [r.host for r in left] == [None] * 4  # and no room for the last at once
+
+
+def test_a_result_takes_in_nothing_that_saves_no_room() -> None:
+    most, other = room(512, 2, 2, in_lines=True), room(128, 0, 1)
+    assert lodge([most, other], {Given(1024): 4}) == [most, other]
+    assert lodge([], {Given(1024): 4}) == []
+
+
+def test_a_result_of_a_loop_is_in_use_from_its_first_round_on() -> None:
+    lives, early, late, inside = Lives(), Given(8), Given(8), Room(8)
+    lives.touch(early)
+    lives.advance()
+    lives.enter()
+    begin = lives.position
+    lives.touch(inside)
+    lives.advance()
+    lives.enter()
+    lives.touch(late)
+    lives.leave()
+    lives.leave()
+    assert lives.begins([early, late, Given(8)]) == {early: 0, late: begin}
+    rooms = lives.planned(Room)
+    assert lodge(rooms, lives.begins([late])) == rooms == [inside]
+
+
+@needs_compiler
+@pytest.mark.parametrize("order", TURNS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_programs_whose_results_hold_other_values_first(
+    order: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "WORTH_THREADS", 0.0)
+    before = dt.get_num_threads()
+    dt.set_num_threads(threads)
+    with dt.static.Graph() as g:
+        x, w = g.placeholder("x", (48, 32)), g.placeholder("w", (32, 32))
+        y = dt.tanh(x @ w)
+        z = dt.sort(y @ w + y)  # by NumPy, which reads and writes such memory, too
+        fetches = [dt.concat([z @ w, dt.tanh(z) @ w], axis=1) * 2, dt.sum(z)]
+    feeds = {"x": standard(48, 32), "w": standard(32, 32, seed=1) / 6}
+    try:
+        with in_turns(order, 50_000):
+            program = g.compile(fetches, executor="native")
+            wanted = g.compile(fetches, executor="reference").run(feeds)
+            first = program.run(feeds)
+            kept = [r.copy() for r in first]
+            second = program.run({**feeds, "x": feeds["x"] * 2})
+        monkeypatch.setattr(timeline, "lodge", lambda rooms, results: rooms)
+        roomy = g.compile([*fetches, fetches[1] + 1], executor="native")
+    finally:
+        dt.set_num_threads(before)
+    assert planned(program)["arena"] < planned(roomy)["arena"]
+    for found, as_it_was, other, exact in zip(first, kept, second, wanted, strict=True):
+        np.testing.assert_array_equal(found, as_it_was)
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-4)
+        assert (found != other).any()

@@ -14,7 +14,7 @@ from ...graphs.compiled import entry
 from ...graphs.errors import DiptychError
 from ...graphs.regions import kernel_of
 from ..arena import aligned_bytes
-from ..native.buffers import Entries, Held, Kept, Placed, Stack
+from ..native.buffers import Entries, Held, Kept, Placed, Room, Stack
 from ..native.build import Built
 from ..native.layout import Layout
 from ..native.library import library
@@ -124,7 +124,9 @@ class Instance:
         if isinstance(buffer, Entries):
             return self._stacks.array(buffer.stack, layout)
         if isinstance(buffer, Placed):
+            host = buffer.host if isinstance(buffer, Room) else None
             memory = self._kept if isinstance(buffer, Kept) else self._arena
+            memory = memory if host is None else arrays[self._given[host]]
             address = memory.ctypes.data + buffer.offset
         elif isinstance(buffer, Held):
             address = buffer.array.ctypes.data

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .buffers import Held, Placed
+from .buffers import Held, Placed, Room
 from .kernel import Access, Span
 from .layout import Layout, Moving
 from .statements import Branch, Call, Loop, Python, Statement, While
@@ -166,7 +166,8 @@ class _Placing:
         where: Any = buffer
         base = layout.offset * width
         if isinstance(buffer, Placed):
-            where, base = type(buffer), base + buffer.offset
+            host = buffer.host if isinstance(buffer, Room) else None
+            where, base = host or type(buffer), base + buffer.offset
         elif isinstance(buffer, Held):
             where, base = "process", base + buffer.array.ctypes.data
         spans = tuple(

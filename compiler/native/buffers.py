@@ -45,8 +45,20 @@ class Placed(Buffer):
     end: int = 0
 
 
+@dataclass(eq=False)
 class Room(Placed):
-    """Part of the arena, of which each run has one of its own."""
+    """Part of the arena, of which each run has one of its own, or of a result.
+
+    Attributes
+    ----------
+    in_lines : bool
+        Whether it has to begin with a cache line.
+    host : Given or None
+        The result that it lies in.
+    """
+
+    in_lines: bool = False
+    host: Given | None = None
 
 
 class Kept(Placed):

@@ -129,7 +129,7 @@ def build(
     lowering = Lowering(graph, order, direct, known, threads, given)
     once, step = lowering.once, lowering.step
     once.plan(step)
-    barriers = step.plan()
+    barriers = step.plan(results=lowering.results)
     printer = Printer(step.statements, once.statements)
     source, units = printer.source, printer.units(threads_at_hand())
     seconds = time.perf_counter() - start

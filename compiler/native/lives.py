@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from .buffers import Buffer, Placed
+from .buffers import Buffer, Given, Placed
+
+P = TypeVar("P", bound=Placed)
 
 
 @dataclass
 class _Life:
-    """Positions of the first and the last statement; how many loops are around the first."""
+    """Positions of the first and the last statement; how many loops are around the first, and
+    where the outermost of them begins."""
 
     start: int
     end: int
     depth: int
+    begin: int
 
 
 @dataclass
@@ -47,7 +53,8 @@ class Lives:
         """Note that the statement at this position uses a buffer."""
         life = self._lives.get(buffer)
         if life is None:
-            life = _Life(self.position, self.position, len(self._loops))
+            begin = self._loops[0].begin if self._loops else self.position
+            life = _Life(self.position, self.position, len(self._loops), begin)
             self._lives[buffer] = life
         life.end = max(life.end, self.position)
         if len(self._loops) > life.depth:  # each round needs what was there before the loop
@@ -55,8 +62,8 @@ class Lives:
 
     def touch_before(self, buffer: Buffer) -> None:
         """Note that a buffer is written before the innermost loop and in use until it ends."""
-        loop = self._loops[-1]
-        life = self._lives[buffer] = _Life(loop.begin, loop.begin, len(self._loops) - 1)
+        loop, begin = self._loops[-1], self._loops[0].begin
+        life = self._lives[buffer] = _Life(loop.begin, loop.begin, len(self._loops) - 1, begin)
         loop.held.append(life)
 
     def enter(self) -> None:
@@ -74,7 +81,11 @@ class Lives:
         """Whether some statement uses a buffer."""
         return buffer in self._lives
 
-    def planned(self, kind: type[Placed]) -> list[Placed]:
+    def begins(self, buffers: Iterable[Given]) -> dict[Given, int]:
+        """From each buffer to the position of the first statement that uses it, in any round."""
+        return {b: self._lives[b].begin for b in buffers if b in self._lives}
+
+    def planned(self, kind: type[P]) -> list[P]:
         """The buffers of one kind that need room, with `start` and `end` filled in."""
         used = []
         for buffer, life in self._lives.items():

@@ -81,6 +81,11 @@ class Lowering:
                 self.outputs[position] = scope.env[value]
         self._commit(scope, graph, direct)
 
+    @property
+    def results(self) -> list[Given]:
+        """The memory of the outputs."""
+        return [x.buffer for x in self.outputs if isinstance(x.buffer, Given)]
+
     def _place_outputs(
         self, graph: Graph, places: dict[Value, Layout], known: set[Node]
     ) -> dict[int, Value]:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .buffers import Buffer, Entries, Kept, Placed, Stack
+from .buffers import Buffer, Entries, Kept, Placed, Room, Stack
 from .cache import key
 from .kernel import Kernel
 from .layout import Layout
@@ -81,6 +81,13 @@ def _positions(name: str, position: str, lines: Sequence[str]) -> list[str]:
 def _heed(name: str) -> str:
     """The line with which a long loop asks, now and then, whether it is to end."""
     return f"    if ({name} % {HEED_EVERY} == {HEED_EVERY - 1} && dt_ends(team, thread)) return;"
+
+
+def _memory(buffer: Buffer) -> Buffer | None:
+    """Whose pointer leads to a buffer; None for what lies in the arena, or is there before."""
+    if isinstance(buffer, Room):
+        return buffer.host
+    return None if isinstance(buffer, Placed) else buffer
 
 
 def _parity(name: str, count: str, lines: Sequence[str]) -> list[str]:
@@ -267,8 +274,9 @@ class Printer:
         """The name of a buffer's first byte."""
         if isinstance(buffer, Entries):
             return f"((dt_stack *){self._base(buffer.stack)})->entries"
-        if not isinstance(buffer, Placed):
-            self.pointers.setdefault(buffer, len(self.pointers) + FIRST)
+        memory = _memory(buffer)
+        if memory is not None:
+            self.pointers.setdefault(memory, len(self.pointers) + FIRST)
         if buffer not in self._buffers:
             self._buffers[buffer] = len(self._buffers)
         return f"b{self._buffers[buffer]}"
@@ -276,10 +284,11 @@ class Printer:
     def _declared(self, number: int) -> str:
         """The line that says where a buffer is, and what it holds."""
         buffer = list(self._buffers)[number]
+        memory = _memory(buffer)
+        place = int(isinstance(buffer, Kept)) if memory is None else self.pointers[memory]
+        where = f"pointers[{place}]"
         if isinstance(buffer, Placed):
-            where = f"pointers[{int(isinstance(buffer, Kept))}] + {buffer.offset}"
-        else:
-            where = f"pointers[{self.pointers[buffer]}]"
+            where += f" + {buffer.offset}"
         size = f"{buffer.nbytes} bytes" + (" a round" if isinstance(buffer, Stack) else "")
         # A name of the user's must not end the comment.
         label = re.sub(r"[^\w %.,-]", "", buffer.label, flags=re.ASCII)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from ...graphs.avals import Aval
 from ...graphs.ir import VARIABLE, Node
 from ..arena import lay_out
 from .barriers import place_barriers
-from .buffers import Constant, Held, Kept, Placed, Room, Variable
+from .buffers import Constant, Given, Held, Kept, Placed, Room, Variable
 from .kernel import Kernel, Packing
 from .kernels import Kernels
 from .layout import Layout, dense
 from .lives import Lives
+from .lodging import lodge
 from .statements import Call, Statement
 
 
@@ -33,8 +35,8 @@ class Timeline:
     statements : list of Statement
     lives : Lives
         Of all buffers.
-    used : list of Placed
-        The buffers that need room, once it is planned.
+    used : sequence of Placed
+        The buffers that need room of their own, once it is planned.
     nbytes, bound_bytes : int
         Of the memory that they share, and of what is in use at once.
     """
@@ -48,7 +50,7 @@ class Timeline:
         self._sources: dict[int, Layout] = {} if once is None else once._sources
         self._names = 0
         self._packed: dict[tuple[Layout, str], Layout] = {}
-        self.used: list[Placed] = []
+        self.used: Sequence[Placed] = []
         self.nbytes = self.bound_bytes = 0
 
     def source_of(self, node: Node) -> Layout:
@@ -62,9 +64,11 @@ class Timeline:
             self._sources[id(held)] = Layout(buffer, array.dtype, array.shape, strides)
         return self._sources[id(held)]
 
-    def buffer(self, nbytes: int, label: str) -> Placed:
-        """New memory, whose place is planned."""
-        return (Kept if self.once is None else Room)(nbytes, label)
+    def buffer(self, nbytes: int, label: str, in_lines: bool = False) -> Placed:
+        """New memory, whose place is planned; whether it has to begin with a cache line."""
+        if self.once is None:
+            return Kept(nbytes, label)
+        return Room(nbytes, label, in_lines=in_lines)
 
     def room(self, aval: Aval, label: str, order: tuple[int, ...] | None = None) -> Layout:
         """Memory of its own without gaps; `order` has the axes from slow to fast."""
@@ -81,13 +85,13 @@ class Timeline:
             self.lives.touch(access.layout.buffer)
         scratch = None
         if kernel.scratch:
-            scratch = self.buffer(kernel.scratch, f"scratch of {kernel.label}")
+            scratch = self.buffer(kernel.scratch, f"scratch of {kernel.label}", in_lines=True)
             self.lives.touch(scratch)
         statements.append(Call(kernel, self.lives.advance(), scratch))
 
     def room_to_pack(self, layout: Layout, how: Packing, name: str) -> Layout:
         """Memory for a packed operand."""
-        buffer = self.buffer(how.elements * layout.dtype.itemsize, f"packed {name}")
+        buffer = self.buffer(how.elements * layout.dtype.itemsize, f"packed {name}", in_lines=True)
         return Layout(buffer, layout.dtype, (how.elements,), (1,))
 
     def packed_once(self, layout: Layout, how: Packing, name: str) -> Layout:
@@ -108,20 +112,25 @@ class Timeline:
             changes[buffer.end + 1] -= buffer.nbytes
         return list(accumulate(changes[i] for i in range(self.lives.position)))
 
-    def plan(self, later: Timeline | None = None) -> int:
+    def plan(self, later: Timeline | None = None, results: Iterable[Given] = ()) -> int:
         """Give buffers their places, and kernels the barriers between them.
 
         Parameters
         ----------
         later : Timeline, optional
             What still reads some of the buffers when this has run.
+        results : iterable of Given
+            Memory that is handed over for what is returned.
 
         Returns
         -------
         int
             How many barriers there are.
         """
-        self.used = self.lives.planned(Kept if self.once is None else Room)
+        if self.once is None:
+            self.used = self.lives.planned(Kept)
+        else:
+            self.used = lodge(self.lives.planned(Room), self.lives.begins(results))
         for buffer in self.used:
             if later is not None and later.lives.uses(buffer):
                 buffer.end = self.lives.position
