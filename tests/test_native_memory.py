@@ -179,6 +179,23 @@ def test_room_for_packed_rows_has_a_bound() -> None:
     assert 0 < scratch(8 * 1200) < 2 * scratch(1200)
 
 
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rows", [13, 37, 250])
+def test_packed_rows_are_those_of_the_operand(rows: int, dtype: str) -> None:
+    with dt.static.Graph() as g:
+        x, y = g.placeholder("x", (256, rows), dtype), g.placeholder("y", (256, 64), dtype)
+        z = g.placeholder("z", (rows, 1024), dtype)  # rows of whole pages
+        program = g.compile(
+            [x.T @ y, z @ g.constant(np.eye(1024, 50, dtype=dtype))], executor="native"
+        )
+    feeds = {"x": standard(256, rows), "y": standard(256, 64, seed=1), "z": standard(rows, 1024)}
+    feeds = {name: array.astype(dtype) for name, array in feeds.items()}
+    turned, straight = program.run(feeds)
+    np.testing.assert_allclose(turned, feeds["x"].T @ feeds["y"], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(straight, feeds["z"][:, :50], rtol=1e-6)
+
+
 # -- results as room ---------------------------------------------------------------------------
 
 

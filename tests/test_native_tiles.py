@@ -150,8 +150,9 @@ def check_packing(tiles: Tiles, depth: int, columns: int, width: int, order: str
         b = np.broadcast_to(b[:1], b.shape)
     elif order == "backwards":
         b = b[::-1, ::-1]
-    memory = np.full(depth * width + 2, UNUSED, tiles.dtype)
-    panel = memory[1:-1].reshape(depth, width)
+    past = -width % (tiles.width // 2)  # where rows are no whole vectors, the last one goes on
+    memory = np.full(depth * width + past + 2, UNUSED, tiles.dtype)
+    panel = memory[1 : 1 + depth * width].reshape(depth, width)
     tiles.call("pack", depth, columns, b, *tiles.strides(b), panel, width)
     expected = np.zeros((depth, width), tiles.dtype)
     expected[:, :columns] = b
@@ -170,6 +171,14 @@ def test_packing(tiles: Tiles, order: str) -> None:
     for width in (tiles.width // 2, tiles.width, 3 * tiles.width // 2):
         for columns in range(1, width + 1):
             for depth in (1, 2, 7, 8, 16, 37):
+                check_packing(tiles, depth, columns, width, order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_packing_rows_that_are_no_whole_vectors(tiles: Tiles, order: str) -> None:
+    for width in (1, tiles.rows - 1, tiles.rows, tiles.width // 2 + 1, tiles.width + 3):
+        for columns in range(1, width + 1):
+            for depth in (1, 2, 16, 37):
                 check_packing(tiles, depth, columns, width, order)
 
 

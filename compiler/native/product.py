@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ...graphs.ir import Graph, Node, Value
-from ...graphs.kernels.shapes.structs import aligned, share
+from ...graphs.kernels.shapes.structs import LINE, aligned, share
 from ...graphs.ops.core import Bound
 from .affine import Affine, in_shape
 from .axes import address
@@ -25,7 +25,6 @@ from .scalars import C_TYPES
 from .sections import ONCE, PER_ELEMENT, PER_ROW, Sections
 
 WIDTH = 128  # bytes of a tile's row at most; the headers say what it is
-ROWS = 12
 FEW_ROWS = 3  # so many rows read the second operand without tiles
 PACKS_FROM = 40  # rows of a thread from which on packing the second operand pays
 PAGE = 4096  # bytes after which addresses fall on the same places of the first cache
@@ -254,7 +253,7 @@ class Product:
         """Block by block of rows, panel by panel of columns, tile by tile of rows."""
         half = _panel_width(self.columns, self.dtype.itemsize) < self.width
         width = f"(DT_WIDTH_{self.type} / 2)" if half else f"DT_WIDTH_{self.type}"
-        left, right = self._left(2 * ROWS if half else ROWS), self._right()
+        left, right = self._left(), self._right()
         self.scratch = right.nbytes + left.nbytes
         lines = [f"enum {{ WIDTH = {width}, ROWS = {'(2 * DT_ROWS)' if half else 'DT_ROWS'} }};"]
         own = f"({self.type} *)(scratch + thread * {self.scratch}"
@@ -290,20 +289,21 @@ class Product:
             "}",
         ]
 
-    def _left(self, most: int) -> _Side:
-        """A block of a thread's rows of the first operand, in tiles of at most so many."""
+    def _left(self) -> _Side:
+        """A block of a thread's rows of the first operand, tile by tile."""
         if self.depth < 16 or self.columns <= self.width or not self._is_far:
             return _Side([], f"a + m0 * {self.a_row}, {self.a_row}, {self.a_depth}")
+        place = f"left + (m0 - rows_begin) * {self.depth}"
         pack = (
             f"dt_pack_{self.type}({self.depth}, m1 - m0, a + m0 * {self.a_row}, "
-            f"{self.a_depth}, {self.a_row}, left + tile * ROWS * {self.depth}, ROWS);"
+            f"{self.a_depth}, {self.a_row}, {place}, m1 - m0);"
         )
         row = self.depth * self.dtype.itemsize
         blocks = max(-(-self._rows_of_a_thread * row // BLOCK), 1)
-        # Tiles may have fewer rows, but each has room for all.
-        rows = -(-self._rows_of_a_thread // blocks) + most - 1
-        operand = f"left + tile * ROWS * {self.depth}, 1, ROWS"
-        return _Side(_tile_loop([pack]), operand, aligned(rows * row), blocks)
+        rows = -(-self._rows_of_a_thread // blocks)
+        # Packing writes whole vectors, and so behind the last tile.
+        nbytes = aligned(rows * row) + LINE
+        return _Side(_tile_loop([pack]), f"{place}, 1, m1 - m0", nbytes, blocks)
 
     def _right(self) -> _Side:
         """The panel of the second operand that begins at column ``n0``."""

@@ -74,15 +74,17 @@ static void transpose_columns(dt_int depth, dt_int columns, const REAL *b, dt_in
     gather_columns(depth - k, columns, b + k, 1, b_column, panel + k * width, width);
 }
 
+/* From the last vector to the first: where `width` is no whole number of them, one that is not full
+ * goes on into the next row, whose own numbers are written later. */
 void OF(dt_pack)(dt_int depth, dt_int columns, const REAL *b, dt_int b_depth, dt_int b_column,
                  REAL *panel, dt_int width) {
-    for (dt_int j = 0; j < width; j += LANES) {
+    for (dt_int j = (width - 1) / LANES * LANES; j >= 0; j -= LANES) {
         const dt_int rest = columns - j;
         if (rest <= 0) {
             clear_columns(depth, panel + j, width);
-        } else if (b_column == 1 && rest >= 2 * LANES) {
+        } else if (b_column == 1 && rest >= LANES && j > 0) {
+            j -= LANES;
             copy_vectors(2, depth, b + j, b_depth, panel + j, width);
-            j += LANES;
         } else if (b_column == 1 && rest >= LANES) {
             copy_vectors(1, depth, b + j, b_depth, panel + j, width);
         } else if (b_column == 1) {

@@ -115,8 +115,9 @@ void dt_half_tile_double(int rows, dt_int depth, const double *a, dt_int a_row, 
                          dt_int segments, dt_int a_segment, dt_int b_segment);
 
 /* Pack `columns` <= width columns of b, depth by columns with any strides, into
- * panel[depth][width], zeros where columns end. The width is that of tiles, half of it, or a
- * multiple. Two orders are fast: b_column == 1 and b_depth == 1. */
+ * panel[depth][width], zeros where columns end. Where the width is no whole number of vectors,
+ * less than one more is written behind the panel. Two orders are fast: b_column == 1 and
+ * b_depth == 1. */
 void dt_pack_float(dt_int depth, dt_int columns, const float *b, dt_int b_depth, dt_int b_column,
                    float *panel, dt_int width);
 void dt_pack_double(dt_int depth, dt_int columns, const double *b, dt_int b_depth,
