@@ -124,7 +124,10 @@ static void correlate(dt_team *team, int thread, const dt_conv *shape, int trans
 
     dt_axis h = axis_of(shape, 0, transposed), v = axis_of(shape, 1, transposed);
     dt_int across = reached(v, v.end - v.begin), bytes = across * pixel * (dt_int)sizeof(REAL);
-    dt_int band = band_rows(h, h.step * bytes), band_bytes = aligned(reached(h, band) * bytes);
+    dt_int units = h.end - h.begin, all = groups * shape->images * units;
+    dt_int most = at_least(1, (all + team->threads - 1) / team->threads); /* of a thread */
+    dt_int band = at_most(band_rows(h, h.step * bytes), most);
+    dt_int band_bytes = aligned(reached(h, band) * bytes);
     /* A tile's columns are at most 128 bytes. */
     dt_int line_bytes =
         (v.end - v.begin) * at_least(lone ? room(columns) * (dt_int)sizeof(REAL) : 0, 128);
@@ -133,8 +136,7 @@ static void correlate(dt_team *team, int thread, const dt_conv *shape, int trans
 
     int in_place = (from_strides[1] == 1 || depth == 1) && (!lone || pixel == depth) &&
                    is_inside(h) && is_inside(v);
-    dt_int units = h.end - h.begin, begin;
-    dt_int end = dt_share(team, thread, groups * shape->images * units, &begin);
+    dt_int begin, end = dt_share(team, thread, all, &begin);
     for (dt_int next; begin < end; begin = next) {
         dt_int which = begin / units, g = which / shape->images, n = which % shape->images;
         dt_int first = h.begin + begin % units;

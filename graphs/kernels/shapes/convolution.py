@@ -85,7 +85,8 @@ def scratch_bytes(kind: Kind, shape: Convolution, threads: int, itemsize: int) -
     depth, columns = (filters, channels) if kind == "transpose" else (channels, filters)
     wide = _room(columns, itemsize)
     row = across * (wide if lone else depth) * itemsize
-    band = down.band(down.step * row)
+    most = max(1, -(-groups * shape.images * down.units // threads))  # of a thread
+    band = min(down.band(down.step * row), most)
     line = right.units * max(wide * itemsize if lone else 0, _TILE_BYTES)
     return threads * (aligned(down.reached(band) * row) + line)
 
