@@ -158,7 +158,9 @@ calls.
 MEMORY = """
 What a step needs beside weights and inputs: the arena and what is returned. The reference
 executor's peak is of the same graph, node by node, each array freed when nothing reads it any
-more. The liveness bound is what is live at once in the native program: no arena can be smaller.
+more; what its kernels need while they run is not in it, as it is in the arena. The liveness bound
+is what is live at once of what lies in the arena, which cannot be smaller. Other values may lie
+where a result is computed later.
 """
 ROOFS = """
 The least that a step can take is its floating-point operations at the rate of a product of two
