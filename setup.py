@@ -119,7 +119,11 @@ def compiled_modules() -> list[Extension]:
 EXTENSION = Extension(
     "diptych.graphs.speedups",
     [str(path.relative_to(HERE)) for path in sorted(HERE.glob("graphs/extension/*.c"))],
-    depends=["graphs/extension/speedups.h", "graphs/kernels/native/runtime.h"],
+    depends=[
+        "graphs/extension/speedups.h",
+        "graphs/extension/walk.h",
+        "graphs/kernels/native/runtime.h",
+    ],
     include_dirs=[numpy.get_include()],
 )
 

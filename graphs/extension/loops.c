@@ -10,16 +10,16 @@ threads: they come from the same calls. Others may differ in the last bit, as th
 their axes in another order. */
 
 #include "speedups.h"
+#include "walk.h"
 
 #include <structmember.h>
 #include <time.h>
 
-enum { MOST_OPERANDS = 4, RELEASES_GIL = 8192 };
+enum { RELEASES_GIL = 8192 };
 enum {
     SHARED = 1 << 15,  /* elements a thread that are worth its while */
     WAKES = 8 * SHARED,
     IN_A_ROW = 200000, /* nanoseconds from one large loop to the next */
-    PIECE = 1 << 10,   /* elements: where a row is cut, so that parts have whole vectors, too */
 };
 
 typedef struct {
@@ -29,15 +29,6 @@ typedef struct {
     PyObject *careful;
     int last; /* the loop that served last, which most likely serves again */
 } Loop;
-
-typedef struct {
-    char *data[MOST_OPERANDS];
-    npy_intp strides[MOST_OPERANDS][NPY_MAXDIMS];
-    npy_intp shape[NPY_MAXDIMS];
-    int operands, ndim;
-    PyUFuncGenericFunction loop;
-    void *context;
-} Walk;
 
 static int find_loop(Loop *self, PyUFuncObject *ufunc, PyArrayObject *const *arrays)
 {
@@ -82,18 +73,6 @@ static int has_shape(PyArrayObject *array, const Walk *walk)
            && memcmp(PyArray_DIMS(array), walk->shape, sizeof(npy_intp) * walk->ndim) == 0;
 }
 
-/* Bytes behind the first element up to the last one, for an array without negative strides. */
-static npy_intp extent(PyArrayObject *array)
-{
-    npy_intp bytes = PyArray_ITEMSIZE(array);
-    for (int axis = 0; axis < PyArray_NDIM(array); axis++) {
-        if (PyArray_STRIDE(array, axis) < 0)
-            return -1;
-        bytes += (PyArray_DIM(array, axis) - 1) * PyArray_STRIDE(array, axis);
-    }
-    return bytes;
-}
-
 /* Whether writing `out` element by element leaves alone what is still to be read. */
 static int may_write(PyArrayObject *out, PyArrayObject *read)
 {
@@ -120,83 +99,6 @@ static int usable_out(PyArrayObject *out, int type, PyArrayObject *const *arrays
         if (!may_write(out, arrays[i]))
             return 0;
     return 1;
-}
-
-static void place(Walk *walk, int operand, PyArrayObject *array)
-{
-    const int first = walk->ndim - PyArray_NDIM(array);
-    walk->data[operand] = PyArray_BYTES(array);
-    for (int axis = 0; axis < walk->ndim; axis++) {
-        const int own = axis - first;
-        walk->strides[operand][axis] =
-            own < 0 || PyArray_DIM(array, own) == 1 ? 0 : PyArray_STRIDE(array, own);
-    }
-}
-
-/* Joins axes that all operands step through as if they were one; drops those of one element. */
-static void coalesce(Walk *walk)
-{
-    int kept = 0;
-    for (int axis = 0; axis < walk->ndim; axis++) {
-        if (walk->shape[axis] == 1)
-            continue;
-        int joins = kept > 0;
-        for (int i = 0; i < walk->operands && joins; i++)
-            joins = walk->strides[i][kept - 1] == walk->strides[i][axis] * walk->shape[axis];
-        const npy_intp size = walk->shape[axis];
-        if (joins)
-            walk->shape[kept - 1] *= size;
-        else
-            walk->shape[kept++] = size;
-        for (int i = 0; i < walk->operands; i++)
-            walk->strides[i][kept - 1] = walk->strides[i][axis];
-    }
-    if (kept == 0) {
-        walk->shape[kept++] = 1;
-        for (int i = 0; i < walk->operands; i++)
-            walk->strides[i][0] = 0;
-    }
-    walk->ndim = kept;
-}
-
-static npy_intp rows_of(const Walk *walk)
-{
-    npy_intp rows = 1;
-    for (int axis = 0; axis < walk->ndim - 1; axis++)
-        rows *= walk->shape[axis];
-    return rows;
-}
-
-/* Runs the loop on rows from one on, `count` of them, from column `begin` to before `end`. */
-static void run_rows(const Walk *walk, npy_intp row, npy_intp count, npy_intp begin, npy_intp end)
-{
-    const int inner = walk->ndim - 1;
-    npy_intp at[NPY_MAXDIMS], steps[MOST_OPERANDS];
-    char *data[MOST_OPERANDS];
-    for (int i = 0; i < walk->operands; i++) {
-        steps[i] = walk->strides[i][inner];
-        data[i] = walk->data[i] + begin * steps[i];
-    }
-    for (int axis = inner - 1; axis >= 0; axis--) {
-        at[axis] = row % walk->shape[axis];
-        row /= walk->shape[axis];
-        for (int i = 0; i < walk->operands; i++)
-            data[i] += at[axis] * walk->strides[i][axis];
-    }
-    while (count-- > 0) {
-        char *pointers[MOST_OPERANDS];
-        npy_intp columns = end - begin;
-        memcpy(pointers, data, sizeof pointers);
-        walk->loop(pointers, &columns, steps, walk->context);
-        for (int axis = inner - 1; axis >= 0; axis--) {
-            const int more = ++at[axis] < walk->shape[axis];
-            for (int i = 0; i < walk->operands; i++)
-                data[i] += walk->strides[i][axis] * (more ? 1 : 1 - walk->shape[axis]);
-            if (more)
-                break;
-            at[axis] = 0;
-        }
-    }
 }
 
 /* A thread's share: rows where there are many, else parts of each. */
@@ -261,8 +163,8 @@ static PyArrayObject *dense_shape(PyArrayObject *const *arrays, int count)
 static void run_densely(PyArrayObject *const *arrays, int count, PyArrayObject *out, npy_intp size,
                         const Walk *walk)
 {
-    char *pointers[MOST_OPERANDS];
-    npy_intp steps[MOST_OPERANDS];
+    char *pointers[MOST_LOOPED];
+    npy_intp steps[MOST_LOOPED];
     for (int i = 0; i < count; i++) {
         pointers[i] = PyArray_BYTES(arrays[i]);
         steps[i] = PyArray_SIZE(arrays[i]) == 1 ? 0 : PyArray_ITEMSIZE(arrays[i]);
@@ -283,12 +185,16 @@ static void run_by_strides(PyArrayObject *const *arrays, int count, PyArrayObjec
     run(walk, threads);
 }
 
-PyUFuncGenericFunction loop_of(const PyUFuncObject *ufunc, int type, void **context)
+PyUFuncGenericFunction loop_of(const PyUFuncObject *ufunc, int count, const int *types,
+                               void **context)
 {
-    const int is_binary = ufunc->nin == 2 && ufunc->nout == 1;
-    for (int i = 0; is_binary && i < ufunc->ntypes; i++) {
-        const char *types = ufunc->types + (npy_intp)i * ufunc->nargs;
-        if (types[0] != type || types[1] != type || types[2] != type)
+    const int fits = ufunc->nargs == count && ufunc->nout == 1;
+    for (int i = 0; fits && i < ufunc->ntypes; i++) {
+        const char *known = ufunc->types + (npy_intp)i * count;
+        int same = known[0] != NPY_OBJECT; /* whose loops call Python */
+        for (int operand = 0; operand < count && same; operand++)
+            same = known[operand] == types[operand];
+        if (!same)
             continue;
         if (context != NULL)
             *context = ufunc->data == NULL ? NULL : (void *)ufunc->data[i];
@@ -360,7 +266,7 @@ static PyObject *new_loop(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O", names, &PyUFunc_Type, &ufunc, &fallback))
         return NULL;
     const PyUFuncObject *known = (PyUFuncObject *)ufunc;
-    if (known->core_enabled || known->nout != 1 || known->nargs > MOST_OPERANDS
+    if (known->core_enabled || known->nout != 1 || known->nargs > MOST_LOOPED
         || known->ntypes == 0) {
         PyErr_Format(PyExc_ValueError, "Loop: must be an element-wise ufunc of one result, got %R",
                      ufunc);

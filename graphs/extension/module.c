@@ -67,8 +67,8 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "diptych.graphs.speedups",
-    .m_doc = "Inner loops of ufuncs and matmul, memory, tables by shape, objects per thread, "
-             "a pool of threads, and entries of steps.",
+    .m_doc = "Inner loops of ufuncs and matmul, sweeps of them, memory, tables by shape, "
+             "objects per thread, a pool of threads, and entries of steps.",
     .m_size = -1,
     .m_methods = methods,
 };
@@ -90,7 +90,8 @@ PyMODINIT_FUNC PyInit_speedups(void)
     if (PyModule_AddType(module, &LoopType) < 0 || PyModule_AddType(module, &TableType) < 0
         || PyModule_AddType(module, &LocalType) < 0 || PyModule_AddType(module, &EntryType) < 0
         || PyModule_AddType(module, &OverBlocksType) < 0
-        || PyModule_AddType(module, &ProductType) < 0 || start_blocks() < 0
+        || PyModule_AddType(module, &ProductType) < 0
+        || PyModule_AddType(module, &SweepType) < 0 || start_blocks() < 0
         || add(module, "select", make_select()) < 0) {
         Py_DECREF(module);
         return NULL;

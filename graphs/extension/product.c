@@ -75,8 +75,8 @@ static PyObject *new_product(PyTypeObject *type, PyObject *args, PyObject *kwarg
     self->call = call_product;
     self->ufunc = Py_NewRef(ufunc);
     self->careful = Py_NewRef(careful);
-    self->of_float = loop_of(known, NPY_FLOAT, NULL);
-    self->of_double = loop_of(known, NPY_DOUBLE, NULL);
+    self->of_float = loop_of(known, 3, (int[]){NPY_FLOAT, NPY_FLOAT, NPY_FLOAT}, NULL);
+    self->of_double = loop_of(known, 3, (int[]){NPY_DOUBLE, NPY_DOUBLE, NPY_DOUBLE}, NULL);
     return (PyObject *)self;
 }
 

@@ -146,7 +146,7 @@ PyObject *reduce(PyObject *module, PyObject *args)
         return NULL;
     const npy_intp results = self.sizes[OUTER] * self.sizes[KEPT];
     const int type = PyArray_TYPE(x);
-    self.loop = loop_of(ufunc, type, &self.context);
+    self.loop = loop_of(ufunc, 3, (int[]){type, type, type}, &self.context);
     if (self.loop == NULL || type == NPY_OBJECT || PyArray_TYPE(out) != type
         || !PyArray_ISCARRAY_RO(x) || !PyArray_ISCARRAY(out) || PyArray_SIZE(out) != results
         || PyArray_SIZE(x) != results * self.sizes[FOLDS] * self.sizes[ROW])

@@ -20,7 +20,8 @@
 
 #include "../kernels/native/runtime.h"
 
-extern PyTypeObject LoopType, TableType, LocalType, EntryType, OverBlocksType, ProductType;
+extern PyTypeObject LoopType, TableType, LocalType, EntryType, OverBlocksType, ProductType,
+    SweepType;
 
 /* -- memory of large arrays (blocks.c) -------------------------------------------------------- */
 
@@ -50,9 +51,10 @@ PyObject *make_select(void);
 /* On how many of them a loop over so many elements is to run (loops.c). */
 int threads_for(npy_intp size);
 
-/* A ufunc's inner loop from two operands of a dtype to a result of the same, NULL where there is
+/* A ufunc's inner loop for so many types, of which the last is the result's, NULL where there is
 none; and, unless `context` is NULL, what the loop is called with. */
-PyUFuncGenericFunction loop_of(const PyUFuncObject *ufunc, int type, void **context);
+PyUFuncGenericFunction loop_of(const PyUFuncObject *ufunc, int count, const int *types,
+                               void **context);
 
 PyObject *reduce(PyObject *module, PyObject *args);
 PyObject *use_pool(PyObject *module, PyObject *args);

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..graphs import ops
-from ..graphs.ops.dispatch import Style
 from .groups import ParameterGroup
 from .hyperparameters import require, require_at_least_0
-from .optimizer import Optimizer, in_dtypes
+from .optimizer import Optimizer
 
 
 class Adagrad(Optimizer):
@@ -75,19 +74,11 @@ class Adagrad(Optimizer):
         self.step_slot(group)
         self.slots(group, "sum", group["initial_accumulator_value"])
 
-    def update(self, style: Style, group: ParameterGroup, gradients: list[Any]) -> list[Any]:
-        steps, counted = self.advance(style, group, gradients)
-        rates = in_dtypes(style.read(group.lr) / (1.0 + (steps - 1.0) * group["lr_decay"]))
-        done = [counted]
-        for i, (p, g) in enumerate(zip(group.parameters, gradients)):
-            if g is None:
-                continue
-            total = group.slots["sum"][i]
-            old = style.read(p.storage)
-            if group["weight_decay"]:
-                g = g + group["weight_decay"] * old
-            s = style.read(total) + g * g
-            done.append(style.assign(total, s))
-            step = rates(p)[i] * g / (ops.sqrt(s) + group["eps"])
-            done.append(style.assign(p.storage, old - step))
-        return done
+    def numbers(self, group: ParameterGroup, lr: Any, steps: Any) -> dict[str, Any]:
+        return {"rate": lr / (1.0 + (steps - 1.0) * group["lr_decay"])}
+
+    def rule(self, options: Any, p: Any, g: Any, state: dict[str, Any], numbers: Any) -> Any:
+        if options["weight_decay"]:
+            g = g + options["weight_decay"] * p
+        s = state["sum"] = state["sum"] + g * g
+        return p - numbers["rate"] * g / (ops.sqrt(s) + options["eps"])

@@ -7,10 +7,9 @@ from typing import Any
 
 from ..graphs import ops
 from ..graphs.errors import ArgumentError
-from ..graphs.ops.dispatch import Style
 from .groups import ParameterGroup
 from .hyperparameters import require, require_at_least_0
-from .optimizer import Optimizer, in_dtypes
+from .optimizer import Optimizer
 
 
 class Adam(Optimizer):
@@ -78,27 +77,20 @@ class Adam(Optimizer):
         self.slots(group, "first")
         self.slots(group, "second")
 
-    def update(self, style: Style, group: ParameterGroup, gradients: list[Any]) -> list[Any]:
-        (beta1, beta2), eps, decay = group["betas"], group["eps"], group["weight_decay"]
-        steps, counted = self.advance(style, group, gradients)
-        lr = style.read(group.lr)
+    def numbers(self, group: ParameterGroup, lr: Any, steps: Any) -> dict[str, Any]:
+        beta1, beta2 = group["betas"]
         # One number per parameter, for each has had steps of its own.
-        rates = in_dtypes(lr / (1.0 - beta1**steps))
-        scales = in_dtypes(ops.sqrt(1.0 - beta2**steps))
-        kept = in_dtypes(1.0 - decay * lr) if self.decoupled else None
-        done = [counted]
-        for i, (p, g) in enumerate(zip(group.parameters, gradients)):
-            if g is None:
-                continue
-            first, second = group.slots["first"][i], group.slots["second"][i]
-            old = style.read(p.storage)
-            if kept is not None:
-                old = kept(p) * old
-            elif decay:
-                g = g + decay * old
-            m = beta1 * style.read(first) + (1 - beta1) * g
-            v = beta2 * style.read(second) + (1 - beta2) * (g * g)
-            step = rates(p)[i] * m / (ops.sqrt(v) / scales(p)[i] + eps)
-            done += [style.assign(first, m), style.assign(second, v)]
-            done.append(style.assign(p.storage, old - step))
-        return done
+        found = {"rate": lr / (1.0 - beta1**steps), "scale": ops.sqrt(1.0 - beta2**steps)}
+        if self.decoupled:
+            found["kept"] = 1.0 - group["weight_decay"] * lr
+        return found
+
+    def rule(self, options: Any, p: Any, g: Any, state: dict[str, Any], numbers: Any) -> Any:
+        (beta1, beta2), decay = options["betas"], options["weight_decay"]
+        if self.decoupled:
+            p = numbers["kept"] * p
+        elif decay:
+            g = g + decay * p
+        m = state["first"] = beta1 * state["first"] + (1 - beta1) * g
+        v = state["second"] = beta2 * state["second"] + (1 - beta2) * (g * g)
+        return p - numbers["rate"] * m / (ops.sqrt(v) / numbers["scale"] + options["eps"])

@@ -11,6 +11,7 @@ from ..graphs.devices import put
 from ..graphs.errors import ArgumentError, DeviceError, DTypeError, UnknownNameError, unknown
 from ..graphs.parameter import Parameter
 from ..graphs.storage import Storage
+from ..graphs.sweep import Sweep
 from .hyperparameters import require_at_least_0
 
 
@@ -30,6 +31,8 @@ class ParameterGroup(Mapping[str, Any]):
         The rate as last given by the user and not by a schedule, which starts from it.
     slots : dict
         From the name of a kind of state to one storage per parameter, or one for the group.
+    sweep : Sweep or None
+        Updates all parameters in eager code, from the first step on.
 
     Examples
     --------
@@ -48,6 +51,23 @@ class ParameterGroup(Mapping[str, Any]):
         # In double precision, for a rate is shared by parameters of every dtype.
         self.lr = self.scalars("lr", np.array(self.initial_lr, np.float64))
         self.slots: dict[str, Any] = {}
+        self.sweep: Sweep | None = None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The hyperparameters that are fixed: all but the rate."""
+        return self._fixed
+
+    @property
+    def row_names(self) -> list[str]:
+        """The names of the slots that have a storage per parameter."""
+        return [name for name, slot in self.slots.items() if isinstance(slot, list)]
+
+    @property
+    def rows(self) -> list[tuple[Storage, ...]]:
+        """Per parameter, its storage and those of its slots."""
+        slots = [self.slots[name] for name in self.row_names]
+        return list(zip([p.storage for p in self.parameters], *slots))
 
     def scalars(self, name: str, numbers: Any) -> Storage:
         """State of the whole group, on its device, named after it."""

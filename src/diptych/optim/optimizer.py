@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,11 +17,15 @@ from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.ops.plain import as_plain
 from ..graphs.storage import Storage, load_storages
+from ..graphs.sweep import Sweep
 from .groups import ParameterGroup, check_group, read_groups
 
 
 class Optimizer:
-    """Updates parameters from gradients; subclasses define `check`, `begin` and `update`.
+    """Updates parameters from gradients; subclasses define `check`, `begin` and `rule`.
+
+    One whose new numbers depend on more than what lies at their place, such as a norm of the
+    gradient, defines `update` in place of `rule`.
 
     All state, the learning rates included, is in storages that the styles share: a program trains
     on from where eager code stopped, and reads a learning rate changed in between.
@@ -61,6 +66,7 @@ class Optimizer:
         self._defaults = dict(hyperparameters)
         self._state: dict[str, Storage] = {}
         self.parameters: list[Any] = []
+        self._shapes: list[Any] = []
         self.param_groups: list[ParameterGroup] = []
         for group in read_groups(parameters):
             self.add_param_group(group)
@@ -84,6 +90,7 @@ class Optimizer:
         self.begin(added)
         self.param_groups.append(added)
         self.parameters.extend(added.parameters)
+        self._shapes.extend([p.shape for p in added.parameters])
 
     @property
     def lr(self) -> float:
@@ -114,6 +121,48 @@ class Optimizer:
     def begin(self, group: ParameterGroup) -> None:
         """Make the state of a new group, by `slots` and `keep`."""
 
+    def numbers(self, group: ParameterGroup, lr: Any, steps: Any) -> dict[str, Any]:
+        """What `rule` reads beside arrays, in operators: the rate by itself, unless overridden.
+
+        Parameters
+        ----------
+        group : ParameterGroup
+        lr : operand, shape (), float64
+        steps : operand, shape (number of parameters,), float64, or None
+            See `step_slot`. From 1 where there is a gradient; elsewhere it says nothing.
+
+        Returns
+        -------
+        dict
+            From names to operands of float64: one number, or one for each parameter.
+        """
+        return {"lr": lr}
+
+    def rule(
+        self, options: Mapping[str, Any], p: Any, g: Any, state: dict[str, Any], numbers: Any
+    ) -> Any:
+        """The new value of a parameter, in operators that compute each element from its place.
+
+        It depends on its operands and on hyperparameters alone: what it computes of one parameter
+        is done to all that are alike.
+
+        Parameters
+        ----------
+        options : mapping
+            The group's hyperparameters, but for its rate, which is among the numbers.
+        p, g : operands
+            The parameter and its gradient.
+        state : dict
+            From the names of `slots` to operands of the parameter's shape; new values are put here.
+        numbers : mapping
+            What `numbers` gave, for this parameter and in its dtype.
+
+        Returns
+        -------
+        operand
+        """
+        raise NotImplementedError(f"{type(self).__name__}: must define rule or update, got none")
+
     def update(
         self, style: dispatch.Style, group: ParameterGroup, gradients: list[Any]
     ) -> list[Any]:
@@ -131,7 +180,36 @@ class Optimizer:
         list
             What `style.assign` gave.
         """
-        raise NotImplementedError(f"{type(self).__name__}: must define update, got none")
+        done, steps = [], None
+        if "steps" in group.slots:
+            steps, counted = self.advance(style, group, gradients)
+            done.append(counted)
+        numbers = self.numbers(group, style.read(group.lr), steps)
+        names, in_dtype = tuple(numbers), in_dtypes(numbers.values())
+        left = gradients
+        if style is dispatch.default():
+            if group.sweep is None:
+                group.sweep = Sweep(partial(self._renewed, group, names), group.rows)
+            left = group.sweep(gradients, list(numbers.values()))
+        for i, g in enumerate(left):
+            if g is None:
+                continue
+            row = group.rows[i]
+            held = [style.read(storage) for storage in row]
+            own = [x[i] if x.shape else x for x in in_dtype(row[0].dtype)]
+            for storage, old, new in zip(row, held, self._renewed(group, names, g, held, own)):
+                if new is not old:
+                    done.append(style.assign(storage, new))
+        return done
+
+    def _renewed(
+        self, group: ParameterGroup, names: tuple[str, ...], g: Any, held: Any, numbers: Any
+    ) -> list[Any]:
+        """New values of a row of a group."""
+        p, *old = held
+        state = dict(zip(group.row_names, old))
+        new = self.rule(group.options, p, g, state, dict(zip(names, numbers)))
+        return [new, *state.values()]
 
     def keep(self, storage: Storage) -> Storage:
         """Make a storage part of the state, under its name."""
@@ -169,11 +247,11 @@ class Optimizer:
             What `style.assign` gave.
         """
         steps = group.slots["steps"]
-        present = np.array([g is not None for g in gradients], np.float64)
-        if present.all():
+        present = [g is not None for g in gradients]
+        if all(present):
             counted = usable = style.read(steps) + 1.0
         else:
-            counted = style.read(steps) + put(present, steps.device)
+            counted = style.read(steps) + put(np.array(present, np.float64), steps.device)
             # A parameter that waits may have no step yet, and 1 - beta**0 must not divide.
             usable = ops.maximum(counted, 1.0)
         return usable, style.assign(steps, counted)
@@ -205,20 +283,22 @@ class Optimizer:
                 f"apply: one gradient per parameter is needed, got {len(given)} for "
                 f"{len(self.parameters)}"
             )
-        for parameter, gradient in zip(self.parameters, given):
-            if gradient is not None:
-                _check_gradient(parameter, gradient)
+        present = [g for g in given if g is not None]
+        for shape, gradient in zip(self._shapes, given):
+            if gradient is not None and getattr(gradient, "shape", None) != shape:
+                raise _misfit(gradient, shape)
         # Plain arrays have no style of their own: they take that of the parameters.
-        style = dispatch.style_of(self.parameters[0], *(g for g in given if g is not None))
-        given = [
-            g if g is None or isinstance(g, Operand) else style.constant(as_plain(g, "apply"))
-            for g in given
-        ]
+        style = dispatch.style_of(self.parameters[0], *present)
+        if not all([isinstance(g, Operand) for g in present]):
+            given = [
+                g if g is None or isinstance(g, Operand) else style.constant(as_plain(g, "apply"))
+                for g in given
+            ]
         rest = iter(given)
         done: list[Any] = []
         for group in self.param_groups:
             own = list(islice(rest, len(group.parameters)))
-            if any(g is not None for g in own):
+            if any([g is not None for g in own]):
                 done += self.update(style, group, own)
         return style.together(done)
 
@@ -234,7 +314,8 @@ class Optimizer:
             raise TapeError(
                 "step: a graph has no .grad, got a call while one is built; use minimize"
             )
-        self.apply([None if p.grad is None else p.grad.detach() for p in self.parameters])
+        found = [p.grad for p in self.parameters]
+        self.apply([g.detach() if g is not None and g.requires_grad else g for g in found])
 
     def minimize(self, loss: Any) -> Any:
         """Compute the gradients of a scalar loss and update every parameter, in any style.
@@ -303,29 +384,28 @@ class Optimizer:
         return f"{type(self).__name__}({', '.join(map(repr, self.param_groups))})"
 
 
-def _check_gradient(parameter: Any, gradient: Any) -> None:
+def _misfit(gradient: Any, shape: Any) -> Exception:
     if not hasattr(gradient, "shape"):
-        raise DTypeError(
+        return DTypeError(
             f"apply: gradients must be tensors, values or arrays, got {type(gradient).__name__}"
         )
-    if gradient.shape != parameter.shape:
-        raise ShapeError(
-            "apply: a gradient must have the shape of its parameter, got "
-            f"{show(gradient.shape)} for {show(parameter.shape)}"
-        )
+    return ShapeError(
+        "apply: a gradient must have the shape of its parameter, got "
+        f"{show(gradient.shape)} for {show(shape)}"
+    )
 
 
-def in_dtypes(operand: Any) -> Callable[[Any], Any]:
-    """A number in double precision, as a function that gives it in the dtype of a parameter.
+def in_dtypes(operands: Iterable[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Numbers in double precision, as a function that gives them in a dtype.
 
-    Each dtype is converted once.
+    Each dtype is converted to once.
     """
-    made: dict[np.dtype, Any] = {}
+    given, made = tuple(operands), dict[Any, tuple[Any, ...]]()
 
-    def of(parameter: Any) -> Any:
-        dtype = parameter.dtype
-        if dtype not in made:
-            made[dtype] = ops.astype(operand, dtype)
-        return made[dtype]
+    def of(dtype: Any) -> tuple[Any, ...]:
+        found = made.get(dtype)
+        if found is None:
+            found = made[dtype] = tuple([ops.astype(x, dtype) for x in given])
+        return found
 
     return of

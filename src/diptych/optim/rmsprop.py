@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..graphs import ops
-from ..graphs.ops.dispatch import Style
 from .groups import ParameterGroup
 from .hyperparameters import require, require_at_least_0, require_flag
-from .optimizer import Optimizer, in_dtypes
+from .optimizer import Optimizer
 
 
 class RMSprop(Optimizer):
@@ -83,30 +82,16 @@ class RMSprop(Optimizer):
         if group["momentum"]:
             self.slots(group, "velocity")
 
-    def update(self, style: Style, group: ParameterGroup, gradients: list[Any]) -> list[Any]:
-        alpha, momentum = group["alpha"], group["momentum"]
-        rate = in_dtypes(style.read(group.lr))
-        done = []
-
-        def gather(name: str, i: int, kept: float, added: Any) -> Any:
-            storage = group.slots[name][i]
-            new = kept * style.read(storage) + added
-            done.append(style.assign(storage, new))
-            return new
-
-        for i, (p, g) in enumerate(zip(group.parameters, gradients)):
-            if g is None:
-                continue
-            old = style.read(p.storage)
-            if group["weight_decay"]:
-                g = g + group["weight_decay"] * old
-            spread = gather("square", i, alpha, (1 - alpha) * (g * g))
-            if group["centered"]:
-                mean = gather("mean", i, alpha, (1 - alpha) * g)
-                # Rounding can put a variance of 0 just below it.
-                spread = ops.maximum(spread - mean * mean, 0.0)
-            step = g / (ops.sqrt(spread) + group["eps"])
-            if momentum:
-                step = gather("velocity", i, momentum, step)
-            done.append(style.assign(p.storage, old - rate(p) * step))
-        return done
+    def rule(self, options: Any, p: Any, g: Any, state: dict[str, Any], numbers: Any) -> Any:
+        alpha, momentum = options["alpha"], options["momentum"]
+        if options["weight_decay"]:
+            g = g + options["weight_decay"] * p
+        spread = state["square"] = alpha * state["square"] + (1 - alpha) * (g * g)
+        if options["centered"]:
+            mean = state["mean"] = alpha * state["mean"] + (1 - alpha) * g
+            # Rounding can put a variance of 0 just below it.
+            spread = ops.maximum(spread - mean * mean, 0.0)
+        step = g / (ops.sqrt(spread) + options["eps"])
+        if momentum:
+            step = state["velocity"] = momentum * state["velocity"] + step
+        return p - numbers["lr"] * step

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..graphs.errors import ArgumentError
-from ..graphs.ops.dispatch import Style
 from .groups import ParameterGroup
 from .hyperparameters import require, require_at_least_0, require_flag
-from .optimizer import Optimizer, in_dtypes
+from .optimizer import Optimizer
 
 
 class SGD(Optimizer):
@@ -72,20 +71,11 @@ class SGD(Optimizer):
         if group["momentum"]:
             self.slots(group, "velocity")
 
-    def update(self, style: Style, group: ParameterGroup, gradients: list[Any]) -> list[Any]:
-        momentum, decay = group["momentum"], group["weight_decay"]
-        rate = in_dtypes(style.read(group.lr))
-        done = []
-        for i, (p, g) in enumerate(zip(group.parameters, gradients)):
-            if g is None:
-                continue
-            old = style.read(p.storage)
-            if decay:
-                g = g + decay * old
-            if momentum:
-                velocity = group.slots["velocity"][i]
-                v = momentum * style.read(velocity) + g
-                done.append(style.assign(velocity, v))
-                g = g + momentum * v if group["nesterov"] else v
-            done.append(style.assign(p.storage, old - rate(p) * g))
-        return done
+    def rule(self, options: Any, p: Any, g: Any, state: dict[str, Any], numbers: Any) -> Any:
+        momentum = options["momentum"]
+        if options["weight_decay"]:
+            g = g + options["weight_decay"] * p
+        if momentum:
+            v = state["velocity"] = momentum * state["velocity"] + g
+            g = g + momentum * v if options["nesterov"] else v
+        return p - numbers["lr"] * g

@@ -1,0 +1,223 @@
+"""Element-wise updates of many storages in one call, from a rule that is written once, in operators.
+
+An optimiser changes many small arrays alike. Operator by operator, each pays several calls and
+passes through memory several times. Here the rule is run once on values of a graph, and what it
+consists of, loops of ufuncs one after the other, is handed to the extension, which runs them on all
+arrays, piece by piece, in place. The bits are those of the operators: they are the same loops.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .avals import Aval
+from .compiled import speedups
+from .errors import DiptychError
+from .held import count_writes, moves
+from .ir import CONSTANT, PLACEHOLDER, Graph, Node, Value
+from .kernels import recorder
+from .kernels.elementwise import cast
+from .kernels.library import library
+from .modes import mode, readers, settle
+from .storage import Storage
+
+# ``rule(given, held, numbers)`` gives the new values of what is held.
+Rule = Callable[[Any, Sequence[Any], Sequence[Any]], Sequence[Any]]
+
+
+class Program(NamedTuple):
+    """What the extension runs on each row.
+
+    Attributes
+    ----------
+    calls : tuple of (numpy.ufunc, tuple of int)
+        And the registers of its operands and its result.
+    dtypes : tuple of numpy.dtype
+        Of each register. These are, in order: what is given, what is held, numbers, constants, and
+        intermediate results.
+    constants : tuple of bytes
+    """
+
+    calls: tuple[tuple[np.ufunc, tuple[int, ...]], ...]
+    dtypes: tuple[np.dtype, ...]
+    constants: tuple[bytes, ...]
+
+
+class Sweep:
+    """Updates rows of storages, each element from those at its place in the row.
+
+    Parameters
+    ----------
+    rule : callable
+        ``rule(given, held, numbers)``, in operators, of operands alone: the new values of what is
+        held, an operand itself where it stays. It is run once for each kind of row.
+    rows : sequence of tuples of Storage
+        What is held, as many in each row.
+    """
+
+    def __init__(self, rule: Rule, rows: Sequence[tuple[Storage, ...]]) -> None:
+        self._rule, self._rows = rule, rows
+        self._parts: list[_Part] = []
+        self._made_at = -1
+
+    def __call__(self, given: list[Any], numbers: Sequence[Any]) -> list[Any]:
+        """Update the rows for which something is given.
+
+        Parameters
+        ----------
+        given : list of tensor or None
+            One per row, like the first of what it holds.
+        numbers : sequence of tensors
+            A number each, or one per row. They are converted to the dtype of a row.
+
+        Returns
+        -------
+        list of tensor or None
+            What is still to be done, by operators, which say what is wrong or let others look on.
+        """
+        if speedups is None or recorder() is not None or readers() or mode().notes is not None:
+            return given
+        settle()
+        if self._made_at != moves():
+            self._prepare(len(numbers))
+        arrays = tuple([None if x is None else x.array for x in given])
+        for part in self._parts:
+            if part.call(arrays, tuple([cast(x.array, part.dtype) for x in numbers])):
+                count_writes(part.rows, arrays)
+                given = [None if i in part.rows else x for i, x in enumerate(given)]
+        return given
+
+    def _prepare(self, numbers: int) -> None:
+        self._parts = []
+        self._made_at = moves()
+        library()  # has the threads of many numbers
+        programs: dict[Program, dict[int, tuple[Storage, ...]]] = {}
+        for i, row in enumerate(self._rows):
+            avals = tuple([held.aval for held in row])
+            program = _program(self._rule, avals, numbers) if _is_here(row) else None
+            if program is not None:
+                programs.setdefault(program, {})[i] = row
+        for program, rows in programs.items():
+            with suppress(ValueError):  # which says what the extension cannot do
+                self._parts.append(_part(program, rows, numbers))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of the storages has other memory."""
+        return {**self.__dict__, "_parts": [], "_made_at": -1}
+
+
+class _Part(NamedTuple):
+    """The rows that have one program."""
+
+    call: Any
+    dtype: np.dtype
+    rows: dict[int, tuple[Storage, ...]]
+
+
+def _is_here(row: tuple[Storage, ...]) -> bool:
+    return all(type(held.array) is np.ndarray for held in row)
+
+
+def _part(program: Program, rows: dict[int, tuple[Storage, ...]], numbers: int) -> _Part:
+    first = 1 + len(next(iter(rows.values()))) + numbers
+    constants = [np.frombuffer(c, d) for c, d in zip(program.constants, program.dtypes[first:])]
+    arrays = [(i, tuple([held.array for held in row])) for i, row in rows.items()]
+    call = speedups.Sweep(
+        program.calls, program.dtypes, tuple(constants), numbers, tuple(arrays)
+    )
+    return _Part(call, program.dtypes[0], rows)
+
+
+def _program(rule: Rule, held: tuple[Aval, ...], numbers: int) -> Program | None:
+    """What a rule does to a row; None where it is no loops of ufuncs over the row's elements."""
+    graph = Graph()
+    scalar = Aval((), held[0].dtype)
+    avals = [held[0], *held, *[scalar] * numbers]
+    operands = [graph.add_placeholder(str(i), aval) for i, aval in enumerate(avals)]
+    try:
+        values = rule(operands[0], operands[1 : len(held) + 1], operands[len(held) + 1 :])
+    except DiptychError:  # which operators will raise again, where they do
+        return None
+    before = operands[1 : len(held) + 1]
+    changed = {i: v for i, v in enumerate(values, 1) if v is not before[i - 1]}
+    if not all(_is_computed(v) and v.aval == operands[i].aval for i, v in changed.items()):
+        return None
+    nodes = _needed(changed.values())
+    if not all(_is_loop(node, held[0].shape) for node in nodes):
+        return None
+    return _translated(operands, changed, nodes)
+
+
+def _is_computed(value: Any) -> bool:
+    return isinstance(value, Value) and not value.node.op.is_source
+
+
+def _needed(values: Iterable[Value]) -> list[Node]:
+    """The nodes that compute values, in order."""
+    found: dict[int, Node] = {}
+    left = [value.node for value in values]
+    while left:
+        node = left.pop()
+        if node.id not in found and node.op is not PLACEHOLDER:
+            found[node.id] = node
+            left.extend(value.node for value in node.inputs)
+    return [found[i] for i in sorted(found)]
+
+
+def _is_loop(node: Node, shape: Any) -> bool:
+    """Whether a node computes each element from those at its place, by a ufunc's inner loop."""
+    if node.op is CONSTANT:
+        return node.outputs[0].shape == ()
+    return isinstance(node.bound.kernel, speedups.Loop) and node.outputs[0].shape in (shape, ())
+
+
+def _translated(operands: list[Value], changed: dict[int, Value], nodes: list[Node]) -> Program:
+    """Nodes as calls, with as few intermediate results as can be.
+
+    Parameters
+    ----------
+    operands : list of Value
+        In the order of their registers.
+    changed : dict
+        From registers of what is held to their new values.
+    nodes : list of Node
+    """
+    constants = [node for node in nodes if node.op is CONSTANT]
+    steps = [node for node in nodes if node.op is not CONSTANT]
+    known = [*operands, *(node.outputs[0] for node in constants)]
+    register = {value: i for i, value in enumerate(known)}
+    dtypes = [value.dtype for value in known]
+    last = {value: i for i, node in enumerate(steps) for value in node.inputs}
+    # A new value is computed over the old one where nothing reads that later, else copied at the end.
+    place: dict[Value, int] = {}
+    copied: list[tuple[Value, int]] = []
+    for i, value in changed.items():
+        if value in place or last.get(operands[i], -1) > steps.index(value.node):
+            copied.append((value, i))
+        else:
+            place[value] = i
+    last.update((value, len(steps)) for value, _ in copied)
+    free: dict[np.dtype, list[int]] = defaultdict(list)
+    calls = []
+    for i, node in enumerate(steps):
+        reads = [register[value] for value in node.inputs]
+        for value in dict.fromkeys(node.inputs):
+            if last[value] == i and register[value] >= len(known):
+                free[value.dtype].append(register[value])
+        [result] = node.outputs
+        if result in place:
+            register[result] = place[result]
+        elif free[result.dtype]:
+            register[result] = free[result.dtype].pop()
+        else:
+            register[result] = len(dtypes)
+            dtypes.append(result.dtype)
+        calls.append((node.bound.kernel.ufunc, (*reads, register[result])))
+    calls += [(np.positive, (register[value], i)) for value, i in copied]
+    data = [node.attrs["array"].tobytes() for node in constants]
+    return Program(tuple(calls), tuple(dtypes), tuple(data))
