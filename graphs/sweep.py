@@ -1,9 +1,9 @@
-"""Element-wise updates of many storages in one call, from a rule that is written once, in operators.
+"""Element-wise updates of many storages in one call, by a rule that is written in operators.
 
-An optimiser changes many small arrays alike. Operator by operator, each pays several calls and
-passes through memory several times. Here the rule is run once on values of a graph, and what it
-consists of, loops of ufuncs one after the other, is handed to the extension, which runs them on all
-arrays, piece by piece, in place. The bits are those of the operators: they are the same loops.
+An optimiser changes many arrays alike. Operator by operator, each costs several calls and passes
+through memory several times. Here the rule is run once, on values of a graph; what it consists of,
+loops of ufuncs one after the other, is handed to the extension, which runs them on all arrays,
+piece by piece, in place. The bits are those of the operators: they are the same loops.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Sweep:
 
 
 class _Part(NamedTuple):
-    """The rows that have one program."""
+    """The rows that have one program, each with the storages that it writes."""
 
     call: Any
     dtype: np.dtype
@@ -124,13 +124,17 @@ def _is_here(row: tuple[Storage, ...]) -> bool:
 
 
 def _part(program: Program, rows: dict[int, tuple[Storage, ...]], numbers: int) -> _Part:
-    first = 1 + len(next(iter(rows.values()))) + numbers
-    constants = [np.frombuffer(c, d) for c, d in zip(program.constants, program.dtypes[first:])]
-    arrays = [(i, tuple([held.array for held in row])) for i, row in rows.items()]
-    call = speedups.Sweep(
-        program.calls, program.dtypes, tuple(constants), numbers, tuple(arrays)
-    )
-    return _Part(call, program.dtypes[0], rows)
+    held = len(next(iter(rows.values())))
+    dtypes = program.dtypes[1 + held + numbers :]
+    constants = tuple([np.frombuffer(c, d) for c, d in zip(program.constants, dtypes)])
+    arrays = [(i, tuple([storage.array for storage in row])) for i, row in rows.items()]
+    call = speedups.Sweep(program.calls, program.dtypes, constants, numbers, tuple(arrays))
+    written = {registers[-1] for _, registers in program.calls}
+    changed = {
+        i: tuple([storage for r, storage in enumerate(row, 1) if r in written])
+        for i, row in rows.items()
+    }
+    return _Part(call, program.dtypes[0], changed)
 
 
 def _program(rule: Rule, held: tuple[Aval, ...], numbers: int) -> Program | None:
@@ -193,7 +197,7 @@ def _translated(operands: list[Value], changed: dict[int, Value], nodes: list[No
     register = {value: i for i, value in enumerate(known)}
     dtypes = [value.dtype for value in known]
     last = {value: i for i, node in enumerate(steps) for value in node.inputs}
-    # A new value is computed over the old one where nothing reads that later, else copied at the end.
+    # A new value is computed over the old one where nothing reads that later, else copied at last.
     place: dict[Value, int] = {}
     copied: list[tuple[Value, int]] = []
     for i, value in changed.items():

@@ -31,7 +31,7 @@ LAYERS = [
     {"ops"},
     {"operand", "held", "storage", "parameter", "generator"},
     {"nodes", "ir", "text", "drawing", "partition", "regions", "batching", "mapped"},
-    {"pulling", "autodiff", "interpreter", "feeds", "loops", "watch"},
+    {"pulling", "autodiff", "interpreter", "feeds", "loops", "watch", "sweep"},
     {"control", "transforms"},
     {"files"},
 ]

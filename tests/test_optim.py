@@ -417,7 +417,9 @@ def test_plain_gradients_in_a_graph_are_constants_of_it():
 
 def test_a_subclass_must_say_how_it_updates():
     [w] = parameters()[:1]
-    with pytest.raises(NotImplementedError, match="Optimizer: must define rule or update, got none"):
+    with pytest.raises(
+        NotImplementedError, match="Optimizer: must define rule or update, got none"
+    ):
         optim.Optimizer([w], {"lr": 0.1}).apply([dt.zeros((4, 3))])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,12 @@ class ParameterGroup(Mapping[str, Any]):
         """The hyperparameters that are fixed: all but the rate."""
         return self._fixed
 
-    @property
+    @cached_property
     def row_names(self) -> list[str]:
         """The names of the slots that have a storage per parameter."""
         return [name for name, slot in self.slots.items() if isinstance(slot, list)]
 
-    @property
+    @cached_property
     def rows(self) -> list[tuple[Storage, ...]]:
         """Per parameter, its storage and those of its slots."""
         slots = [self.slots[name] for name in self.row_names]

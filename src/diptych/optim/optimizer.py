@@ -12,7 +12,7 @@ import numpy as np
 from ..graphs import ops
 from ..graphs.avals import show
 from ..graphs.devices import Device, put
-from ..graphs.errors import ArgumentError, DTypeError, ShapeError, TapeError
+from ..graphs.errors import ArgumentError, DTypeError, ShapeError, TapeError, unknown
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.ops.plain import as_plain
@@ -160,6 +160,11 @@ class Optimizer:
         Returns
         -------
         operand
+
+        Raises
+        ------
+        UnknownNameError
+            By the caller, when something else is put into `state`.
         """
         raise NotImplementedError(f"{type(self).__name__}: must define rule or update, got none")
 
@@ -191,10 +196,9 @@ class Optimizer:
             if group.sweep is None:
                 group.sweep = Sweep(partial(self._renewed, group, names), group.rows)
             left = group.sweep(gradients, list(numbers.values()))
-        for i, g in enumerate(left):
+        for i, (row, g) in enumerate(zip(group.rows, left)):
             if g is None:
                 continue
-            row = group.rows[i]
             held = [style.read(storage) for storage in row]
             own = [x[i] if x.shape else x for x in in_dtype(row[0].dtype)]
             for storage, old, new in zip(row, held, self._renewed(group, names, g, held, own)):
@@ -209,6 +213,8 @@ class Optimizer:
         p, *old = held
         state = dict(zip(group.row_names, old))
         new = self.rule(group.options, p, g, state, dict(zip(names, numbers)))
+        for name in state.keys() - group.row_names:
+            raise unknown("rule", name, group.row_names)
         return [new, *state.values()]
 
     def keep(self, storage: Storage) -> Storage:
@@ -289,7 +295,7 @@ class Optimizer:
                 raise _misfit(gradient, shape)
         # Plain arrays have no style of their own: they take that of the parameters.
         style = dispatch.style_of(self.parameters[0], *present)
-        if not all([isinstance(g, Operand) for g in present]):
+        if not all(isinstance(g, Operand) for g in present):
             given = [
                 g if g is None or isinstance(g, Operand) else style.constant(as_plain(g, "apply"))
                 for g in given
@@ -298,7 +304,7 @@ class Optimizer:
         done: list[Any] = []
         for group in self.param_groups:
             own = list(islice(rest, len(group.parameters)))
-            if any([g is not None for g in own]):
+            if any(g is not None for g in own):
                 done += self.update(style, group, own)
         return style.together(done)
 
