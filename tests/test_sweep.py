@@ -482,7 +482,7 @@ def test_what_the_extension_refuses_to_make() -> None:
         ({"rows": ((1, (x[:2],)), (0, (x[2:],)))}, "must have rows in order of their positions"),
         ({"rows": ((0, (x[:2],)), (1, (x[2:],) * 2))}, "must hold as many arrays in each row"),
         ({"calls": ((np.add, (0, 1, 5)),)}, "must name registers that there are"),
-        ({"calls": ((np.add, (0, 1)),)}, "must call ufuncs of one result"),
+        ({"calls": ((np.add, (0, 1)),)}, "must call ufuncs of few operands"),
         ({"calls": calls * 65}, "must have fewer calls"),
         ({"dtypes": (float32, np.dtype("float64"))}, "must have loops for its dtypes"),
         ({"dtypes": (float32,) * 40}, "must have fewer intermediate results"),

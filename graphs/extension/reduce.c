@@ -147,8 +147,8 @@ PyObject *reduce(PyObject *module, PyObject *args)
     const npy_intp results = self.sizes[OUTER] * self.sizes[KEPT];
     const int type = PyArray_TYPE(x);
     self.loop = loop_of(ufunc, 3, (int[]){type, type, type}, &self.context);
-    if (self.loop == NULL || type == NPY_OBJECT || PyArray_TYPE(out) != type
-        || !PyArray_ISCARRAY_RO(x) || !PyArray_ISCARRAY(out) || PyArray_SIZE(out) != results
+    if (self.loop == NULL || PyArray_TYPE(out) != type || !PyArray_ISCARRAY_RO(x)
+        || !PyArray_ISCARRAY(out) || PyArray_SIZE(out) != results
         || PyArray_SIZE(x) != results * self.sizes[FOLDS] * self.sizes[ROW])
         Py_RETURN_FALSE;
     self.item = PyArray_ITEMSIZE(x);

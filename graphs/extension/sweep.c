@@ -257,7 +257,7 @@ static int set_call(Sweep *self, Call *call, PyUFuncObject *ufunc, PyObject *reg
 {
     int types[MOST_LOOPED];
     call->operands = (int)PyTuple_GET_SIZE(registers);
-    if (call->operands != ufunc->nargs || ufunc->nargs > MOST_LOOPED)
+    if (call->operands != ufunc->nargs || ufunc->nargs > MOST_LOOPED || ufunc->core_enabled)
         return refuse("must call ufuncs of few operands, each in a register");
     for (int i = 0; i < call->operands; i++) {
         const long at = PyLong_AsLong(PyTuple_GET_ITEM(registers, i));
