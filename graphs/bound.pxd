@@ -11,7 +11,6 @@ cdef class Bound:
     cdef public bint differentiable, view
     cdef dict _reads, _rules, _constants
     cdef tuple _last
-    cdef object _context
 
     @cython.locals(last=tuple)
     cpdef object materialise(self, object operand, Py_ssize_t position)
@@ -19,10 +18,12 @@ cdef class Bound:
     cpdef tuple reads(self, tuple wanted)
     cpdef object rule(self, Py_ssize_t position)
 
-cdef type _CONTEXT
+@cython.freelist(8)
+cdef class Context:
+    cdef dict __dict__
+    cdef public object ins, outs
 
-cpdef object context_of(Bound bound, dict saved)
-cpdef object keep_context(Bound bound, object context)
-cdef object _new_context(Bound bound, dict fields)
+@cython.locals(context=Context)
+cpdef Context context_of(Bound bound, dict saved)
 @cython.locals(bound=Bound)
 cpdef Bound bind_operands(Binder op, list operands, tuple attrs)

@@ -56,7 +56,6 @@ class Bound:
 
     __slots__ = (
         "_constants",
-        "_context",
         "_last",
         "_reads",
         "_rules",
@@ -89,7 +88,6 @@ class Bound:
         self._rules: dict[int, Callable[..., Any]] = {}
         self._constants: dict[Any, Any] = {}
         self._last: tuple[Any, int, Any] = (None, -1, None)
-        self._context: Context | None = None
         self.kernel: Any = None
         device = next((a.device for a in (*ins, *outs) if a.ndim), outs[0].device if outs else CPU)
         if isinstance(op.kernel, str):
@@ -189,35 +187,20 @@ class Context:
     ins, outs : tuple of Aval
     """
 
-    ins: tuple[Aval, ...]
-    outs: tuple[Aval, ...]
+    __slots__ = ("__dict__", "ins", "outs")
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"gradient rule: must declare what it reads in saves, got {name!r}")
 
 
-_CONTEXT = Context
-
-
 def context_of(bound: Bound, saved: dict[str, Any]) -> Context:
-    """What the rules of one call see, the values that they read among it; the dict goes over."""
-    if saved:
-        return _new_context(bound, {**bound.attrs, **saved} if bound.attrs else saved)
-    context, bound._context = bound._context, None  # calls differ in nothing: one after another
-    return _new_context(bound, dict(bound.attrs)) if context is None else context
-
-
-def keep_context(bound: Bound, context: Context) -> None:
-    """Let the next call have the context of one that read nothing, if no rule added to it."""
-    if len(context.__dict__) == len(bound.attrs) + len(("ins", "outs")):
-        bound._context = context
-
-
-def _new_context(bound: Bound, fields: dict[str, Any]) -> Context:
-    context = _CONTEXT.__new__(_CONTEXT)
-    fields["ins"] = bound.ins
-    fields["outs"] = bound.outs
-    context.__dict__ = fields
+    """What the rules of one call see, the values that they read among it."""
+    context = Context.__new__(Context)
+    context.ins, context.outs = bound.ins, bound.outs
+    for name, value in bound.attrs.items():
+        setattr(context, name, value)
+    for name, value in saved.items():
+        setattr(context, name, value)
     return context
 
 

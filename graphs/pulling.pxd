@@ -1,5 +1,5 @@
 cimport cython
-from diptych.graphs.bound cimport Bound, context_of, keep_context
+from diptych.graphs.bound cimport Bound, context_of
 
 @cython.locals(i=Py_ssize_t, single=cython.bint, pulled=list)
 cpdef list pull(Bound bound, tuple wanted, dict saved, list cotangents)

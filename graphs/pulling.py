@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .bound import Bound, context_of, keep_context
+from .bound import Bound, context_of
 from .ops import accumulate
 
 
@@ -36,8 +36,6 @@ def pull(
         cotangent = rule(context, cotangents[0]) if single else rule(context, *cotangents)
         if cotangent is not None:
             pulled.append((i, cotangent))
-    if not saved:
-        keep_context(bound, context)
     return pulled
 
 

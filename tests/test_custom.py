@@ -141,3 +141,18 @@ def test_what_a_rule_notes_in_its_context_is_of_one_call() -> None:
     for seed in (1.0, 10.0):
         found = dt.grad(twice(x, y), [x, y], dt.tensor([seed]))
         assert [g.tolist() for g in found] == [[2 * seed]] * 2
+
+
+def test_what_a_rule_overwrites_in_its_context_is_of_one_call() -> None:
+    def scaled(c: Any, g: Any) -> Any:
+        c.factor = c.factor * 2
+        return g * c.factor
+
+    scale = dt.custom_op(
+        "own_scale", "x -> y", lambda x, *, factor: x * factor, vjp=(scaled,), saves=("",),
+        attrs={"factor": 1.0},
+    )  # fmt: skip
+    x = dt.tensor([1.0], requires_grad=True)
+    for _ in range(2):
+        [found] = dt.grad(scale(x, factor=3.0), x, dt.tensor([1.0]))
+        assert found.tolist() == [6.0]
