@@ -155,18 +155,20 @@ class Program:
                 return False
         return True
 
-    def call(self, arrays: list[Any]) -> list[Any]:
+    def call(self, arrays: list[Any], sizes: dict[str, int] = _NO_SIZES) -> list[Any]:
         """Run on arrays that are known to fit; flat outputs.
 
-        For callers that have checked already, such as the bridge. No dimension is symbolic.
+        For callers that have checked already, such as the bridge.
 
         Parameters
         ----------
         arrays : list
             One per placeholder that was declared, in order, pruned ones included.
+        sizes : dict
+            That of every symbolic dimension.
         """
         executor = self.executor if recorder() is None else self._observed()
-        return executor.run([arrays[i] for i in self._kept], _NO_SIZES)
+        return executor.run([arrays[i] for i in self._kept], sizes)
 
     def _observed(self) -> Any:
         """The executor while kernels are observed: watched, they are launched one by one."""

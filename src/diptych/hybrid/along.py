@@ -14,13 +14,15 @@ from ..graphs.ir import Value
 if TYPE_CHECKING:
     from .rounds import OneRound
 
+Origin = tuple[Value, int]  # an axis of a value
+
 
 class Length(int):
     """A size of a traced value, which `range` may make a loop of."""
 
-    origin: Value
+    origin: Origin
 
-    def __new__(cls, size: int, origin: Value) -> Length:
+    def __new__(cls, size: int, origin: Origin) -> Length:
         made = super().__new__(cls, size)
         made.origin = origin
         return made
@@ -56,8 +58,8 @@ class Along:
         raise NotImplementedError
 
     @property
-    def origins(self) -> list[Value]:
-        """The values whose sizes say how many rounds there are."""
+    def origins(self) -> list[Origin]:
+        """The axes whose sizes say how many rounds there are."""
         raise NotImplementedError
 
 
@@ -78,8 +80,8 @@ class Rows(Along):
         return iter(self.value)
 
     @property
-    def origins(self) -> list[Value]:
-        return [self.value]
+    def origins(self) -> list[Origin]:
+        return [(self.value, 0)]
 
 
 @dataclass(eq=False)
@@ -89,7 +91,7 @@ class Counted(Along):
     start: int
     step: int
     count: Size
-    origin: Value | None
+    origin: Origin | None
 
     @property
     def length(self) -> Size:
@@ -107,7 +109,7 @@ class Counted(Along):
         return iter(range(self.start, self.start + self.length * self.step, self.step))
 
     @property
-    def origins(self) -> list[Value]:
+    def origins(self) -> list[Origin]:
         return [] if self.origin is None else [self.origin]
 
 
@@ -128,7 +130,7 @@ class Together(Along):
         return zip(*(part.items() for part in self.parts))
 
     @property
-    def origins(self) -> list[Value]:
+    def origins(self) -> list[Origin]:
         return [v for part in self.parts for v in part.origins]
 
 
@@ -150,7 +152,7 @@ class Backwards(Along):
         return reversed(list(self.forwards.items()))
 
     @property
-    def origins(self) -> list[Value]:
+    def origins(self) -> list[Origin]:
         return self.forwards.origins
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -13,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..compiler import EXECUTORS, PASSES, RECOMPUTE
-from ..eager import Tensor, asarray
-from ..graphs.avals import aval_of
+from ..eager import asarray
+from ..graphs.avals import Aval, show
 from ..graphs.batching import innermost
-from ..graphs.errors import DTypeError, unknown
+from ..graphs.errors import ArgumentError, DiptychError, DTypeError, unknown
 from ..graphs.ir import Graph, Value
 from ..graphs.modes import is_grad_enabled
 from ..graphs.operand import Operand
@@ -24,9 +26,24 @@ from ..graphs.ops import dispatch
 from ..graphs.trees import flatten, unflatten
 from .decisions import Decisions, Path
 from .function import GraphFunction
-from .reads import Place, attribute, aval_of_leaf, is_plain, token
+from .reads import Place, attribute
+from .signatures import (
+    Axis,
+    Family,
+    Shapes,
+    family_of,
+    is_array,
+    is_equal_by_value,
+    key_of,
+    resized,
+)  # fmt: skip
+from .staging import LookedInto
 from .switch import is_disabled
 from .tracer import Tracer
+
+_MOST_KEYS = 4096  # of calls, beside the traces that serve them
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,7 @@ class Entry:
     """One trace: what it computes, what it is fed beside its arguments, and its results' shape."""
 
     signature: str
+    reason: str
     fed: tuple[Place, ...]
     function: GraphFunction
     structure: Any
@@ -41,15 +59,22 @@ class Entry:
     notes: tuple[str, ...]
 
 
-class CompiledFunction:
+class CompiledFunction(LookedInto):
     """A function that runs as a static program inside eager code. Made by `compile`."""
 
     def __init__(
-        self, function: Callable[..., Any], executor: str, passes: tuple[str, ...] | None
+        self,
+        function: Callable[..., Any],
+        executor: str,
+        passes: tuple[str, ...] | None,
+        limit: int,
     ) -> None:
         self.function = function
-        self._executor, self._passes = executor, passes
+        self._executor, self._passes, self._limit = executor, passes, limit
+        # By the key of a call, and by that of a family with symbols for sizes.
         self._entries: dict[Any, Decisions[Entry]] = {}
+        self._families: dict[Any, Family] = {}
+        self._is_over = False
         self._trace_s = 0.0
         self._lock = threading.RLock()
         if hasattr(function, "__name__"):
@@ -61,9 +86,11 @@ class CompiledFunction:
         mapped = innermost() is not None
         if building or mapped or is_disabled() or any(isinstance(x, Value) for x in leaves):
             return self.function(*args, **kwargs)
-        key = (structure, is_grad_enabled(), *map(_key, leaves))
-        tensors = [asarray(x) for x in leaves if _is_array(x)]
+        key = (structure, is_grad_enabled(), *map(key_of, leaves))
         entry = self._entry(key, leaves, structure)
+        if entry is None:
+            return self.function(*args, **kwargs)
+        tensors = [asarray(x) for x in leaves if is_array(x)]
         tensors += [asarray(place.read(place.holder, place.key)) for place in entry.fed]
         results = iter(entry.function(tensors))
         return unflatten(
@@ -71,21 +98,99 @@ class CompiledFunction:
             [next(results) if c is _COMPUTED else _fresh(c) for c in entry.constants],
         )
 
-    def _entry(self, key: Any, leaves: list[Any], structure: Any) -> Entry:
-        """The trace for a signature whose guards hold; made, once, if there is none."""
+    def _entry(self, key: tuple[Any, ...], leaves: list[Any], structure: Any) -> Entry | None:
+        """The trace for a call; made if there is none, and None where there are too many."""
         known = self._entries.get(key)
         entry = None if known is None else known.find()
         if entry is not None:
             return entry
         with self._lock:
-            known = self._entries.setdefault(key, Decisions())
-            entry = known.find()
-            if entry is None:
-                start = time.perf_counter()
-                path, entry = self._trace(leaves, structure)
+            start = time.perf_counter()
+            try:
+                return self._known_or_traced(key, leaves, structure)
+            finally:
                 self._trace_s += time.perf_counter() - start
-                known.add(path, entry)
+
+    def _known_or_traced(
+        self, key: tuple[Any, ...], leaves: list[Any], structure: Any
+    ) -> Entry | None:
+        arrays = [leaf for leaf in leaves if is_array(leaf)]
+        shapes = [leaf.shape for leaf in arrays]
+        family = self._families.setdefault(family_of(key), Family())
+        reason = self._reason(key, family, shapes)
+        family.meet(shapes)
+        entry = self._symbolic(key, family, leaves, structure, reason)
+        if entry is not None:
             return entry
+        known = self._entries.setdefault(key, Decisions())
+        entry = known.find()
+        if entry is not None or self._is_full():
+            return entry
+        path, entry, looped = self._trace(leaves, structure, resized(arrays, shapes), reason)
+        if not looped <= family.axes and not family.refusal:
+            # A loop goes along an argument: how far is a symbol from the first call on.
+            family.axes |= looped
+            found = self._symbolic(key, family, leaves, structure, reason)
+            if found is not None:
+                return found
+        known.add(path, entry)
+        self._say(entry)
+        return entry
+
+    def _symbolic(
+        self, key: Any, family: Family, leaves: list[Any], structure: Any, reason: str
+    ) -> Entry | None:
+        """The trace that serves all sizes which a family's calls have had, if there can be one."""
+        arrays = [leaf for leaf in leaves if is_array(leaf)]
+        shapes = family.symbolic([leaf.shape for leaf in arrays])
+        if shapes is None:
+            return None
+        known = self._entries.setdefault((family_of(key), tuple(shapes)), Decisions())
+        entry = known.find()
+        if entry is None:
+            if self._is_full():
+                return None
+            avals = resized(arrays, shapes)
+            try:
+                path, entry, _ = self._trace(leaves, structure, avals, reason)
+            except (DiptychError, TypeError, ValueError) as error:
+                family.refusal = str(error)
+                return None
+            known.add(path, entry)
+            self._say(entry)
+        if len(self._entries) >= _MOST_KEYS:
+            self._entries = {k: v for k, v in self._entries.items() if k[0] in self._families}
+        self._entries[key] = known
+        return entry
+
+    def _reason(self, key: Any, family: Family, shapes: Shapes) -> str:
+        """Why no trace holds, for a call whose family has been met or not."""
+        known = self._entries.get(key)
+        if known is not None:
+            return known.difference()
+        if family.first is not None:
+            pairs = zip(family.first, shapes)
+            changed = [f"{show(a)} was {show(b)}" for b, a in pairs if a != b]
+            return f"another size: {', '.join(changed)}"
+        return "arguments of other kinds" if len(self._families) > 1 else "the first call"
+
+    def _is_full(self) -> bool:
+        """Whether there are as many traces as there may be; the first time, a warning says so."""
+        if self.traces < self._limit:
+            return False
+        if not self._is_over:
+            self._is_over = True
+            last = self._all()[-1].reason
+            warnings.warn(
+                f"compile: at most {self._limit} traces are made, got more of {self._name}, the "
+                f"last one for {last}; other calls run as eager code",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return True
+
+    def _say(self, entry: Entry) -> None:
+        _log.info("traced %s(%s): %s", self._name, entry.signature, entry.reason)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: bound to its instance, one of the values that a trace is kept for."""
@@ -107,20 +212,24 @@ class CompiledFunction:
 
     def __reduce__(self) -> Any:
         # A copy traces anew: what was traced reads the parameters of the original.
-        return (CompiledFunction, (self.function, self._executor, self._passes))
+        return (CompiledFunction, (self.function, self._executor, self._passes, self._limit))
 
-    def _trace(self, leaves: list[Any], structure: Any) -> tuple[Path, Entry]:
+    def _trace(
+        self, leaves: list[Any], structure: Any, avals: list[Aval], reason: str
+    ) -> tuple[Path, Entry, set[Axis]]:
+        """A trace, the reads that it rests on, and the axes of arguments that loops go along."""
         graph = Graph()
         graph.is_trace = True
         tracer = Tracer(graph)
         tracer.enter(getattr(self.function, "__self__", self.function), self._name)
-        inputs: list[Value] = []
+        given = [graph.add_placeholder(f"input{i}", aval) for i, aval in enumerate(avals)]
+        inputs = list(given)
         traced = []
+        remaining = iter(given)
         for position, leaf in enumerate(leaves):
-            if _is_array(leaf):
-                leaf = graph.add_placeholder(f"input{len(inputs)}", aval_of_leaf(leaf))
-                inputs.append(leaf)
-            elif not _is_equal_by_value(leaf):
+            if is_array(leaf):
+                leaf = next(remaining)
+            elif not is_equal_by_value(leaf):
                 tracer.enter(leaf, f"argument {position}")
             traced.append(leaf)
         args, kwargs = unflatten(structure, traced)
@@ -132,8 +241,10 @@ class CompiledFunction:
             name = f"requires_grad of {parameter.storage.name or 'a parameter'}"
             tracer.found(Place(name, parameter, "requires_grad", attribute))
         inputs += [value for _, value in tracer.fed]
-        return tracer.path, Entry(
-            signature=", ".join(_show(leaf) for leaf in leaves),
+        shown = iter(avals)
+        entry = Entry(
+            signature=", ".join(str(next(shown)) if is_array(x) else repr(x) for x in leaves),
+            reason=reason,
             fed=tuple(place for place, _ in tracer.fed),
             function=GraphFunction(
                 graph, inputs, outputs, self._name, self._executor, self._passes
@@ -142,6 +253,7 @@ class CompiledFunction:
             constants=tuple(_COMPUTED if isinstance(r, Value) else r for r in results),
             notes=tuple(tracer.notes),
         )
+        return tracer.path, entry, tracer.loops.axes_of(given)
 
     @property
     def traces(self) -> int:
@@ -162,7 +274,8 @@ class CompiledFunction:
         return [entry.function for entry in self._all()]
 
     def _all(self) -> list[Entry]:
-        return [entry for known in self._entries.values() for entry in known.all()]
+        held = {id(known): known for known in self._entries.values()}
+        return [entry for known in held.values() for entry in known.all()]
 
     @property
     def _name(self) -> str:
@@ -174,7 +287,10 @@ class CompiledFunction:
         lines = []
         for entry in self._all():
             lines.append(f"{self._name}({entry.signature})")
-            lines += [f"  {line}" for line in (*entry.notes, *entry.function.explain())]
+            said = [f"traced for {entry.reason}", *entry.notes, *entry.function.explain()]
+            lines += [f"  {line}" for line in said]
+        refusals = {family.refusal for family in self._families.values() if family.refusal}
+        lines += [f"sizes are no symbols: {refusal}" for refusal in sorted(refusals)]
         return "\n".join(lines) or f"{self._name}: not called yet"
 
     @property
@@ -191,20 +307,28 @@ def compile(
     *,
     executor: str = "planned",
     passes: Iterable[str] | None = None,
+    limit: int = 64,
 ) -> Any:
     """Run a function of tensors as a static program, forward and backward.
 
     The function is traced once per signature: shapes, dtypes, devices and gradient flags of its
-    tensors and arrays, the values of its other arguments, the grad mode, and of the modules it
-    calls the training mode, parameters and submodules. What it computes becomes one node of the
-    tape. Parameters that it reads become variables over their own storage, so a call always sees
-    their present numbers.
+    tensors and arrays, its other arguments, and the grad mode. What it computes becomes one node of
+    the tape. Parameters, and tensors and arrays that it finds elsewhere, are read at each call.
+
+    A trace holds for as long as all that it read of Python's state is as it was: globals, names of
+    the closure, attributes, items, lengths; else the function is traced again, and `explain` says
+    why. When a size changes for the first time, it becomes a symbol, and so does from the first
+    call on the size that a loop goes along.
+
+    A ``for`` over a tensor, over ``range`` of its size, and over ``enumerate``, ``zip`` and
+    ``reversed`` of these is traced once and becomes a `scan`; a list to which it appends can be
+    stacked, concatenated and gone through. Other loops unroll.
 
     Parameters
     ----------
     function : callable
-        A function, method or module. Containers of arguments and results may be lists, tuples and
-        dicts. Python state other than the above is read when tracing and not again.
+        A function, method or module. Containers of arguments and results may be lists, tuples,
+        dicts and dataclasses.
     executor : {"planned", "native", "reference"}
     passes : iterable of str, optional
         All by default; pruning always runs. `recompute` chooses what is kept for the backward pass,
@@ -219,9 +343,9 @@ def compile(
     StaticValueError
         When the function asks for the number behind a traced value (`if`, `print`, `item`).
     GraphError
-        When it mixes in a tensor that is neither an argument nor a parameter.
+        When it changes Python state that outlives the call.
     DTypeError
-        When an argument is neither an array nor hashable, or a result is an object of another kind.
+        When a result is an object of another kind.
 
     Examples
     --------
@@ -233,6 +357,8 @@ def compile(
     """
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
+    if not isinstance(limit, int) or limit < 1:
+        raise ArgumentError(f"compile: limit must be a whole number of at least 1, got {limit!r}")
     if isinstance(passes, str):
         passes = (passes,)
     chosen = None if passes is None else tuple(passes)
@@ -242,10 +368,10 @@ def compile(
     if isinstance(function, CompiledFunction):
         function = function.function
     if function is None:
-        return lambda function: CompiledFunction(function, executor, chosen)
+        return lambda function: CompiledFunction(function, executor, chosen, limit)
     if not callable(function):
         raise DTypeError(f"compile: must be callable, got {type(function).__name__}")
-    return CompiledFunction(function, executor, chosen)
+    return CompiledFunction(function, executor, chosen, limit)
 
 
 _COMPUTED = object()
@@ -266,25 +392,3 @@ def _result(graph: Graph, result: Any) -> Any:
 def _fresh(constant: Any) -> Any:
     """What a trace found to be no tensor: an array as a new one, like the function would make."""
     return constant.copy() if isinstance(constant, np.ndarray) else constant
-
-
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor | np.ndarray)
-
-
-def _key(leaf: Any) -> Any:
-    if isinstance(leaf, Tensor):
-        return (aval_of(leaf.array), leaf.requires_grad)
-    if isinstance(leaf, np.ndarray):
-        return (aval_of(leaf), False)
-    return (type(leaf), leaf) if _is_equal_by_value(leaf) else token(leaf)
-
-
-def _is_equal_by_value(leaf: Any) -> bool:
-    """Whether an argument is told from others by a rule of its own class."""
-    kind = type(leaf)
-    return not is_plain(leaf) and kind.__eq__ is not object.__eq__ and kind.__hash__ is not None
-
-
-def _show(leaf: Any) -> str:
-    return str(aval_of_leaf(leaf)) if _is_array(leaf) else repr(leaf)

@@ -17,8 +17,9 @@ from ..compiler import RECOMPUTE, Program, compile_graph, least_kept
 from ..eager import Node, Tensor
 from ..eager.tape import join, new_saved
 from ..graphs.autodiff import depending
+from ..graphs.avals import aval_of
 from ..graphs.batching import Batched, per_example
-from ..graphs.dims import Size
+from ..graphs.dims import Dim, Size
 from ..graphs.dtypes import is_float
 from ..graphs.errors import TapeError
 from ..graphs.ir import Graph, Update, Value
@@ -110,6 +111,15 @@ class GraphFunction:
         self.build_s = self.compile_s = 0.0
         self._forward_nodes = len(graph.nodes)
         self._position = {value: i for i, value in enumerate(inputs)}
+        # Where each symbol is found: at an axis of an input.
+        self._sizes = {
+            symbol: (i, axis)
+            for i, value in enumerate(inputs)
+            for axis, size in enumerate(value.shape)
+            if isinstance(size, Dim)
+            for symbol in size.symbols
+            if size == Dim.symbol(symbol)
+        }
         self._plain: Program | None = None
         self._recorded: dict[tuple[bool, ...], Recorded] = {}
         self._backwards: dict[Variant, Backward] = {}
@@ -123,6 +133,7 @@ class GraphFunction:
     def __call__(self, tensors: list[Tensor]) -> list[Tensor]:
         """Run the graph; one tensor per output."""
         arrays = [t.array for t in tensors]
+        sizes = {name: arrays[i].shape[axis] for name, (i, axis) in self._sizes.items()}
         operands = [*tensors, *self.parameters]
         if readers():
             note_reads(self.name, operands)
@@ -130,13 +141,13 @@ class GraphFunction:
         if not any(edges):
             if self._plain is None:
                 self._plain = self._compile(self.graph, self.inputs, self.outputs)
-            return [Tensor(array) for array in self._plain.call(arrays)]
+            return [Tensor(array) for array in self._plain.call(arrays, sizes)]
         needs = tuple(edge is not None for edge in edges)
         forward = self._recorded.get(needs) or self._prepare(needs)
-        computed = forward.program.call(arrays)
+        computed = forward.program.call(arrays, sizes)
         results = [Tensor(array) for array in computed[: len(self.outputs)]]
         kept = dict(zip(forward.kept, computed[len(self.outputs) :]))
-        node = GraphNode(self, edges, operands, forward, kept)
+        node = GraphNode(self, edges, operands, forward, kept, results, sizes)
         for index, (recorded, result) in enumerate(zip(self._depending(needs), results)):
             if recorded:
                 join(result, node, index)
@@ -197,7 +208,8 @@ class GraphFunction:
             program, cuts, read = self._program(variant, node.forward)
             node.check_storages(read)
             arrays = [node.array_of(value) for value in cuts]
-            gradients = [Tensor(a) for a in program.call([*(g.array for g in given), *arrays])]
+            arrays = [*(g.array for g in given), *arrays]
+            gradients = [Tensor(a) for a in program.call(arrays, node.sizes)]
         backward = self.backward(variant)
         found = iter(gradients)
         return [
@@ -324,11 +336,14 @@ class GraphNode(Node):
         operands: list[Tensor],
         forward: Recorded,
         kept: dict[Value, Any],
+        results: list[Tensor],
+        sizes: dict[str, int],
     ) -> None:
         count = len(function.inputs)
         saved = tuple(new_saved(f"argument {i}", t, -1) for i, t in enumerate(operands[:count]))
-        super().__init__(function.name, edges, tuple(v.aval for v in function.outputs), saved)
+        super().__init__(function.name, edges, tuple(aval_of(t.array) for t in results), saved)
         self._function, self.forward, self._kept = function, forward, kept
+        self.sizes = sizes
         self._versions = {id(s): s.version for s, _ in function.graph.variables}
 
     def pull(self, cotangents: list[Any], wanted: tuple[int, ...]) -> list[tuple[int, Any]]:

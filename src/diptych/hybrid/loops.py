@@ -35,14 +35,33 @@ class Loops:
 
     Attributes
     ----------
-    origins : dict of Value
-        Whose sizes have said how many rounds there are.
+    origins : list of (Value, int)
+        The axes whose sizes have said how many rounds there are.
     """
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self._rounds: list[OneRound] = []
-        self.origins: dict[Value, None] = {}
+        self.origins: list[tuple[Value, int]] = []
+
+    def axes_of(self, inputs: list[Value]) -> set[tuple[int, int]]:
+        """The axes of inputs that loops go along, directly or through what is computed of them."""
+        places = {value: i for i, value in enumerate(inputs)}
+        found: set[tuple[int, int]] = set()
+        for origin, axis in self.origins:
+            if origin in places:
+                found.add((places[origin], axis))
+                continue
+            size, seen, pending = origin.shape[axis], set(), [origin]
+            while pending:
+                value = pending.pop()
+                if value in seen:
+                    continue
+                seen.add(value)
+                if value in places and value.shape[:1] == (size,):
+                    found.add((places[value], 0))
+                pending.extend(value.node.inputs)
+        return found
 
     @property
     def is_in_round(self) -> bool:
@@ -69,7 +88,9 @@ class Loops:
         shape = owner.shape
         if not isinstance(owner, Value):
             return shape
-        return tuple([Length(n, owner) if isinstance(n, int) else n for n in shape])
+        return tuple(
+            [Length(n, (owner, i)) if isinstance(n, int) else n for i, n in enumerate(shape)]
+        )
 
     def item(self, owner: Value, key: Any) -> Any:
         for one in reversed(self._rounds):
@@ -116,7 +137,7 @@ class Loops:
         first, *others = args
         if callee is len:
             size = first.parts[0].shape[0] * len(first.parts) + len(first.before)
-            return Length(size, first.parts[0]) if isinstance(size, int) else size
+            return Length(size, (first.parts[0], 0)) if isinstance(size, int) else size
         if isinstance(first, Collected) and callee in (ops.stack, ops.concat) and not others:
             axis = kwargs.get("axis", 0)
             if callee is ops.stack:
@@ -134,7 +155,7 @@ class Loops:
         graph = dispatch.current()
         if not isinstance(graph, Graph):
             return None
-        self.origins.update(dict.fromkeys(along.origins))
+        self.origins += along.origins
         before = len(self._rounds)
         try:
             return _Scan(self, graph, along, work).state()
@@ -185,6 +206,10 @@ class _Scan:
         """Append the loop, and give each name its value."""
         graph, length = self.graph, self.along.length
         carries = [pair for name in self.names for pair in name.carries]
+        if one.count is not None:
+            carries.append((self._first_count(), one.count))
+            with one.graph.building():
+                ends = [*ends, one.count + (-1 if self.along.reverse else 1)]
         state = one.graph.written
         items = [v for name in self.names if isinstance(name, Appended) for v in name.items]
         body = cut(
@@ -199,9 +224,6 @@ class _Scan:
                 outer = graph.lift(value, "for")
                 operands.append(ops.moveaxis(outer, axis, 0) if axis else outer)
                 inside.append(slice_)
-            if one.count is not None:
-                operands.append(ops.arange(length, dtype=INT64))
-                inside.append(one.count)
         xs = len(operands) - count
         known = {value: i for i, value in enumerate(inside)}
         feeds = []
@@ -226,3 +248,13 @@ class _Scan:
         return tuple(
             name.after(appended if isinstance(name, Appended) else carried) for name in self.names
         )
+
+    def _first_count(self) -> Value:
+        """The number of the first round."""
+        with self.graph.building():
+            if not self.along.reverse:
+                return ops.zeros((), dtype=INT64)
+            last = self.along.length - 1
+            if isinstance(last, Dim):
+                return self.graph.size_of(last)
+            return ops.full((), last, dtype=INT64)

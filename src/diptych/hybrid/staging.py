@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import sysconfig
+from collections.abc import Callable
 from functools import partial
 from pathlib import PurePath
 from types import CellType, CodeType, FunctionType, MethodType
@@ -22,6 +22,12 @@ _LIBRARIES = tuple(
 
 _codes: WeakKeyDictionary[CodeType, CodeType | None] = WeakKeyDictionary()
 _made: set[CodeType] = set()
+
+
+class LookedInto:
+    """Base of what stands for a function that is traced in its place."""
+
+    function: Callable[..., Any]
 
 
 def is_users(function: FunctionType) -> bool:
@@ -95,6 +101,8 @@ def python_function(callee: Any) -> tuple[FunctionType, tuple[Any, ...], dict[st
     if isinstance(callee, partial):
         found = python_function(callee.func)
         return found and (found[0], (*found[1], *callee.args), {**found[2], **callee.keywords})
+    if isinstance(callee, LookedInto):
+        return python_function(callee.function)
     if isinstance(callee, type):
         return None
     call = getattr(type(callee), "__call__", None)  # noqa: B004 - its function is what is asked
@@ -114,12 +122,3 @@ def names_read(function: FunctionType) -> list[tuple[str, Any, Any]]:
     found = [(n, table, n) for c in _all(code) for n in c.co_names if n in table]
     cells = zip(code.co_freevars, function.__closure__ or ())
     return [*found, *((name, held, None) for name, held in cells)]
-
-
-def unparsed(function: FunctionType) -> str:
-    """What a function is rewritten to, as text."""
-    source = source_of(function)
-    if source is None:
-        return ""
-    free = function.__code__.co_freevars
-    return ast.unparse(rewritten(source, free, function.__globals__))
