@@ -97,14 +97,19 @@ class _Choice:
     def least(self, wanted: list[Value]) -> set[Node]:
         """The nodes that run again."""
         import networkx
+        from networkx.algorithms.flow import boykov_kolmogorov
 
         self._weigh(wanted)
+        # Comparing values would append to their graph: the flow knows their numbers alone.
+        numbers: dict[Any, int] = {}
         flow = networkx.DiGraph()
-        for (tail, head), cost in self._edges.items():
+        for edge, cost in self._edges.items():
+            tail, head = (numbers.setdefault(end, len(numbers)) for end in edge)
             # An edge without a capacity is endless.
             flow.add_edge(tail, head, **({} if cost is None else {"capacity": cost}))
-        _, (_, beyond) = networkx.minimum_cut(flow, _THERE, _WANTED)
-        return {item for item in beyond if isinstance(item, Node)}
+        ends = numbers[_THERE], numbers[_WANTED]
+        _, (_, beyond) = networkx.minimum_cut(flow, *ends, flow_func=boykov_kolmogorov)
+        return {end for end, i in numbers.items() if i in beyond and isinstance(end, Node)}
 
     def _weigh(self, wanted: list[Value]) -> None:
         """The edges of all that can have a part in computing what is wanted."""

@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 
 import diptych as dt
+from diptych.compiler.native.toolchain import find_compiler
 from diptych.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from diptych.graphs.dims import Dim
 from diptych.graphs.kernels import Recorder, recording
 from diptych.hybrid import Aval, call_python
 
-EXECUTORS = ["reference", "planned", "native"]
+EXECUTORS = [
+    "reference",
+    "planned",
+    pytest.param(
+        "native", marks=pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
+    ),
+]
 X = np.linspace(-1.0, 1.5, 12).reshape(4, 3)
 WORDS = np.array(["no", "numbers"])
 OUTSIDE = dt.tensor([1.0])
