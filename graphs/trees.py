@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+import numpy as np
+
 from .errors import ArgumentError
 
 Structure = Any
@@ -144,15 +146,19 @@ def _structure(tree: Any, leaves: list[Any]) -> Structure:
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         kind: Any = type(tree)
         return (kind._make, None, tuple(_structure(v, leaves) for v in tree))
-    if is_dataclass(tree) and not isinstance(tree, type) and not callable(tree):
+    if is_dataclass(tree) and not (isinstance(tree, type) or callable(tree) or _is_operand(tree)):
         names = tuple([field.name for field in fields(tree)])
         held: list[Any] = []
         parts = tuple([_structure(getattr(tree, name), held) for name in names])
-        if any(hasattr(leaf, "shape") for leaf in held):  # one of numbers alone is a number, too
+        if any(map(_is_operand, held)):  # one of numbers alone is a number, too
             leaves += held
             return (_Rebuild(type(tree), names), names, parts)
     leaves.append(tree)
     return None
+
+
+def _is_operand(leaf: Any) -> bool:
+    return hasattr(leaf, "shape") and not isinstance(leaf, np.dtype)
 
 
 @dataclass(frozen=True)

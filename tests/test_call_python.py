@@ -22,7 +22,6 @@ EXECUTORS = [
     ),
 ]
 X = np.linspace(-1.0, 1.5, 12).reshape(4, 3)
-WORDS = np.array(["no", "numbers"])
 OUTSIDE = dt.tensor([1.0])
 every_executor = pytest.mark.parametrize("executor", EXECUTORS)
 
@@ -199,14 +198,14 @@ def test_containers_numbers_and_parameters() -> None:
     weight = dt.nn.Parameter([2.0, 3.0])
 
     def parts(options: dict[str, Any], w: Any, name: Any) -> Any:
-        assert isinstance(w, dt.Tensor) and name is WORDS
+        assert isinstance(w, dt.Tensor) and name == "name"
         low, high = options["x"] * options["scale"], w * options["x"]
         return {"parts": [Pair(low, high), None], "count": 2}
 
     @dt.compile
     def f(x: Any) -> Any:
         like = {"parts": [Pair(x, x), None], "count": np.zeros((), np.int64)}
-        found = call_python(parts, {"x": x, "scale": 10}, weight, WORDS, like=like)
+        found = call_python(parts, {"x": x, "scale": 10}, weight, "name", like=like)
         assert found["parts"][1] is None
         return found["parts"][0].low + found["parts"][0].high * found["count"]
 
