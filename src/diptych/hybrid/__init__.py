@@ -3,6 +3,16 @@
 from ..graphs.avals import Aval
 from .compiled import CompiledFunction, compile
 from .python_call import call_python
+from .recording import TracedFunction, trace
 from .switch import disabled, is_disabled
 
-__all__ = ["Aval", "CompiledFunction", "call_python", "compile", "disabled", "is_disabled"]
+__all__ = [
+    "Aval",
+    "CompiledFunction",
+    "TracedFunction",
+    "call_python",
+    "compile",
+    "disabled",
+    "is_disabled",
+    "trace",
+]

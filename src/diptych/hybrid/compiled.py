@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import update_wrapper
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,8 @@ from .signatures import (
 from .staging import LookedInto
 from .switch import is_disabled
 from .tracer import Tracer
+
+C = TypeVar("C", bound="CompiledFunction")
 
 _MOST_KEYS = 4096  # of calls, beside the traces that serve them
 
@@ -355,23 +357,40 @@ def compile(
     >>> f(dt.tensor([0.0]), dt.tensor([2.0]))
     tensor([0.])
     """
-    if executor not in EXECUTORS:
-        raise unknown("executor", executor, EXECUTORS)
     if not isinstance(limit, int) or limit < 1:
         raise ArgumentError(f"compile: limit must be a whole number of at least 1, got {limit!r}")
+    if function is None:
+        _check_options(executor, passes)
+        return lambda function: compiled_by(CompiledFunction, function, executor, passes, limit)
+    return compiled_by(CompiledFunction, function, executor, passes, limit)
+
+
+def compiled_by(
+    kind: type[C],
+    function: Callable[..., Any],
+    executor: str,
+    passes: Iterable[str] | None,
+    limit: int = 1,
+) -> C:
+    """A function as one of a kind of compiled functions, with checked options."""
+    chosen = _check_options(executor, passes)
+    if isinstance(function, CompiledFunction):
+        function = function.function
+    if not callable(function):
+        raise DTypeError(f"compile: must be callable, got {type(function).__name__}")
+    return kind(function, executor, chosen, limit)
+
+
+def _check_options(executor: str, passes: Iterable[str] | None) -> tuple[str, ...] | None:
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
     if isinstance(passes, str):
         passes = (passes,)
     chosen = None if passes is None else tuple(passes)
     for name in chosen or ():
         if name not in (*PASSES, RECOMPUTE):
             raise unknown("pass", name, (*PASSES, RECOMPUTE))
-    if isinstance(function, CompiledFunction):
-        function = function.function
-    if function is None:
-        return lambda function: CompiledFunction(function, executor, chosen, limit)
-    if not callable(function):
-        raise DTypeError(f"compile: must be callable, got {type(function).__name__}")
-    return CompiledFunction(function, executor, chosen, limit)
+    return chosen
 
 
 _COMPUTED = object()
