@@ -30,6 +30,7 @@ RECOMPUTE = "recompute"  # its name among passes
 _MOVE, _KEEP, _FLOP = 4, 1, 1
 _DEAR = 32  # FLOP of a function such as exp
 _SIZE = 64  # of a symbolic dimension, which nobody knows here
+_LEAST = 4 << 16  # below which a gain is not worth the choice
 # What computes little more than it reads, and has no scalar code.
 _QUICK = frozenset([*REDUCTIONS, "mean", "var", "std", "layer_norm", "rms_norm"])
 # They ask whether two numbers are equal, which need not be if one was rounded anew.
@@ -60,7 +61,8 @@ def least_kept(graph: Graph, first: int, reads: list[Value]) -> list[Value]:
     at_hand = {v for v in reads if v.node.is_source}
     wanted = [v for v in reads if v not in at_hand]
     choice = _Choice(graph, first, at_hand)
-    if not any(choice.may_pay(value) for value in wanted):
+    is_symbolic = any(value.aval.is_symbolic for value in wanted)
+    if sum(map(choice.gain, wanted)) <= (0 if is_symbolic else _LEAST):
         return wanted
     again = choice.least(wanted)
     return feeding(
@@ -87,12 +89,13 @@ class _Choice:
         self._exact = {v.node for v in found}
         self._edges: dict[tuple[Any, Any], int | None] = {}
 
-    def may_pay(self, value: Value) -> bool:
-        """Whether it costs less to compute a wanted value again, from what is in registers, than
-        to keep it."""
+    def gain(self, value: Value) -> int:
+        """What it spares at most to compute a wanted value again in place of keeping it."""
         node = value.node
-        kept = _kept(value) + (_moved(value) if self._loops_read(value) else 0)
-        return self._may_run(node) and self._cost(node) < kept
+        if not self._may_run(node):
+            return 0
+        read = _moved(value) if self._loops_read(value) else 0
+        return max(_kept(value) + read - self._cost(node), 0)
 
     def least(self, wanted: list[Value]) -> set[Node]:
         """The nodes that run again."""

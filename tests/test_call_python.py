@@ -90,6 +90,19 @@ def test_symbolic_sizes(executor: str) -> None:
         np.testing.assert_allclose(got[1], expected.numpy(), rtol=1e-10, atol=1e-14)
 
 
+def test_sizes_that_vary_in_a_compiled_function() -> None:
+    def f(x: Any) -> Any:
+        return (call_python(lambda x: dt.softmax(x, -1), x, like=x) * x).sum()
+
+    compiled = dt.compile(f)
+    for rows in (4, 2, 3, 1):
+        found = []
+        for function in (f, compiled):
+            x = dt.tensor(X[:rows], requires_grad=True)
+            found.append(dt.grad(function(x), x)[0].numpy())
+        np.testing.assert_array_equal(*found)
+
+
 def looped(xs: Any) -> Any:
     def body(c: Any, x: Any) -> Any:
         y = call_python(lambda c, x: c * dt.sin(x), c, x, like=c)

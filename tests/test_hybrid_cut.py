@@ -15,8 +15,9 @@ from diptych.graphs.dims import Dim
 from diptych.graphs.kernels import Recorder, recording
 from diptych.graphs.storage import Storage
 
-X = np.linspace(-2, 2, 24).reshape(4, 6)
-W = np.linspace(-1, 1, 36).reshape(6, 6)
+# Large enough for the choice to be made.
+X = np.random.default_rng(0).uniform(-1, 1, (96, 64))
+W = np.random.default_rng(1).uniform(-0.3, 0.3, (64, 64))
 
 
 def normalised(x: Any) -> Any:
@@ -36,7 +37,7 @@ def dropped(x: Any, w: Any) -> Any:
 
 def shuffled(x: Any, w: Any) -> Any:
     y = dt.permute_dims(x @ w, (1, 0))
-    return ((dt.reshape(y, (3, 8)) + 1) * (dt.reshape(y, (3, 8)) - 2)).sum()
+    return ((dt.reshape(y, (128, 48)) + 1) * (dt.reshape(y, (128, 48)) - 2)).sum()
 
 
 def rounded(x: Any, w: Any) -> Any:
@@ -51,12 +52,12 @@ def largest(x: Any, w: Any) -> Any:
 
 def layered(x: Any, w: Any) -> Any:
     y = x @ w
-    z = dt.layer_norm(y, 2.0, 0.5, 6)
+    z = dt.layer_norm(y, 2.0, 0.5, 64)
     return (z * y * (z + 1)).sum()
 
 
 def convolved(x: Any, w: Any) -> Any:
-    y = dt.conv2d(x.reshape(1, 1, 4, 6), w.reshape(1, 1, 6, 6)[:, :, :3, :3])
+    y = dt.conv2d(x.reshape(1, 1, 96, 64), w.reshape(1, 1, 64, 64)[:, :, :3, :3])
     return ((y + 1) * (y - 1)).sum()
 
 
@@ -184,7 +185,7 @@ def test_what_is_compared_with_its_maximum_is_kept() -> None:
 
 
 def test_what_may_change_between_the_passes_is_the_same() -> None:
-    shift = Storage(np.ones(6), "shift")
+    shift = Storage(np.ones(64), "shift")
 
     def f(x: Any) -> Any:
         y = x + shift
@@ -192,9 +193,9 @@ def test_what_may_change_between_the_passes_is_the_same() -> None:
 
     for recompute in (False, True):
         x = dt.tensor(X, requires_grad=True)
-        shift.write(np.ones(6))
+        shift.write(np.ones(64))
         y = compiled(f, "reference", recompute)(x)
-        shift.write(np.zeros(6))
+        shift.write(np.zeros(64))
         with dt.no_grad():
             x += 1  # which eager code does not save either
         y.backward()
@@ -242,6 +243,23 @@ def test_symbolic_sizes_are_weighed_by_a_size_that_is_assumed() -> None:
         graph.grad(out, [x, w])
     low, high = (n.outputs[0] for n in graph.nodes if n.op.name in ("add", "subtract"))
     assert least_kept(graph, first, [x, w, low, high]) == [y]
+
+
+def test_sizes_that_vary() -> None:
+    function = compiled(gated, "reference", True)
+    for rows in (4, 3, 7, 5):
+        plain, found = step(gated, X[:rows], W), step(function, X[:rows], W)
+        for a, b in zip(plain, found, strict=True):
+            assert a.tobytes() == b.tobytes()
+    assert "2 traces" in repr(function)
+    assert re.search(r"(\d+)\*n0 .*bytes kept .*, (\d+)\*n0 .*without rec", function.explain())
+
+
+def test_little_is_kept_as_it_is() -> None:
+    function = compiled(gated, "reference", True)
+    step(function, X[:4], W)
+    now, before = kept(function)
+    assert now == before
 
 
 def test_the_name_of_the_choice_is_checked() -> None:
