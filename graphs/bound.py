@@ -189,6 +189,9 @@ class Context:
 
     __slots__ = ("__dict__", "ins", "outs")
 
+    ins: tuple[Aval, ...]
+    outs: tuple[Aval, ...]
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"gradient rule: must declare what it reads in saves, got {name!r}")
 
