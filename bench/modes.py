@@ -17,10 +17,11 @@ from ..graphs.ops import sum as sum_of
 from ..hybrid import compile
 from ..optim import Optimizer
 from ..static import Graph
+from .stepping import Stepping
 from .task import Batch, Task
 
 
-class Mode:
+class Mode(Stepping):
     """A way to take steps.
 
     Parameters
@@ -63,20 +64,6 @@ class Mode:
 
     def prepare(self, batch: Batch) -> None:
         """Whatever comes before the first step."""
-
-    def step(self, batch: Batch) -> list[Any]:
-        """One step on a batch; what it computes, then its gradients, as arrays.
-
-        Of a training step the gradients are given only where they were asked for.
-        """
-        raise NotImplementedError(self.name)
-
-    def steps(self, batches: Sequence[Batch]) -> list[Any]:
-        """One step on each of some batches; what the last gives."""
-        results: list[Any] = []
-        for batch in batches:
-            results = self.step(batch)
-        return results
 
     def graph_svg(self) -> str:
         """The graph that runs, drawn; empty where there is none."""

@@ -208,7 +208,7 @@ class Worker:
         first = len(self._losses) * each
         batches = [self._batch(mode, first + i) for i in range(each)]
         begin = time.perf_counter()
-        results = self._go(mode, batches)
+        results = mode.steps(batches)
         self._wait(mode, results)
         elapsed = time.perf_counter() - begin
         # The loss, or of an array its first element.
@@ -218,9 +218,6 @@ class Worker:
             for position, array in enumerate(results):
                 self._samples[f"step{taken}.{position}"] = _sample(self._read(mode, array))
         return elapsed
-
-    def _go(self, mode: Any, batches: Sequence[Any]) -> Sequence[Any]:
-        return mode.steps(batches)
 
     def _wait(self, mode: Any, results: Sequence[Any]) -> None:
         _synchronise(results[0])
@@ -263,12 +260,6 @@ class PeerWorker(Worker):
 
     def _batch(self, mode: peers.Peer, number: int) -> tuple[Any, ...]:
         return mode.load(mode.task.batch(number))
-
-    def _go(self, mode: peers.Peer, batches: Sequence[Any]) -> Sequence[Any]:
-        results: Sequence[Any] = ()
-        for batch in batches:
-            results = mode.step(batch)
-        return results
 
     def _wait(self, mode: peers.Peer, results: Sequence[Any]) -> None:
         mode.wait(results)

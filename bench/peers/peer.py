@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...graphs.errors import ArgumentError
+from ..stepping import Stepping
 from ..task import Task
 from .starting import starting_weights
 
@@ -17,7 +18,7 @@ Step = Callable[..., Sequence[Any]]
 Builders = Mapping[str, Callable[..., Any]]
 
 
-class Peer:
+class Peer(Stepping):
     """A workload in another framework, ready to take steps.
 
     A subclass names its builders. Each makes, from the starting weights, a step: a function from
