@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import threadpoolctl
+from pages import filled, table
 
 import diptych as dt
 from diptych.bench import machine
@@ -23,6 +24,8 @@ from diptych.bench.workloads.tree import build
 PAGE = Path(__file__).parents[1] / "docs" / "batching.md"
 HIDDEN = (16, 64, 128, 256, 512)
 TREES = (1, 2, 4, 8, 32)
+PAYS = "Batching pays (the interval is above 1) for trees × hidden: {sizes}."
+COSTS = "It costs (the interval is below 1) for: {sizes}."
 
 
 def step(mode: Mode, batches: list[Any]) -> float:
@@ -58,19 +61,15 @@ def measured_chain(rounds: int) -> Any:
     return median_interval([run() / batched() for _ in range(rounds + 1)][1:])
 
 
+def cell(ms: float, times: Any) -> str:
+    return f"**{times.median:.2f}** ({times.low:.2f}–{times.high:.2f}) of {ms:.1f} ms"
+
+
 def page(threads: int, rounds: int) -> str:
     found = {(t, h): measured(t, h, rounds) for h in HIDDEN for t in TREES}
     chain, here = measured_chain(rounds), machine.machine()
-    table = [
-        "| hidden | " + " | ".join(f"{t} tree{'s' * (t > 1)}" for t in TREES) + " |",
-        "| --- |" + " --- |" * len(TREES),
-    ]
-    for hidden in HIDDEN:
-        cells = [
-            f"**{times.median:.2f}** ({times.low:.2f}–{times.high:.2f}) of {ms:.1f} ms"
-            for ms, times in (found[t, hidden] for t in TREES)
-        ]
-        table.append(f"| {hidden} | " + " | ".join(cells) + " |")
+    columns = ("hidden", *(f"{t} tree{'s' * (t > 1)}" for t in TREES))
+    rows = [(str(hidden), *(cell(*found[t, hidden]) for t in TREES)) for hidden in HIDDEN]
     parts = "compiled" if dt.is_compiled() else "in plain Python"
     losses = [f"{t} × {h}" for (t, h), (_, times) in found.items() if times.high < 1]
     gains = [f"{t} × {h}" for (t, h), (_, times) in found.items() if times.low > 1]
@@ -81,11 +80,11 @@ forward and backward, float32. Each cell says how many times as fast a step is w
 (one gradient of the sum of all losses) as one tree and one call after another, with the interval of
 the median, and what the latter takes.
 
-{chr(10).join(table)}
+{chr(10).join(table(columns, rows))}
 
-Batching pays (the interval is above 1) for trees × hidden: {", ".join(gains) or "none"}.
+{filled(PAYS, sizes=", ".join(gains) or "none")}
 
-It costs (the interval is below 1) for: {", ".join(losses) or "none"}.
+{filled(COSTS, sizes=", ".join(losses) or "none")}
 
 A chain, in which each call waits for the one before (100 steps of a recurrence, hidden 64), has
 nothing to batch: {chain.median:.2f} times as fast ({chain.low:.2f}–{chain.high:.2f}).
