@@ -47,9 +47,7 @@ SAMPLES_A_SECOND = 1999
 
 
 def speed(workload: str, ours: str, theirs: str, steps: str, threads: str) -> Any:
-    return steady.speed(
-        workload, workload, listed(ours), listed(theirs), int(steps), int(threads)
-    )  # fmt: skip
+    return steady.speed(workload, workload, listed(ours), listed(theirs), int(steps), int(threads))
 
 
 def trees(hidden: str, steps: str, threads: str) -> Any:
@@ -113,12 +111,14 @@ print(int("cupy" in sys.modules or "libcuda" in maps))
 def imports(rounds: str) -> Any:
     """Seconds of new interpreters with and without the import, in turn; if CUDA was touched."""
     programs = {"with": "import diptych", "without": "pass"}
+    # What users import has its bytecode beside it.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     taken: dict[str, list[float]] = {name: [] for name in programs}
     for turn in range(1 + int(rounds)):
         for name, program in programs.items():
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", program], check=True)
-            if turn:  # the first reads files that the others find in memory
+            subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+            if turn:  # the first reads files that the others find in memory, and compiles them
                 taken[name].append(time.perf_counter() - start)
     touched = subprocess.run(
         [sys.executable, "-c", TOUCHED], capture_output=True, text=True, check=True
@@ -174,9 +174,7 @@ def _by_perf(names: list[str], chains: int) -> dict[str, int]:
     return {name: counted(name, chains) - counted(name, 0) for name in names}
 
 
-def _chains(
-    names: list[str], chains: int, *counter: str
-) -> subprocess.CompletedProcess[str]:  # fmt: skip
+def _chains(names: list[str], chains: int, *counter: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*counter, sys.executable, str(CHAINS), "count", ",".join(names), str(chains)],
         env={**os.environ, "PYTHONHASHSEED": "0"}, capture_output=True, text=True, check=True,

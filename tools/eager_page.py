@@ -58,8 +58,8 @@ medians.
 """
 IMPORT = """
 `python -c "import diptych"` in a new interpreter took {whole}, `python -c pass` {bare}: the import
-is the median of their differences, in turn, once the files have been read. CUDA {cuda}: cupy is
-imported and libcuda mapped when something is put on a device.
+is the median of their differences, in turn, once the files have been read and have their bytecode
+beside them. CUDA {cuda}: cupy is imported and libcuda mapped when something is put on a device.
 """
 PROFILE = """
 Samples of the first thread's time while steps of `lstm-unrolled` are taken in eager mode, by the
@@ -155,9 +155,9 @@ def crossover(runs: Mapping[int, Found]) -> str:
     """From which size on trees are no longer faster batched, in words."""
     known = [
         (hidden, run["times"][BATCHED][MODE]["median"])
-        for hidden, run in sorted(runs.items()) if BATCHED in run.get("times", {})
-        and MODE in run["times"][BATCHED]
-    ]  # fmt: skip
+        for hidden, run in sorted(runs.items())
+        if BATCHED in run.get("times", {}) and MODE in run["times"][BATCHED]
+    ]
     if not known:
         return "It was not measured."
     for (low, above), (high, below) in pairwise(known):
@@ -192,9 +192,7 @@ def page(made: list[Goal], found: Found, command: str) -> str:
 
 
 def _rows(made: list[Goal], section: str) -> list[tuple[str, ...]]:
-    return [
-        (g.what, g.goal, *g.cells, VERDICT[g.met]) for g in made if g.section == section
-    ]  # fmt: skip
+    return [(g.what, g.goal, *g.cells, VERDICT[g.met]) for g in made if g.section == section]
 
 
 def _operators(made: list[Goal], found: Found) -> str:
