@@ -243,9 +243,7 @@ class PeerWorker(Worker):
         Of `Worker`.
     """
 
-    def __init__(
-        self, build: Callable[[], Task], workload: str, peer: str, **options: Any
-    ) -> None:  # fmt: skip
+    def __init__(self, build: Callable[[], Task], workload: str, peer: str, **options: Any) -> None:
         super().__init__(build, **options)
         self._workload, self._peer = workload, peers.load(peer)
 

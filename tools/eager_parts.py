@@ -48,9 +48,7 @@ def part(function: str, library: str) -> str:
 def shares(profile: Profile) -> dict[str, float]:
     """The share of all samples per part, in the order of the picture."""
     total = sum(sum(functions.values()) for functions in profile.values()) or 1
-    return {
-        name: sum(profile[name].values()) / total for name in ORDER if profile.get(name)
-    }  # fmt: skip
+    return {name: sum(profile[name].values()) / total for name in ORDER if profile.get(name)}
 
 
 def longest(functions: Mapping[str, int], count: int = 3) -> list[str]:

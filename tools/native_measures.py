@@ -65,9 +65,7 @@ def build_gru(steps: int = 50, batch: int = 16, inputs: int = 64, hidden: int = 
             dt.layer_norm(product, scale, shift, (3 * hidden,))
             for product, scale, shift in zip((x @ wx, h @ wh), scales, shifts)
         )
-        r, z = (
-            dt.sigmoid(p[:, k : k + hidden] + q[:, k : k + hidden]) for k in (0, hidden)
-        )  # fmt: skip
+        r, z = (dt.sigmoid(p[:, k : k + hidden] + q[:, k : k + hidden]) for k in (0, hidden))
         n = dt.tanh(p[:, 2 * hidden :] + r * q[:, 2 * hidden :])
         return n + z * (h - n), None
 
@@ -95,9 +93,7 @@ def source(workload: str) -> Any:
 
 
 def speed(workload: str, names: str, steps: str, threads: str) -> Any:
-    return steady.speed(
-        source(workload), workload, [OURS], listed(names), int(steps), int(threads)
-    )  # fmt: skip
+    return steady.speed(source(workload), workload, [OURS], listed(names), int(steps), int(threads))
 
 
 # -- first calls -----------------------------------------------------------------------------
