@@ -1,5 +1,6 @@
 cimport cython
-from diptych.eager.tape cimport Node, Recorded
+from diptych.eager.pieces cimport Pieces, join_pieces, piece, together
+from diptych.eager.tape cimport Node, OpNode, Recorded
 
 cdef class Arrivals:
     cdef public list heap
@@ -12,10 +13,16 @@ cdef class Arrivals:
     @cython.locals(totals=list)
     cdef object _give_node(self, Node node, Py_ssize_t index, object cotangent)
     cdef object _met(self, object first, object cotangent, tuple place)
-    @cython.locals(heap=list, totals=list)
+    @cython.locals(heap=list, totals=list, index=Py_ssize_t)
     cpdef tuple next(self)
-    @cython.locals(pulled=list, position=Py_ssize_t)
+    @cython.locals(pulled=list, position=Py_ssize_t, found=Pieces)
     cpdef object pull(self, Node node, list totals, tuple wanted)
 
-@cython.locals(arrivals=Arrivals, node=Node, totals=list, sources=tuple)
+@cython.locals(node=Node, seen=dict, pending=list)
+cdef list _nodes(list outputs)
+@cython.locals(node=Node)
+cdef set _useful(list outputs, set asked)
+@cython.locals(i=Py_ssize_t, wanted=tuple, reaching=list)
+cdef tuple _reaching(Node node, set useful)
+@cython.locals(arrivals=Arrivals, node=Node, totals=list, sources=tuple, asked=set, useful=set)
 cpdef tuple _sweep(list outputs, list seeds, set wanted, set given, bint frees)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from ..graphs.errors import AnomalyError, TapeError
 from ..graphs.kernels import recorder
 from ..graphs.modes import GradMode, in_style, is_grad_enabled, styles
 from ..graphs.pulling import met
+from .pieces import Pieces, join_pieces, piece, together
 from .style import EAGER
-from .tape import Node, Recorded
+from .tape import Node, OpNode, Recorded
 from .tensor import Tensor
 
 
@@ -138,7 +140,8 @@ def _sweep(
     Nodes are taken in descending order of creation, so a cotangent is complete when its node is
     reached; there is no recursion, so a chain may be of any length.
     """
-    useful = None if wanted is None else _useful(outputs, wanted)
+    asked = set() if wanted is None else {source for source, _ in wanted}
+    useful = None if wanted is None else _useful(outputs, asked)
     arrivals = Arrivals(not is_grad_enabled() and recorder() is None)
     for output, seed in zip(outputs, seeds):
         source, index = output.edge() or (output, 0)
@@ -147,11 +150,9 @@ def _sweep(
     ran: list[Node] = []
     while arrivals.heap:
         node, totals = arrivals.next()
-        if node._hooks is not None or node.retained is not None or wanted is not None:
+        if node._hooks is not None or node.retained is not None or id(node) in asked:
             _look(node, totals, wanted, given, found)
-        sources = node.wanted
-        if useful is not None:
-            sources = tuple([i for i in sources if id(node.sources[i]) in useful])
+        sources = node.wanted if useful is None else _reaching(node, useful)
         if not sources:
             continue
         node.check_alive()
@@ -160,7 +161,8 @@ def _sweep(
             node.free()
         else:
             ran.append(node)
-    for leaf, cotangent in arrivals.leaves.values():
+    for leaf, arrived in arrivals.leaves.values():
+        cotangent = together(arrived) if type(arrived) is Pieces else arrived
         key = (id(leaf), 0)
         if wanted is None or key in wanted:
             gradient = leaf.apply_hooks(cotangent)
@@ -241,6 +243,12 @@ class Arrivals:
 
     def _met(self, first: Any, cotangent: Any, place: tuple[int, int]) -> Any:
         """The sum of two cotangents at one place; the third is added to the sum of these."""
+        if type(first) is Pieces:
+            if type(cotangent) is Pieces and join_pieces(first, cotangent):
+                return first
+            first = together(first)
+        if type(cotangent) is Pieces:
+            cotangent = together(cotangent)
         if place in self._sums and _can_grow(first, cotangent):
             _add(first.array, cotangent.array, out=first.array)
             return first
@@ -252,10 +260,19 @@ class Arrivals:
         """The last node that was made of those that wait, and what has come to its results."""
         heap = self.heap
         totals = self._waiting.pop(heap.pop() if len(heap) == 1 else heappop(heap))
-        return totals.pop(), totals
+        node = totals.pop()
+        for index, total in enumerate(totals):
+            if type(total) is Pieces:
+                totals[index] = together(total)
+        return node, totals
 
     def pull(self, node: Node, totals: list[Any], wanted: tuple[int, ...]) -> None:
         """Let cotangents pass through a node."""
+        if self._in_place and isinstance(node, OpNode):
+            found = piece(node.bound, totals[0])
+            if found is not None:
+                self.give(node.sources[0], node.index_of(0), found)
+                return
         try:
             pulled = node.pull(totals, wanted)
         except AnomalyError as error:
@@ -289,17 +306,28 @@ def _nodes(outputs: list[Tensor]) -> list[Node]:
         node = pending.pop()
         if id(node) not in seen:
             seen[id(node)] = node
-            pending.extend(source for source in node.sources if isinstance(source, Node))
-    return sorted(seen.values(), key=lambda node: node.seq)
+            for source in node.sources:
+                if isinstance(source, Node):
+                    pending.append(source)
+    return sorted(seen.values(), key=attrgetter("seq"))
 
 
-def _useful(outputs: list[Tensor], wanted: set[tuple[int, int]]) -> set[int]:
-    """Ids of the nodes and leaves through which a gradient reaches what is wanted."""
-    useful = {key[0] for key in wanted}
+def _useful(outputs: list[Tensor], asked: set[int]) -> set[int]:
+    """Ids of the nodes and leaves through which a gradient reaches those asked for."""
+    useful = set(asked)
     for node in _nodes(outputs):
-        if any(id(source) in useful for source in node.sources if source is not None):
-            useful.add(id(node))
+        for source in node.sources:
+            if source is not None and id(source) in useful:
+                useful.add(id(node))
+                break
     return useful
+
+
+def _reaching(node: Node, useful: set[int]) -> tuple[int, ...]:
+    """Positions of a node's operands whose sources are useful; most often all that can be."""
+    wanted = node.wanted
+    reaching = [i for i in wanted if id(node.sources[i]) in useful]
+    return wanted if len(reaching) == len(wanted) else tuple(reaching)
 
 
 def _accumulate(tensor: Tensor | None, gradient: Tensor, given: set[int]) -> None:

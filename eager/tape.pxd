@@ -16,6 +16,8 @@ cdef class Recorded:
     cdef public bint requires_grad
     cdef public Py_ssize_t index, _view_version, _recorded_version
 
+@cython.locals(entries=list)
+cdef tuple _basic(object index)
 cdef bint _is_plain(object bound)
 @cython.locals(tensor=Recorded)
 cpdef Recorded made(type kind, object array)

@@ -100,14 +100,8 @@ class Recorded:
         return call(_NEGATIVE, (self,), ())
 
     def __getitem__(self, index: Any) -> Any:
-        kind = type(index)
-        if kind is int:
-            return call(_GETITEM, (self,), ((index,),))
-        if kind is slice:
-            start, stop, step = index.start, index.stop, index.step
-            if _is_plain(start) and _is_plain(stop) and _is_plain(step):
-                return call(_GETITEM, (self,), (((start, stop, step),),))
-        return getitem(self, index)
+        entries = _basic(index)
+        return getitem(self, index) if entries is None else call(_GETITEM, (self,), (entries,))
 
 
 as_compiled(
@@ -116,6 +110,22 @@ as_compiled(
     **dict.fromkeys(("grad", "grad_fn", "_storage", "_base", "_made", "_hooks")),
     **dict.fromkeys(("index", "_view_version", "_recorded_version"), 0),
 )
+
+
+def _basic(index: Any) -> tuple[Any, ...] | None:
+    """An index of plain numbers and slices as `getitem` of the table takes it; None for others."""
+    entries: list[Any] = []
+    for entry in index if type(index) is tuple else (index,):
+        if type(entry) is slice:
+            start, stop, step = entry.start, entry.stop, entry.step
+            if not (_is_plain(start) and _is_plain(stop) and _is_plain(step)):
+                return None
+            entries.append((start, stop, step))
+        elif type(entry) is int or entry is None or entry is Ellipsis:
+            entries.append(entry)
+        else:
+            return None
+    return tuple(entries)
 
 
 def _is_plain(bound: Any) -> bool:

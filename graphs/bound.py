@@ -12,6 +12,7 @@ from .dims import Dim, Size
 from .dtypes import BFLOAT16, FLOAT32, is_float
 from .kernels import products
 from .kernels.library import library
+from .kernels.prepared import prepared
 from .numbers import SCALARS, materialise, spec_of
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Bound:
             if op.kernel == "matmul" and device.kind == "cpu" and _may_be_large(*ins):
                 self.kernel = products.matmul
         elif op.kernel is not None:
-            self.kernel = partial(op.kernel, device.xp, **attrs)
+            self.kernel = prepared(op.kernel, device.xp, ins, outs, attrs)
         if not op.view and any(aval.dtype == BFLOAT16 for aval in ins):
             self.kernel = partial(_in_float32, device.xp, self.kernel, outs)
         if device.kind == "cpu" and not op.view and any(map(_is_large, (*ins, *outs))):

@@ -143,5 +143,3 @@ def set_pool_threads(count: int) -> None:
 
 Local: Any = _Local if speedups is None else speedups.Local
 Table: Any = _Table if speedups is None else speedups.Table
-# The ufunc ``where(condition, x, y)``, which NumPy lacks.
-select: Any = None if speedups is None else speedups.select

@@ -79,7 +79,8 @@ class Operand:
     @property
     def mT(self) -> Any:
         """A view with the last two axes exchanged."""
-        return ops.permute_dims(self, (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2))
+        ndim = len(self.shape)
+        return ops.permute_dims(self, (*range(ndim - 2), ndim - 1, ndim - 2))
 
     @property
     def real(self) -> Any:

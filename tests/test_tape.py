@@ -475,3 +475,40 @@ def test_a_change_in_place_that_is_refused_writes_nothing():
         with pytest.raises(dt.errors.DiptychError):
             wrong()
         assert x.tolist() == [1, 2, 3] and x.storage.version == 0
+
+
+SLICES = {
+    "apart": lambda x: [x[:, 4:6], x[:, 2:4], x[:, 0:1]],
+    "all": lambda x: [x[:, 0:2], x[:, 2:4], x[:, 4:6]],
+    "one": lambda x: [x[1:3]],
+    "rows": lambda x: [x[0], x[1], x[2], x[3]],
+    "elements": lambda x: [x[0, 1], x[1, 1], x[3, 5]],
+    "of some rows": lambda x: [x[0:2, 0:3], x[2:4, 3:6]],
+    "that overlap": lambda x: [x[:, 0:4], x[:, 2:6]],
+    "between": lambda x: [x[:, 0:2], x[:, 4:6], x[:, 2:4]],
+    "of two axes": lambda x: [x[0], x[:, 1:2]],
+    "with steps": lambda x: [x[::2], x[1::2]],
+    "with a new axis": lambda x: [x[None, 0:2], x[2:4, None]],
+    "and all": lambda x: [x[0:1], x * 1.0, x[1:4]],
+    "empty": lambda x: [x[0:0], x[0:2]],
+}
+
+
+@pytest.mark.parametrize("name", SLICES)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("is_leaf", [True, False])
+def test_gradients_of_slices_have_the_bits_of_a_sum(name: str, dtype: str, is_leaf: bool) -> None:
+    numbers = np.random.default_rng(0).normal(size=(4, 6)).astype(dtype)
+
+    def gradient() -> np.ndarray:
+        x = dt.tensor(numbers, requires_grad=True)
+        slices = SLICES[name](x if is_leaf else x * 1.0)
+        cotangents = [
+            dt.asarray(np.where(s.array < 0, -0.0, s.array).astype(dtype)) for s in slices
+        ]
+        [found] = dt.grad(slices, [x], cotangents)
+        return found.numpy()
+
+    with recording(Recorder()):  # every slice's gradient is computed, and added, by itself
+        expected = gradient()
+    assert gradient().tobytes() == expected.tobytes()

@@ -67,7 +67,7 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "diptych.graphs.speedups",
-    .m_doc = "Inner loops of ufuncs and matmul, sweeps of them, memory, tables by shape, "
+    .m_doc = "Inner loops of ufuncs and matmul, sweeps of them, views, memory, tables by shape, "
              "objects per thread, a pool of threads, and entries of steps.",
     .m_size = -1,
     .m_methods = methods,
@@ -91,8 +91,11 @@ PyMODINIT_FUNC PyInit_speedups(void)
         || PyModule_AddType(module, &LocalType) < 0 || PyModule_AddType(module, &EntryType) < 0
         || PyModule_AddType(module, &OverBlocksType) < 0
         || PyModule_AddType(module, &ProductType) < 0
-        || PyModule_AddType(module, &SweepType) < 0 || start_blocks() < 0
-        || add(module, "select", make_select()) < 0) {
+        || PyModule_AddType(module, &SweepType) < 0 || PyModule_AddType(module, &ViewType) < 0
+        || PyModule_AddType(module, &SumType) < 0 || PyModule_AddType(module, &JoinType) < 0
+        || start_blocks() < 0 || find_functions() < 0
+        || add(module, "select", make_select()) < 0 || add(module, "sigmoid", make_sigmoid()) < 0
+        || add(module, "relu", make_relu()) < 0) {
         Py_DECREF(module);
         return NULL;
     }

@@ -1,5 +1,5 @@
 /* Product: the product of two matrices as a kernel that calls the inner loop of NumPy's matmul,
-which calls its BLAS. What this does not know goes to the careful callable: vectors, stacks of
+which calls its BLAS. What this does not know goes to the careful callable: two vectors, stacks of
 matrices, no elements, dtypes that need a conversion. */
 
 #include "speedups.h"
@@ -14,11 +14,36 @@ typedef struct {
     PyUFuncGenericFunction of_float, of_double;
 } Product;
 
-static int is_matrix(PyObject *object, int type)
+/* One column times one row. The loop of matmul adds each product to 0, and does so one by one. */
+#define OUTER_PRODUCT(real)                                                                      \
+    static inline __attribute__((always_inline)) void outer_##real##_by(                         \
+        char **data, npy_intp rows, npy_intp columns, npy_intp x_step, npy_intp y_step)          \
+    {                                                                                            \
+        real *out = (real *)data[2];                                                             \
+        for (npy_intp i = 0; i < rows; i++, out += columns) {                                    \
+            const real x = *(const real *)(data[0] + i * x_step);                                \
+            _Pragma("GCC ivdep") for (npy_intp j = 0; j < columns; j++)                          \
+                out[j] = x * *(const real *)(data[1] + j * y_step) + 0;                          \
+        }                                                                                        \
+    }                                                                                            \
+    static void outer_##real(char **data, npy_intp rows, npy_intp columns, npy_intp x_step,      \
+                             npy_intp y_step)                                                    \
+    {                                                                                            \
+        if (y_step == sizeof(real))                                                              \
+            outer_##real##_by(data, rows, columns, x_step, sizeof(real));                        \
+        else                                                                                     \
+            outer_##real##_by(data, rows, columns, x_step, y_step);                              \
+    }
+
+OUTER_PRODUCT(float)
+OUTER_PRODUCT(double)
+
+/* Whether it is a vector or a matrix of a type. */
+static int is_factor(PyObject *object, int type)
 {
     PyArrayObject *array = (PyArrayObject *)object;
-    return PyArray_CheckExact(object) && PyArray_NDIM(array) == 2 && PyArray_ISBEHAVED_RO(array)
-           && PyArray_TYPE(array) == type;
+    return PyArray_CheckExact(object) && PyArray_ISBEHAVED_RO(array) && PyArray_TYPE(array) == type
+           && (PyArray_NDIM(array) == 2 || PyArray_NDIM(array) == 1);
 }
 
 static PyObject *call_product(PyObject *object, PyObject *const *args, size_t nargsf,
@@ -28,31 +53,39 @@ static PyObject *call_product(PyObject *object, PyObject *const *args, size_t na
     PyArrayObject *const *arrays = (PyArrayObject *const *)args;
     if (PyVectorcall_NARGS(nargsf) != 2 || names != NULL || !PyArray_CheckExact(args[0]))
         return PyObject_Vectorcall(self->careful, args, nargsf, names);
-    const int type = PyArray_TYPE(arrays[0]);
+    PyArrayObject *x = arrays[0], *y = arrays[1];
+    const int type = PyArray_TYPE(x);
     PyUFuncGenericFunction loop = type == NPY_FLOAT    ? self->of_float
                                   : type == NPY_DOUBLE ? self->of_double
                                                        : NULL;
-    if (loop == NULL || !is_matrix(args[0], type) || !is_matrix(args[1], type))
+    if (loop == NULL || !is_factor(args[0], type) || !is_factor(args[1], type)
+        || PyArray_NDIM(x) + PyArray_NDIM(y) < 3)
         return PyObject_Vectorcall(self->careful, args, nargsf, names);
-    const npy_intp rows = PyArray_DIM(arrays[0], 0), inner = PyArray_DIM(arrays[0], 1),
-                   columns = PyArray_DIM(arrays[1], 1);
-    if (PyArray_DIM(arrays[1], 0) != inner || rows == 0 || inner == 0 || columns == 0)
+    const int has_rows = PyArray_NDIM(x) == 2, has_columns = PyArray_NDIM(y) == 2;
+    const npy_intp rows = has_rows ? PyArray_DIM(x, 0) : 1, inner = PyArray_DIM(x, has_rows),
+                   columns = has_columns ? PyArray_DIM(y, 1) : 1;
+    if (PyArray_DIM(y, 0) != inner || rows == 0 || inner == 0 || columns == 0)
         return PyObject_Vectorcall(self->careful, args, nargsf, names);
-    npy_intp shape[] = {rows, columns};
-    PyArrayObject *out = (PyArrayObject *)new_array(type, 2, shape);
+    npy_intp shape[] = {has_rows ? rows : columns, columns};
+    PyArrayObject *out = (PyArrayObject *)new_array(type, has_rows + has_columns, shape);
     if (out == NULL)
         return NULL;
-    char *data[] = {PyArray_BYTES(arrays[0]), PyArray_BYTES(arrays[1]), PyArray_BYTES(out)};
-    const npy_intp sizes[] = {1, rows, inner, columns};
+    char *data[] = {PyArray_BYTES(x), PyArray_BYTES(y), PyArray_BYTES(out)};
+    const npy_intp item = PyArray_ITEMSIZE(out), sizes[] = {1, rows, inner, columns};
     const npy_intp steps[] = {
         0, 0, 0, /* of a stack, which has one matrix here */
-        PyArray_STRIDE(arrays[0], 0), PyArray_STRIDE(arrays[0], 1),
-        PyArray_STRIDE(arrays[1], 0), PyArray_STRIDE(arrays[1], 1),
-        PyArray_STRIDE(out, 0), PyArray_STRIDE(out, 1),
+        has_rows ? PyArray_STRIDE(x, 0) : 0, PyArray_STRIDE(x, has_rows),
+        PyArray_STRIDE(y, 0), has_columns ? PyArray_STRIDE(y, 1) : 0,
+        has_rows ? item * columns : 0, has_columns ? item : 0,
     };
     PyThreadState *released =
         rows * inner * columns < RELEASES_GIL ? NULL : PyEval_SaveThread();
-    loop(data, sizes, steps, NULL);
+    if (inner > 1)
+        loop(data, sizes, steps, NULL);
+    else if (type == NPY_FLOAT)
+        outer_float(data, rows, columns, steps[3], steps[6]);
+    else
+        outer_double(data, rows, columns, steps[3], steps[6]);
     if (released != NULL)
         PyEval_RestoreThread(released);
     return (PyObject *)out;

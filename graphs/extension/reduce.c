@@ -166,3 +166,100 @@ PyObject *reduce(PyObject *module, PyObject *args)
                           && (type == NPY_FLOAT || type == NPY_DOUBLE);
     return PyBool_FromLong(run(&self, results, PyArray_SIZE(x), is_halved));
 }
+
+/* -- Sum: few numbers ------------------------------------------------------------------------- */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc call;
+    PyObject *careful;
+    int ndim, new_ndim;
+    npy_intp shape[MOST_AXES], new_shape[MOST_AXES], sizes[SIDES];
+    Reduction of_float, of_double;
+} Sum;
+
+static int usable(const Sum *self, PyObject *object)
+{
+    PyArrayObject *array = (PyArrayObject *)object;
+    return PyArray_CheckExact(object) && PyArray_ISCARRAY_RO(array)
+           && (PyArray_TYPE(array) == NPY_FLOAT || PyArray_TYPE(array) == NPY_DOUBLE)
+           && PyArray_NDIM(array) == self->ndim
+           && memcmp(PyArray_DIMS(array), self->shape, sizeof(npy_intp) * self->ndim) == 0;
+}
+
+static PyObject *call_sum(PyObject *object, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Sum *self = (Sum *)object;
+    if (PyVectorcall_NARGS(nargsf) != 1 || names != NULL || !usable(self, args[0]))
+        return PyObject_Vectorcall(self->careful, args, nargsf, names);
+    PyArrayObject *x = (PyArrayObject *)args[0];
+    const int type = PyArray_TYPE(x);
+    PyArrayObject *out = (PyArrayObject *)new_array(type, self->new_ndim, self->new_shape);
+    if (out == NULL)
+        return NULL;
+    Reduction reduction = type == NPY_FLOAT ? self->of_float : self->of_double;
+    reduction.from = PyArray_BYTES(x);
+    reduction.to = PyArray_BYTES(out);
+    memset(reduction.to, 0, PyArray_NBYTES(out));
+    for (npy_intp outer = 0; outer < reduction.sizes[OUTER]; outer++)
+        reduce_kept(&reduction, outer, 0, reduction.sizes[KEPT]);
+    return (PyObject *)out;
+}
+
+static int begin_sum(Reduction *self, const PyUFuncObject *add, int type, npy_intp item,
+                     const npy_intp *sizes)
+{
+    *self = (Reduction){.item = item};
+    self->loop = loop_of(add, 3, (int[]){type, type, type}, &self->context);
+    memcpy(self->sizes, sizes, sizeof self->sizes);
+    return self->loop == NULL ? -1 : 0;
+}
+
+static PyObject *new_sum(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"add", "careful", "shape", "new_shape", "sizes", NULL};
+    PyUFuncObject *add;
+    PyObject *careful, *shape, *new_shape;
+    npy_intp sizes[SIDES];
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO!O!(nnnn)", names, &PyUFunc_Type, &add,
+                                     &careful, &PyTuple_Type, &shape, &PyTuple_Type, &new_shape,
+                                     &sizes[OUTER], &sizes[FOLDS], &sizes[KEPT], &sizes[ROW]))
+        return NULL;
+    Sum *self = (Sum *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->call = call_sum;
+    self->careful = Py_NewRef(careful);
+    self->ndim = read_sizes(shape, self->shape, MOST_AXES);
+    self->new_ndim = read_sizes(new_shape, self->new_shape, MOST_AXES);
+    const npy_intp results = sizes[OUTER] * sizes[KEPT];
+    if (self->ndim >= 0 && self->new_ndim >= 0 && add->nin == 2
+        && results == PyArray_MultiplyList(self->new_shape, self->new_ndim)
+        && results * sizes[FOLDS] * sizes[ROW] == PyArray_MultiplyList(self->shape, self->ndim)
+        && begin_sum(&self->of_float, add, NPY_FLOAT, sizeof(float), sizes) == 0
+        && begin_sum(&self->of_double, add, NPY_DOUBLE, sizeof(double), sizes) == 0)
+        return (PyObject *)self;
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "Sum: must be of add, and all elements");
+    Py_DECREF(self);
+    return NULL;
+}
+
+static void free_sum(Sum *self)
+{
+    Py_CLEAR(self->careful);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+PyTypeObject SumType = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "diptych.graphs.speedups.Sum",
+    .tp_doc = "Sum(add, careful, shape, new_shape, sizes): a kernel that adds up elements of an "
+              "operand of a shape, which is seen as four axes, on one thread.",
+    .tp_basicsize = sizeof(Sum),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_vectorcall_offset = offsetof(Sum, call),
+    .tp_call = PyVectorcall_Call,
+    .tp_new = new_sum,
+    .tp_dealloc = (destructor)free_sum,
+};

@@ -21,7 +21,12 @@
 #include "../kernels/native/runtime.h"
 
 extern PyTypeObject LoopType, TableType, LocalType, EntryType, OverBlocksType, ProductType,
-    SweepType;
+    SweepType, ViewType, SumType, JoinType;
+
+enum { MOST_AXES = 8 }; /* of what is worked out for a shape */
+
+/* Reads a tuple of whole numbers (views.c); how many there are, or -1 with an error. */
+int read_sizes(PyObject *tuple, npy_intp *sizes, int most);
 
 /* -- memory of large arrays (blocks.c) -------------------------------------------------------- */
 
@@ -47,6 +52,11 @@ extern int (*run_on_pool)(dt_step step, char *const *pointers, int threads);
 extern int pool_threads;
 
 PyObject *make_select(void);
+
+/* ufuncs of NumPy's loops (functions.c), which `find_functions` looks up: -1 with an error. */
+int find_functions(void);
+PyObject *make_sigmoid(void);
+PyObject *make_relu(void);
 
 /* On how many of them a loop over so many elements is to run (loops.c). */
 int threads_for(npy_intp size);

@@ -29,7 +29,7 @@ _WORTH_THREADS = 20e-6
 _FLOP_PER_SECOND, _BYTES_PER_SECOND = 60e9, 20e9
 
 # Numbers below which NumPy is done before a call has begun, where it has little to do.
-FEW = 2048
+FEW = 4096
 
 # What a function such as exp takes, with what is around it.
 FUNCTION_FLOP = 30
@@ -112,6 +112,11 @@ def call(describe: Describe, arrays: tuple[Any, ...], *attrs: Any) -> bool:
     return _run(prepared.step, prepared.threads, prepared.shape, *arrays, *rooms)
 
 
+def are_few(x: Any) -> bool:
+    """Whether an array or aval is too small for a call, where NumPy has little to do."""
+    return bool(x.size < FEW)
+
+
 def computes(xp: Any, step: str, x: Any, out: Any) -> bool:
     """Run a step that computes each number of `out` from the one at its place in x.
 
@@ -120,7 +125,7 @@ def computes(xp: Any, step: str, x: Any, out: Any) -> bool:
     bool
         As `call`, and False where there are few numbers.
     """
-    return x.size >= FEW and is_native(xp, x, out) and call(_from_one, (x, out), step)
+    return not are_few(x) and is_native(xp, x, out) and call(_from_one, (x, out), step)
 
 
 def _from_one(x: Lying, y: Lying, step: str, threads: int) -> Description | None:

@@ -6,15 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from ..compiled import loop, select
+from ..compiled import loop
+from ..compiled import speedups as own
 from ..errors import ArgumentError
-from .calls import computes
+from .calls import are_few, computes
 
-_SELECTED = frozenset() if select is None else {kinds[1] for kinds in select.types}
+# Dtypes for which there are ufuncs of our own: select, sigmoid and relu.
+_SELECTED = frozenset() if own is None else {kinds[1] for kinds in own.select.types}
+LOOPED = frozenset() if own is None else {kinds[0] for kinds in own.sigmoid.types}
 
 
 def sigmoid(xp: Any, x: Any, out: Any = None) -> Any:
     """1 / (1 + exp(-x)), which neither overflows to NaN nor warns at large |x|."""
+    if xp is np and x.dtype.char in LOOPED and are_few(x):
+        return loop(own.sigmoid)(x, out=out)
     out = xp.empty(x.shape, x.dtype) if out is None else out
     if computes(xp, "sigmoid", x, out):
         return out
@@ -29,6 +34,8 @@ def softplus(xp: Any, x: Any, out: Any = None) -> Any:
 
 
 def relu(xp: Any, x: Any, out: Any = None) -> Any:
+    if xp is np and x.dtype.char in LOOPED and are_few(x):
+        return loop(own.relu)(x, out=out)
     out = xp.empty(x.shape, x.dtype) if out is None else out
     if computes(xp, "relu", x, out):
         return out
@@ -134,8 +141,8 @@ def nan_to_num(xp: Any, x: Any, *, nan: Any, posinf: Any, neginf: Any, out: Any 
 
 
 def where(xp: Any, condition: Any, x: Any, y: Any, out: Any = None) -> Any:
-    if xp is np and select is not None and x.dtype.char in _SELECTED:
-        return loop(select)(condition, x, y, out=out)
+    if xp is np and x.dtype.char in _SELECTED:
+        return loop(own.select)(condition, x, y, out=out)
     if out is None:
         out = xp.empty(xp.broadcast(condition, x, y).shape, x.dtype)
     xp.copyto(out, y)

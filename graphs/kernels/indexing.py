@@ -10,11 +10,17 @@ import math
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
+from ..compiled import loop
 from .manipulation import check_range, give
+
+# Rows that are added up sooner one by one than by the positions of all their elements.
+_FEW = 16
 
 
 def getitem(xp: Any, x: Any, *, index: tuple[Any, ...]) -> Any:
-    return x[_for_view(index)]
+    return x[for_view(index)]
 
 
 def scatter_slice(
@@ -40,8 +46,13 @@ def scatter_add(
     xp: Any, g: Any, indices: Any, *, axis: int, shape: tuple[int, ...], out: Any = None
 ) -> Any:
     check_range("scatter_add", indices, -shape[axis], shape[axis], axis)
-    rows = _counted(xp, indices, shape[axis])
     out = _zeros(xp, shape, g.dtype, out)
+    if xp is np and axis == 0 and len(shape) > 1 and indices.size <= _FEW:
+        add = loop(np.add)
+        for row, line in zip(indices.reshape(-1).tolist(), g.reshape(indices.size, *shape[1:])):
+            add(out[row], line, out=out[row])
+        return out
+    rows = _counted(xp, indices, shape[axis])
     return _add_at_rows(xp, out, g, (rows,), (axis,), axis)
 
 
@@ -118,8 +129,9 @@ def slices(index: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _for_view(index: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (*slices(index), ...)  # the ellipsis makes a single element a 0-d view, too
+def for_view(index: tuple[Any, ...]) -> tuple[Any, ...]:
+    """`slices`, for a view of even a single element."""
+    return (*slices(index), ...)
 
 
 def _zeros(xp: Any, shape: tuple[int, ...], dtype: Any, out: Any) -> Any:

@@ -56,7 +56,8 @@ def roll(xp: Any, x: Any, *, shift: tuple[int, ...], axis: tuple[int, ...], out:
 def check_range(operator: str, indices: Any, low: int, stop: int, axis: int | None = None) -> None:
     """Raises RangeError unless every index is in ``low..stop - 1``."""
     if indices.size:
-        least, most = int(indices.min()), int(indices.max())
+        one = indices.item() if indices.size == 1 else None
+        least, most = (int(indices.min()), int(indices.max())) if one is None else (one, one)
         if least < low or most >= stop:
             got = least if least < low else most
             where = "" if axis is None else f" on axis {axis} of size {stop}"

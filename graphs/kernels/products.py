@@ -27,7 +27,8 @@ def matmul(x: Any, y: Any, *, out: Any = None) -> Any:
     """The product of arrays on the CPU."""
     if is_large(x.shape, y.shape) and is_native(np, x, y):
         if out is None:
-            lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+            stacks = x.ndim > 2 or y.ndim > 2
+            lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2]) if stacks else ()
             out = np.empty((*lead, x.shape[-2], y.shape[-1]), x.dtype)
         if out.dtype == x.dtype and call(_product, (x, y, out)):
             return out

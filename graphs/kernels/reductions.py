@@ -13,7 +13,7 @@ import numpy as np
 from ..compiled import reduces
 from ..dtypes import FLOAT32, is_inexact
 
-_LARGE = 1 << 16  # elements, from which on threads may share a reduction
+LARGE = 1 << 16  # elements, from which on threads may share a reduction
 
 
 def sum(
@@ -30,7 +30,7 @@ def prod(
 
 def mean(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
     out = result_for(xp, x, axis, keepdims, x.dtype) if out is None else out
-    if x.size >= _LARGE and _is_shared(xp, xp.add, x, axis, out):
+    if x.size >= LARGE and _is_shared(xp, xp.add, x, axis, out):
         count = xp.intp(math.prod(x.shape[i] for i in axis))
         return xp.true_divide(out, count, out=out, casting="unsafe")  # as NumPy's mean does
     if x.dtype.itemsize > 2:
@@ -41,14 +41,14 @@ def mean(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = N
 
 def max(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
     out = result_for(xp, x, axis, keepdims, x.dtype) if out is None else out
-    if x.size >= _LARGE and _is_shared(xp, xp.maximum, x, axis, out):
+    if x.size >= LARGE and _is_shared(xp, xp.maximum, x, axis, out):
         return out
     return xp.max(x, axis=axis, keepdims=keepdims, out=out)
 
 
 def min(xp: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool, out: Any = None) -> Any:
     out = result_for(xp, x, axis, keepdims, x.dtype) if out is None else out
-    if x.size >= _LARGE and _is_shared(xp, xp.minimum, x, axis, out):
+    if x.size >= LARGE and _is_shared(xp, xp.minimum, x, axis, out):
         return out
     return xp.min(x, axis=axis, keepdims=keepdims, out=out)
 
@@ -116,7 +116,7 @@ def _accumulated(
     wide = accumulator(dtype)
     if wide == dtype:
         out = result_for(xp, x, axis, keepdims, dtype) if out is None else out
-        if x.size >= _LARGE and _is_shared(xp, ufunc, x, axis, out):
+        if x.size >= LARGE and _is_shared(xp, ufunc, x, axis, out):
             return out
         return ufunc.reduce(x, axis=axis, keepdims=keepdims, dtype=dtype, out=out)
     total = result_for(xp, x, axis, keepdims, wide)
@@ -131,8 +131,14 @@ def _is_shared(xp: Any, ufunc: Any, x: Any, axis: tuple[int, ...], out: Any) -> 
     """Whether threads have reduced a large array into `out`."""
     if xp is not np or x.dtype.itemsize < 4:
         return False
+    sizes = as_four(x.shape, axis)
+    return sizes is not None and reduces(ufunc, x, out, sizes)
+
+
+def as_four(shape: tuple[int, ...], axis: tuple[int, ...]) -> tuple[int, ...] | None:
+    """A shape seen as four axes, of which the second and the last are reduced, where it can be."""
     sizes = [1]  # of groups of axes side by side, in turn kept and reduced
-    for i, size in enumerate(x.shape):
+    for i, size in enumerate(shape):
         if size == 1:
             continue
         if (i in axis) == (len(sizes) % 2 == 0):
@@ -143,4 +149,4 @@ def _is_shared(xp: Any, ufunc: Any, x: Any, axis: tuple[int, ...], out: Any) -> 
         sizes = [1, 1, *sizes]
     elif len(sizes) == 3:
         sizes.append(1)
-    return len(sizes) == 4 and reduces(ufunc, x, out, tuple(sizes))
+    return tuple(sizes) if len(sizes) == 4 else None

@@ -16,7 +16,7 @@ from .batching import leading
 from .core import Operator, defop
 from .creation import tril
 from .diagonals import scatter_diagonal
-from .indexing import getitem
+from .indexing import WHOLE, getitem
 from .inverses import solve
 from .joining import concat
 from .linalg import matmul, matrix_transpose, require_matrix, require_square
@@ -72,11 +72,11 @@ def _symmetric_part(x: Any) -> Any:
 
 
 def _rows(x: Any, start: Any, stop: Any) -> Any:
-    return getitem(x, (Ellipsis, slice(start, stop), slice(None)))
+    return getitem(x, (Ellipsis, (start, stop, None), WHOLE))
 
 
 def _columns(x: Any, start: Any, stop: Any) -> Any:
-    return getitem(x, (Ellipsis, slice(start, stop)))
+    return getitem(x, (Ellipsis, (start, stop, None)))
 
 
 def _reciprocal(x: Any) -> Any:

@@ -46,7 +46,7 @@ def _piece(c: Any, g: Any, position: int) -> Any:
     for x in c.ins[:position]:
         start = start + x.shape[c.axis]
     stop = start + c.ins[position].shape[c.axis]
-    return getitem(g, (*[slice(None)] * c.axis, slice(start, stop)))
+    return getitem(g, (*[WHOLE] * c.axis, (start, stop, None)))
 
 
 def _spread_batch(call: Any, operands: Any, batched: Any) -> Any:

@@ -102,6 +102,8 @@ def _cotangent(c: Any, g: Any) -> Any:
 
 def _vjp_x(c: Any, g: Any) -> Any:
     x, y = c.ins
+    if x.ndim == y.ndim == 2:
+        return matmul(g, permute_dims(c.y, (1, 0)))
     right = expand_dims(c.y, -1) if y.ndim == 1 else c.y
     found = matmul(_cotangent(c, g), matrix_transpose(right))
     return _back(found, x, (1, *x.shape) if x.ndim == 1 else x.shape)
@@ -109,6 +111,8 @@ def _vjp_x(c: Any, g: Any) -> Any:
 
 def _vjp_y(c: Any, g: Any) -> Any:
     x, y = c.ins
+    if x.ndim == y.ndim == 2:
+        return matmul(permute_dims(c.x, (1, 0)), g)
     left, g = expand_dims(c.x, 0) if x.ndim == 1 else c.x, _cotangent(c, g)
     if y.ndim == 2 and x.ndim > 2:
         # The rows of all stacks are those of one matrix: one product, and no sum of many.
@@ -117,7 +121,8 @@ def _vjp_y(c: Any, g: Any) -> Any:
 
 
 def _back(found: Any, operand: Aval, as_matrix: Shape) -> Any:
-    found = unbroadcast(found, Aval(as_matrix, operand.dtype, operand.device))
+    if found.shape != as_matrix:
+        found = unbroadcast(found, Aval(as_matrix, operand.dtype, operand.device))
     return found if operand.ndim > 1 else reshape(found, operand.shape)
 
 
