@@ -12,7 +12,7 @@ cdef class Program:
     cdef tuple _needed, _symbols
 
     cpdef object run(self, object feeds=*)
-    cpdef list call(self, list arrays)
+    cpdef list call(self, list arrays, dict sizes=*)
     @cython.locals(results=list)
     cdef object _built(self, list arrays, dict binding)
     @cython.locals(arrays=list)
