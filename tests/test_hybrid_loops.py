@@ -272,7 +272,8 @@ def gradients(f, xs, h):
 @pytest.mark.parametrize("executor", ["reference", "planned", "native"])
 @pytest.mark.parametrize("f", CAPTURED, ids=lambda f: f.__name__)
 def test_a_loop_is_captured(f, executor):
-    compiled = dt.compile(f, executor=executor)
+    passes = ["roll"] if executor == "reference" else None
+    compiled = dt.compile(f, executor=executor, passes=passes)
     for steps in (4, 1):
         xs, h = array(steps, 3), array(3)
         if f in (of_the_one_before, concatenated) and steps == 1:
@@ -293,6 +294,16 @@ def test_a_trace_does_not_grow_with_the_rounds(f):
         compiled(array(steps, 3), array(3))
         sizes.add(len(compiled._all()[0].function.graph.nodes))
     assert len(sizes) == 1
+
+
+@pytest.mark.parametrize("f", [rows, collected, nested], ids=lambda f: f.__name__)
+def test_the_reference_runs_what_eager_code_runs(f):
+    xs, h = array(4, 3), array(3)
+    compiled = dt.compile(f, executor="reference")
+    wanted, found = gradients(f, xs, h), gradients(compiled, xs, h)
+    for a, b in zip(wanted[0] + wanted[1], found[0] + found[1], strict=True):
+        assert np.array_equal(a, b)
+    assert "scan" not in str(compiled._all()[0].function.graph)
 
 
 def asks_for_the_number(xs, h):

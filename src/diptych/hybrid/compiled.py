@@ -26,6 +26,7 @@ from ..graphs.ops import dispatch
 from ..graphs.trees import flatten, unflatten
 from .decisions import Decisions, Path
 from .function import GraphFunction
+from .loops import ROLL
 from .reads import Place, attribute
 from .signatures import (
     Axis,
@@ -73,6 +74,8 @@ class CompiledFunction(LookedInto):
     ) -> None:
         self.function = function
         self._executor, self._passes, self._limit = executor, passes, limit
+        # The loops of Python sum cotangents in another order, and are what eager code runs.
+        self._rolls = executor != "reference" if passes is None else ROLL in passes
         # By the key of a call, and by that of a family with symbols for sizes.
         self._entries: dict[Any, Decisions[Entry]] = {}
         self._families: dict[Any, Family] = {}
@@ -222,7 +225,7 @@ class CompiledFunction(LookedInto):
         """A trace, the reads that it rests on, and the axes of arguments that loops go along."""
         graph = Graph()
         graph.is_trace = True
-        tracer = Tracer(graph)
+        tracer = Tracer(graph, self._rolls)
         tracer.enter(getattr(self.function, "__self__", self.function), self._name)
         given = [graph.add_placeholder(f"input{i}", aval) for i, aval in enumerate(avals)]
         inputs = list(given)
@@ -387,9 +390,10 @@ def _check_options(executor: str, passes: Iterable[str] | None) -> tuple[str, ..
     if isinstance(passes, str):
         passes = (passes,)
     chosen = None if passes is None else tuple(passes)
+    known = (*PASSES, RECOMPUTE, ROLL)
     for name in chosen or ():
-        if name not in (*PASSES, RECOMPUTE):
-            raise unknown("pass", name, (*PASSES, RECOMPUTE))
+        if name not in known:
+            raise unknown("pass", name, known)
     return chosen
 
 

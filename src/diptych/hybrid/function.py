@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..compiler import RECOMPUTE, Program, compile_graph, least_kept
+from ..compiler import PASSES, RECOMPUTE, Program, compile_graph, least_kept
 from ..eager import Node, Tensor
 from ..eager.tape import join, new_saved
 from ..graphs.autodiff import depending
@@ -320,7 +320,7 @@ class GraphFunction:
         start = time.perf_counter()
         executor, passes = self._options["executor"], self._options["passes"]
         if passes is not None:
-            passes = ["prune", *(name for name in passes if name != RECOMPUTE)]
+            passes = ["prune", *(name for name in passes if name in PASSES)]
         program = compile_graph(graph, fetches, executor=executor, passes=passes)
         self.compile_s += time.perf_counter() - start
         return program

@@ -27,6 +27,8 @@ from .rounds import UNBOUND, Again, Appended, Carried, New, OneRound, Round
 if TYPE_CHECKING:
     from .tracer import Tracer
 
+ROLL = "roll"  # the name among passes of making loops of Python loops of the graph
+
 _ATTEMPTS = 4  # how often a round may be traced until its starts fit
 
 
@@ -39,8 +41,8 @@ class Loops:
         The axes whose sizes have said how many rounds there are.
     """
 
-    def __init__(self, tracer: Tracer) -> None:
-        self._tracer = tracer
+    def __init__(self, tracer: Tracer, captures: bool) -> None:
+        self._tracer, self._captures = tracer, captures
         self._rounds: list[OneRound] = []
         self.origins: list[tuple[Value, int]] = []
 
@@ -153,7 +155,7 @@ class Loops:
     def capture(self, along: Along, work: Round) -> tuple[Any, ...] | None:
         """The state after the loop; None where its body cannot be traced once."""
         graph = dispatch.current()
-        if not isinstance(graph, Graph):
+        if not self._captures or not isinstance(graph, Graph):
             return None
         self.origins += along.origins
         before = len(self._rounds)

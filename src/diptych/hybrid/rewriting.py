@@ -158,7 +158,10 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
-        node.left, node.right = _whole(self.visit(node.left)), _whole(self.visit(node.right))
+        left, right = self.visit(node.left), self.visit(node.right)
+        if isinstance(node.op, ast.Add | ast.Sub):  # a size plus a number is a length, still
+            return _ask("added", node, ast.Constant(type(node.op).__name__), left, right)
+        node.left, node.right = _whole(left), _whole(right)
         return node
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:

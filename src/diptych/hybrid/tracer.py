@@ -59,6 +59,8 @@ class Tracer:
     ----------
     graph : Graph
         That is being traced into.
+    captures : bool
+        Whether loops become loops of the graph.
 
     Attributes
     ----------
@@ -70,12 +72,12 @@ class Tracer:
         What was not captured, and why.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, captures: bool) -> None:
         self.graph = graph
         self.path: list[tuple[Place, Any]] = []
         self.fed: list[tuple[Place, Value]] = []
         self.notes: list[str] = []
-        self.loops = Loops(self)
+        self.loops = Loops(self, captures)
         self._seen: dict[tuple[int, Any, Any, Any], Any] = {}
         self._outside: dict[int, tuple[Any, str]] = {}
         self._staged: dict[FunctionType, FunctionType | None] = {}
@@ -194,7 +196,7 @@ class Tracer:
         if text is not None and isinstance(value, _CONTAINERS):
             self.found(Place(text, value, "content", reads.itself, reads.content))
             self._enter_content(value, text)
-        return value
+        return plain(value)
 
     def _enter_content(self, value: Any, text: str) -> None:
         keyed = value.items() if isinstance(value, dict) else enumerate(value)
@@ -249,10 +251,10 @@ class Tracer:
             return self._call_builtin(callee, args, kwargs)
         found = python_function(callee)
         if found is None:
-            return callee(*self._read(args), **kwargs)
+            return callee(*self._read(args), **self._named(kwargs))
         function, before, named = found
         if not is_users(function):
-            return callee(*self._handed(args), **dict(zip(kwargs, self._handed(kwargs.values()))))
+            return callee(*self._handed(args), **self._named(kwargs))
         seen = self.staged(function)
         if seen is function and not is_staged(function):
             args = tuple(self._handed(args))
@@ -282,7 +284,7 @@ class Tracer:
             self.whole(owner)
         elif callee is len and len(args) == 1 and self.text_of(args[0]) is not None:
             return self._length(args[0])
-        return callee(*self._read(args), **kwargs)
+        return callee(*self._read(args), **self._named(kwargs))
 
     def _length(self, owner: Any) -> int:
         count = getattr(type(owner), "__len__", None)
@@ -294,11 +296,14 @@ class Tracer:
 
     def _read(self, args: Any) -> list[Any]:
         """What a function that is not looked into may read all of."""
-        return [plain(self.whole(a)) for a in args]
+        return [self.whole(a) for a in args]
 
     def _handed(self, args: Any) -> list[Any]:
         """The same, and functions among it as they are looked into."""
-        return [plain(self.whole(self._seen_into(a))) for a in args]
+        return [self.whole(self._seen_into(a)) for a in args]
+
+    def _named(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        return dict(zip(kwargs, self._handed(kwargs.values())))
 
     def _seen_into(self, value: Any) -> Any:
         if isinstance(value, FunctionType):
@@ -359,6 +364,12 @@ class Frame:
         return value if tracer is None else tracer.whole(value)
 
     test = whole
+
+    def added(self, name: str, left: Any, right: Any) -> Any:
+        tracer = self._active()
+        if tracer is not None and not (isinstance(left, int) and isinstance(right, int)):
+            left, right = tracer.whole(left), tracer.whole(right)
+        return _CHANGES[name][1](left, right)
 
     def each(self, value: Any) -> Any:
         tracer = self._active()
