@@ -28,7 +28,7 @@ RECOMPUTE = "recompute"  # its name among passes
 
 # In quarters of a byte: to move one, to have one kept, and to compute.
 _MOVE, _KEEP, _FLOP = 4, 1, 1
-_DEAR = 32  # FLOP of a function such as exp
+_DEAR = 48  # FLOP of a function such as exp
 _SIZE = 64  # of a symbolic dimension, which nobody knows here
 _LEAST = 4 << 16  # below which a gain is not worth the choice
 # What computes little more than it reads, and has no scalar code.
