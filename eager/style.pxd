@@ -21,6 +21,7 @@ cdef class Eager(DirectStyle):
                    origins=tuple, wanted=tuple, moved=cython.bint)
     cdef object _record(self, Bound bound, tuple tensors, tuple results)
 
+cdef bint _is_view(object computed, object array)
 @cython.locals(held=Held)
 cdef object _link(Recorded source, Recorded view, Bound bound)
 cdef bint _may_record(Recorded tensor)

@@ -52,7 +52,7 @@ class Eager(DirectStyle):
         records = records and bound.differentiable and mode().enabled
         if type(computed) is not tuple:
             result = made(self.tensor_type, computed)
-            if bound.view and (computed.base is arrays[0] or shares(computed, arrays[0])):
+            if bound.view and _is_view(computed, arrays[0]):
                 self.link(tensors[0], result, bound)
             if records:
                 self._record(bound, tensors, (result,))
@@ -137,6 +137,14 @@ class Eager(DirectStyle):
         from .grad import grad
 
         return grad(outputs, inputs, **options)
+
+
+def _is_view(computed: Any, array: Any) -> bool:
+    """`shares`, of which the commonest cases are seen at once."""
+    base = computed.base
+    if base is not None and (base is array or base is array.base):
+        return True
+    return shares(computed, array)
 
 
 def _link(source: Recorded, view: Recorded, bound: Bound) -> None:
