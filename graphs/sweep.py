@@ -8,12 +8,14 @@ piece by piece, in place. The bits are those of the operators: they are the same
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from .avals import Aval
 from .compiled import speedups
@@ -63,6 +65,7 @@ class Sweep:
     def __init__(self, rule: Rule, rows: Sequence[tuple[Storage, ...]]) -> None:
         self._rule, self._rows = rule, rows
         self._parts: list[_Part] = []
+        self._spans: _Spans | None = None
         self._made_at = -1
 
     def __call__(self, given: list[Any], numbers: Sequence[Any]) -> list[Any]:
@@ -86,6 +89,8 @@ class Sweep:
         if self._made_at != moves():
             self._prepare(len(numbers))
         arrays = tuple([None if x is None else x.array for x in given])
+        if self._spans is not None and any(map(self._spans.meet, arrays)):
+            return given
         for part in self._parts:
             if part.call(arrays, tuple([cast(x.array, part.dtype) for x in numbers])):
                 count_writes(part.rows, arrays)
@@ -93,22 +98,54 @@ class Sweep:
         return given
 
     def _prepare(self, numbers: int) -> None:
-        self._parts = []
+        self._parts, self._spans = [], None
         self._made_at = moves()
         library()  # has the threads of many numbers
         programs: dict[Program, dict[int, tuple[Storage, ...]]] = {}
         for i, row in enumerate(self._rows):
             avals = tuple([held.aval for held in row])
-            program = _program(self._rule, avals, numbers) if _is_here(row) else None
+            program = _program(self._rule, avals, numbers) if _is_dense(row) else None
             if program is not None:
                 programs.setdefault(program, {})[i] = row
         for program, rows in programs.items():
             with suppress(ValueError):  # which says what the extension cannot do
                 self._parts.append(_part(program, rows, numbers))
+        if self._parts and len(self._parts[0].rows) < len(self._rows):
+            # Rows are not taken in their order, so none may see what another writes. Of rows that
+            # are one part the extension knows.
+            self._spans = _Spans([held.array for row in self._rows for held in row])
+            if self._spans.overlap:
+                self._parts = []
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of the storages has other memory."""
-        return {**self.__dict__, "_parts": [], "_made_at": -1}
+        return {**self.__dict__, "_parts": [], "_spans": None, "_made_at": -1}
+
+
+class _Spans:
+    """Where arrays lie: from which address on to before which.
+
+    Attributes
+    ----------
+    overlap : bool
+        Whether two of them may share memory.
+    """
+
+    def __init__(self, arrays: list[np.ndarray]) -> None:
+        spans = sorted(byte_bounds(array) for array in arrays if array.size)
+        self._begins = [begin for begin, _ in spans]
+        self._ends = [end for _, end in spans]
+        self.overlap = any(begin < end for begin, end in zip(self._begins[1:], self._ends))
+
+    def meet(self, array: Any) -> bool:
+        """Whether an array may share memory with one of them, which do not overlap."""
+        if array is None or not array.size:
+            return False
+        if type(array) is not np.ndarray:
+            return True
+        begin, end = byte_bounds(array)
+        behind = bisect_left(self._begins, end)
+        return behind > 0 and self._ends[behind - 1] > begin
 
 
 class _Part(NamedTuple):
@@ -119,8 +156,8 @@ class _Part(NamedTuple):
     rows: dict[int, tuple[Storage, ...]]
 
 
-def _is_here(row: tuple[Storage, ...]) -> bool:
-    return all(type(held.array) is np.ndarray for held in row)
+def _is_dense(row: tuple[Storage, ...]) -> bool:
+    return all(type(held.array) is np.ndarray and held.array.flags.carray for held in row)
 
 
 def _part(program: Program, rows: dict[int, tuple[Storage, ...]], numbers: int) -> _Part:

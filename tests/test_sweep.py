@@ -198,6 +198,24 @@ def test_parameters_may_share_memory() -> None:
     agrees(optim.SGD, {"lr": 0.1, "momentum": 0.5}, make, rows(3, make(), lambda step, i: True))
 
 
+def test_rows_of_several_kinds_see_what_was_written_before_them() -> None:
+    """Matrices that lie anyhow and vectors are not updated in one call; their order stays."""
+
+    def run(step: Callable[[Any, list[Any]], None], shared: str) -> Any:
+        memory = np.arange(60, dtype="float32")
+        tied = [memory[:12].reshape(3, 4).T, memory[:12]]
+        apart = [memory[12:24].reshape(3, 4).T, memory[24:36]]
+        own = [nn.Parameter(x) for x in (tied if shared == "parameters" else apart)]
+        optimizer = optim.SGD(own, lr=0.5, momentum=0.5)
+        for _ in range(3):
+            there = memory[24:36].reshape(4, 3) if shared == "gradients" else np.ones((4, 3), "f4")
+            step(optimizer, [there, np.ones(12, "float32")])
+        return state(own, optimizer), memory.tobytes()
+
+    for shared in ("parameters", "gradients", "nothing"):
+        assert run(apply, shared) == run(apply_by_operators, shared)
+
+
 def test_a_rate_that_changes_is_read_at_the_next_step() -> None:
     [w] = parameters("float64", [(2000,)])
     optimizer = optim.SGD([w], lr=0.5)
