@@ -1,4 +1,4 @@
-"""Random tensors, and a comparison of results that may differ by rounding."""
+"""Random tensors and arrays, and a comparison of results that may differ by rounding."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ RNG = np.random.default_rng(0)
 
 def normal(*shape: int, requires_grad: bool = False) -> dt.Tensor:
     return dt.tensor(RNG.standard_normal(shape).astype(np.float32), requires_grad=requires_grad)
+
+
+def draw(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape)
 
 
 def close(found: Any, expected: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ml_dtypes import finfo
-from samples import SAMPLES
+from samples import SAMPLES, Sample
 
 import diptych as dt
 from diptych.graphs import dtypes, ops
@@ -57,6 +57,11 @@ def is_array(arg: Any) -> bool:
 
 def is_float(arg: Any) -> bool:
     return is_array(arg) and dtypes.is_float(arg.dtype)
+
+
+def in_float64(sample: Sample) -> Sample:
+    args = tuple(a.astype(np.float64) if is_float(a) else a for a in sample.args)
+    return Sample(args, sample.attrs)
 
 
 def results_of(found: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from registry import (
     bind,
     call,
     fill,
+    in_float64,
     is_array,
     is_float,
     results_of,
@@ -211,11 +212,6 @@ def test_a_result_may_be_the_same_for_any_number_of_examples() -> None:
 
 
 # -- gradients -------------------------------------------------------------------------------
-
-
-def in_float64(sample: Sample) -> Sample:
-    args = tuple(a.astype(np.float64) if is_float(a) else a for a in sample.args)
-    return Sample(args, sample.attrs)
 
 
 def _is_differentiable(op: Op, sample: Sample) -> bool:

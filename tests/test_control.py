@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numbers_compared import draw
 
 import diptych as dt
 from diptych.graphs.ir import Graph
 
 EXECUTORS = ("reference", "planned")
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape)
 
 
 def sum_of_squares(tree: Any) -> Any:

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numbers_compared import draw
 
 import diptych as dt
 from diptych.graphs.ops import dispatch
 
 EXECUTORS = ("reference", "planned")
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape)
 
 
 def test_parameters_are_read_within_a_body_and_trained() -> None:

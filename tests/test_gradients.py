@@ -13,6 +13,7 @@ from registry import (
     call,
     cases,
     fill,
+    in_float64,
     is_array,
     is_float,
     results_of,
@@ -124,17 +125,12 @@ def test_gradients_agree_bit_for_bit_and_have_their_operands_avals(op: Op, sampl
                 assert_same_bits(f, e, f"{name}, gradient {order}")
 
 
-def _in_float64(sample: Sample) -> Sample:
-    args = tuple(a.astype(np.float64) if is_float(a) else a for a in sample.args)
-    return Sample(args, sample.attrs)
-
-
 def _has_finite_differences(op: Op, sample: Sample) -> bool:
     if not sample.smooth or not _is_differentiable(op, sample):
         return False
     if any(is_float(a) and a.dtype.itemsize == 2 for a in sample.args):
         return False  # its values repeat, and ties are kinks
-    bound, _ = bind(op, _in_float64(sample).args, sample.attrs)
+    bound, _ = bind(op, in_float64(sample).args, sample.attrs)
     return all(aval.dtype == np.float64 for aval in bound.outs if dtypes.is_float(aval.dtype))
 
 
@@ -165,7 +161,7 @@ def _assert_close(found: Any, expected: Any) -> None:
 @pytest.mark.parametrize("style", ["eager", "static"])
 @cases(_has_finite_differences)
 def test_gradients_are_finite_differences(op: Op, sample: Sample, style: str) -> None:
-    derivatives = Derivatives(op, _in_float64(sample))
+    derivatives = Derivatives(op, in_float64(sample))
     floats, cotangents = derivatives.floats, derivatives.cotangents
     count = len(floats)
     found = derivatives.eager() if style == "eager" else derivatives.static("reference")

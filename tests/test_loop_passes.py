@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numbers_compared import draw
 
 import diptych as dt
 from diptych.compiler.executors.reference import Reference
@@ -68,10 +69,6 @@ def check(graph, arrays, change=both, **binding):
     changed = after(change, graph)
     same(run(changed, arrays, **binding), run(prune(graph), arrays, **binding))
     return changed
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape)
 
 
 # -- hoist -----------------------------------------------------------------------------------

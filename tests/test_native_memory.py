@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_races import TURNS, in_turns
+from native_races import TURNS, in_turns, standard
 
 import diptych as dt
 from diptych.compiler.native import build, timeline
@@ -24,10 +24,6 @@ from diptych.graphs.kernels.shapes.structs import LINE
 from diptych.graphs.storage import Storage
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
-
-
-def standard(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 def planned(program: Any) -> dict[str, int]:

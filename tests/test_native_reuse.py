@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from native_races import TURNS, in_turns
+from native_races import TURNS, in_turns, standard
 
 import diptych as dt
 from diptych.compiler.native.buffers import Room
@@ -20,10 +20,6 @@ from diptych.graphs.storage import Storage
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="needs a C compiler")
 ROOM = Room(4096)
-
-
-def standard(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 def arena(program: Any) -> int:

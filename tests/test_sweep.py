@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,13 +35,6 @@ CASES = [
 NAMED = [pytest.param(*case, id=f"{case[0].__name__}-{i}") for i, case in enumerate(CASES)]
 SHAPES: list[tuple[int, ...]] = [(), (1,), (7,), (0, 3), (5, 6), (3, 4, 5), (2500,), (37, 211)]
 swept = pytest.mark.skipif(not dt.is_compiled(), reason="the package was built without a compiler")
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = dt.get_num_threads()
-    yield
-    dt.set_num_threads(before)
 
 
 def drawn(shape: tuple[int, ...], dtype: Any, rng: np.random.Generator) -> np.ndarray:

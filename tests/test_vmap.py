@@ -7,14 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numbers_compared import draw
 
 import diptych as dt
 
 STYLES = ("eager", "static", "hybrid")
-
-
-def draw(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape)
 
 
 def run(style: str, function: Callable[..., Any], *arrays: np.ndarray) -> list[np.ndarray]:
