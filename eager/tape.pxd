@@ -2,7 +2,7 @@ cimport cython
 from diptych.graphs.bound cimport Bound
 from diptych.graphs.held cimport Held, new_held
 from diptych.graphs.kernels.launch cimport recorder
-from diptych.graphs.modes cimport Mode, mode
+from diptych.graphs.modes cimport Mode, mode, styles
 from diptych.graphs.ops.dispatch cimport call
 from diptych.graphs.pulling cimport pull
 
@@ -11,13 +11,15 @@ cdef tuple _FIRST
 
 cdef class Recorded:
     cdef object __weakref__
-    cdef public object array, grad, grad_fn, _base, _made, _hooks
+    cdef public object array, grad_fn, _grad, _base, _made, _hooks
     cdef public Held _storage
     cdef public bint requires_grad
     cdef public Py_ssize_t index, _view_version, _recorded_version
 
 @cython.locals(entries=list)
 cdef tuple _basic(object index)
+cpdef object grad_traced(object tensor)
+cpdef bint set_grad_traced(object tensor, object gradient) except -1
 cdef bint _is_plain(object bound)
 @cython.locals(tensor=Recorded)
 cpdef Recorded made(type kind, object array)

@@ -14,10 +14,11 @@ from ..graphs.compiled import as_compiled
 from ..graphs.errors import TapeError
 from ..graphs.held import new_held
 from ..graphs.kernels import recorder
-from ..graphs.modes import mode
+from ..graphs.modes import mode, styles
 from ..graphs.nodes import user_location
 from ..graphs.ops import REGISTRY, getitem
 from ..graphs.ops.dispatch import call
+from ..graphs.parameter import Parameter
 from ..graphs.pulling import pull
 from ..graphs.storage import Storage
 from ..graphs.watch import is_watching
@@ -42,9 +43,9 @@ class Recorded:
 
     array: Any
     requires_grad: bool
-    grad: Any
     grad_fn: Node | None
     index: int
+    _grad: Any
     _storage: Any
     _base: Any
     _made: Any
@@ -68,6 +69,16 @@ class Recorded:
     def storage(self) -> Storage:
         """The storage that this tensor and all its views share."""
         return storage_of(self)
+
+    @property
+    def grad(self) -> Any:
+        """The gradient that `backward` has summed; in a traced step, that of the step so far."""
+        return grad_traced(self) if styles() else self._grad
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        if not (styles() and set_grad_traced(self, gradient)):
+            self._grad = gradient
 
     @property
     def is_leaf(self) -> bool:
@@ -107,7 +118,7 @@ class Recorded:
 as_compiled(
     Recorded,
     requires_grad=False,
-    **dict.fromkeys(("grad", "grad_fn", "_storage", "_base", "_made", "_hooks")),
+    **dict.fromkeys(("grad_fn", "_grad", "_storage", "_base", "_made", "_hooks")),
     **dict.fromkeys(("index", "_view_version", "_recorded_version"), 0),
 )
 
@@ -126,6 +137,31 @@ def _basic(index: Any) -> tuple[Any, ...] | None:
         else:
             return None
     return tuple(entries)
+
+
+def grad_traced(tensor: Any) -> Any:
+    """The gradient of a tensor where a style is in force."""
+    trace = _tracing(tensor)
+    return tensor._grad if trace is None else trace.grad_of(tensor)
+
+
+def set_grad_traced(tensor: Any, gradient: Any) -> bool:
+    """Give a tensor its gradient in what is being traced, if anything is."""
+    trace = _tracing(tensor)
+    if trace is None:
+        return False
+    trace.set_grad(tensor, gradient)
+    return True
+
+
+def _tracing(tensor: Any) -> Any:
+    """The trace that keeps the gradients of a tensor while it is made; None for all others."""
+    if not isinstance(tensor, Parameter):
+        return None
+    style = styles()[-1]
+    while getattr(style, "parent", None) is not None:
+        style = style.parent
+    return style if getattr(style, "keeps_grads", False) else None
 
 
 def _is_plain(bound: Any) -> bool:

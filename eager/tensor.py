@@ -14,7 +14,7 @@ from ..graphs.devices import CPU, Device, device_of, put
 from ..graphs.dtypes import is_float, is_integer
 from ..graphs.errors import ArgumentError, DTypeError, GraphError, ShapeError, TapeError
 from ..graphs.kernels import recorder
-from ..graphs.modes import mode, settle
+from ..graphs.modes import mode, settle, styles
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.parameter import Parameter
@@ -36,7 +36,7 @@ def _in_place(operator: Any) -> Callable[[Any, Any], Any]:
         if op is not None and self._is_unseen(other, ()) and update(self, op, other):
             self._changed()
             return self
-        return self._become(operator(self, other))
+        return become(self, operator(self, other), name)
 
     change.__doc__ = f"`{name}` in place: it keeps the shape and the kind of dtype."
     return change
@@ -161,6 +161,8 @@ class Tensor(Recorded, Operand):
 
     def detach(self) -> Tensor:
         """A tensor over the same memory that does not record."""
+        if styles() and isinstance(self, Parameter) and dispatch.is_building():
+            return ops.stop_gradient(self)
         alias = Tensor(self.array)
         alias._storage = self.storage
         return alias
@@ -324,7 +326,7 @@ class Tensor(Recorded, Operand):
             write(self, index, value)
             self._changed()
         else:
-            self._become(ops.setitem(self, value, index))
+            become(self, ops.setitem(self, value, index), "setitem")
 
     __iadd__, __isub__ = _in_place(ops.add), _in_place(ops.subtract)
     __imul__, __itruediv__ = _in_place(ops.multiply), _in_place(ops.divide)
@@ -337,23 +339,17 @@ class Tensor(Recorded, Operand):
 
     def copy_(self, other: Any) -> Tensor:
         """Take the numbers of `other`, broadcast to this shape, in place."""
-        return self._become(ops.setitem(self._before_change("copy_"), other, (Ellipsis,)))
+        self._before_change("copy_")
+        return become(self, ops.setitem(self, other, (Ellipsis,)), "copy_")
 
-    def _before_change(self, name: str) -> Tensor:
-        settle()
-        flags = getattr(self.array, "flags", None)
-        if not getattr(flags, "writeable", True):
-            raise TapeError(
-                f"{name}: only writeable memory can change in place, got a read-only or broadcast "
-                "view; clone it"
+    def _before_change(self, name: str) -> None:
+        if styles() and not isinstance(self, Parameter) and _is_tracing():
+            raise GraphError(
+                f"{name}: a compiled function changes its arguments, parameters, and what it "
+                f"computes of them, got another tensor of shape {show(self.shape)}; pass it as an "
+                "argument"
             )
-        owner = self if self._base is None else self._base
-        if mode().enabled and owner.requires_grad and owner.is_leaf:
-            raise TapeError(
-                f"{name}: a leaf that records must not change in place, got requires_grad=True; "
-                "use dt.no_grad()"
-            )
-        return self
+        check_change(self, name)
 
     def _is_unseen(self, value: Any, index: Any) -> bool:
         """Whether nothing would record an assignment or observe its kernels."""
@@ -370,34 +366,64 @@ class Tensor(Recorded, Operand):
             self._view_version += 1
         storage.version += 1
 
-    def _become(self, result: Tensor) -> Tensor:
-        """Take over a result's numbers in place, and its history."""
-        if not isinstance(result, Tensor):
+    def _take_history(self, result: Tensor) -> None:
+        self.grad_fn, self.index, self.requires_grad = result.grad_fn, result.index, True
+        self._view_version = self._recorded_version = self.storage.version
+
+
+def _is_tracing() -> bool:
+    """Whether a function is traced, whose changes in place the graph notes."""
+    return getattr(dispatch.current(), "moves", None) is not None
+
+
+def check_change(tensor: Tensor, name: str) -> None:
+    """Raises TapeError unless an operator of a name may change a tensor in place."""
+    settle()
+    flags = getattr(tensor.array, "flags", None)
+    if not getattr(flags, "writeable", True):
+        raise TapeError(
+            f"{name}: only writeable memory can change in place, got a read-only or broadcast "
+            "view; clone it"
+        )
+    owner = tensor if tensor._base is None else tensor._base
+    if mode().enabled and owner.requires_grad and owner.is_leaf:
+        raise TapeError(
+            f"{name}: a leaf that records must not change in place, got requires_grad=True; "
+            "use dt.no_grad()"
+        )
+
+
+def become(tensor: Tensor, result: Any, name: str) -> Tensor:
+    """Let a tensor that may change take over a result's numbers in place, and its history.
+
+    A parameter becomes what a function computes that is being traced, too.
+    """
+    if not isinstance(result, Tensor):
+        moves = getattr(result.style, "moves", None)
+        if moves is None or not isinstance(tensor, Parameter):
             raise GraphError(
                 "in place: a tensor cannot change while a graph is built of it, got "
                 f"{result!r}; use the graph's assign"
             )
-        self.storage.check(self.storage.shape, result.dtype)
-        if result.shape != self.shape:
-            ops.broadcast_to(result, self.shape)  # raises the error of the operator
-        base, past = self, result
-        if result.requires_grad and self._base is not None:
-            base, past = self._base, base_after(self, result)
-        # A result may be saved by its own node, so it keeps its memory and this tensor gets a copy.
-        self.array[...] = result.array
-        observer = recorder()
-        if observer is not None:
-            observer.note_copy(result.array, self.array)
-        self._changed()
-        if result.requires_grad:
-            base._take_history(past)
-            for view, source, bound in reversed(steps(self)):
-                view._take_history(retaken(source, bound))
-        return self
-
-    def _take_history(self, result: Tensor) -> None:
-        self.grad_fn, self.index, self.requires_grad = result.grad_fn, result.index, True
-        self._view_version = self._recorded_version = self.storage.version
+        moves.change(result.style.read(tensor), lambda: result, name)
+        return tensor
+    tensor.storage.check(tensor.storage.shape, result.dtype)
+    if result.shape != tensor.shape:
+        ops.broadcast_to(result, tensor.shape)  # raises the error of the operator
+    base, past = tensor, result
+    if result.requires_grad and tensor._base is not None:
+        base, past = tensor._base, base_after(tensor, result)
+    # A result may be saved by its own node, so it keeps its memory and the tensor gets a copy.
+    tensor.array[...] = result.array
+    observer = recorder()
+    if observer is not None:
+        observer.note_copy(result.array, tensor.array)
+    tensor._changed()
+    if result.requires_grad:
+        base._take_history(past)
+        for view, source, bound in reversed(steps(tensor)):
+            view._take_history(retaken(source, bound))
+    return tensor
 
 
 def _is_recorded(x: Any) -> bool:

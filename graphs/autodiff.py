@@ -14,11 +14,12 @@ from .avals import Aval, show
 from .collector import paused
 from .dtypes import is_float
 from .errors import DTypeError, GraphError, ShapeError, TapeError
-from .ir import VARIABLE, Graph, Value, storage_of
+from .ir import Graph, Value, storage_of
 from .modes import enable_grad
 from .operand import Operand
 from .ops import ones, stop_gradient, zeros
 from .ops.plain import array_of, as_plain
+from .partition import depending
 from .pulling import met, pull
 
 
@@ -123,10 +124,12 @@ def gradients(
     for value in outputs:
         if not isinstance(value, Value) or value.graph is not graph:
             raise GraphError(f"grad: outputs must be values of this graph, got {value!r}")
+    outputs = [graph.now(value) for value in outputs]
+    wanted = [_wanted(graph, x) for x in inputs]
     nodes = list(graph.nodes)
     with graph.building(), enable_grad():
-        seeds = seeds_for(outputs, grad_outputs)
-        wanted = [_wanted(graph, x) for x in inputs]
+        seeds = [graph.lift(seed, "grad") for seed in seeds_for(outputs, grad_outputs)]
+    with graph.building(), enable_grad(), graph.as_made():
         reached = depending(nodes, [v for reads in wanted for v in reads])
         found = sweep(nodes, outputs, seeds, reached, {v for reads in wanted for v in reads})
         results = []
@@ -139,25 +142,18 @@ def gradients(
                 raise unreached(position)
             cut = gradient is not None and not create_graph
             results.append(stop_gradient(gradient) if cut else gradient)
+    if graph.moves is not None:
+        for gradient in results:
+            if gradient is not None:
+                graph.moves.own(gradient)
     return tuple(results)
 
 
 def _wanted(graph: Graph, x: Any) -> list[Value]:
     """The values that an input means; of state, every read of it, for each is a leaf."""
-    if isinstance(x, Value) and x.graph is not graph:
-        x = graph.lift(x, "grad")  # in a body, what stands for a value of the graph around it
-    if isinstance(x, Value):
-        x = x.node.attrs["storage"] if x.node.op is VARIABLE else x
-    return [x] if isinstance(x, Value) else graph.reads_of(storage_of(x, "grad"))
-
-
-def depending(nodes: list[Any], inputs: list[Value]) -> set[Value]:
-    """Every float value that depends on the inputs, they included."""
-    reached = {v for v in inputs if is_float(v.dtype)}
-    for node in nodes:
-        if node.recorded and node.op.vjp and any(v in reached for v in node.inputs):
-            reached.update(v for v in node.outputs if is_float(v.dtype))
-    return reached
+    if isinstance(x, Value):  # in a body, what stands for a value of the graph around it
+        return list(graph.reads_of(graph.leaf_of(graph.lift(x, "grad"))))
+    return list(graph.reads_of(storage_of(x, "grad")))
 
 
 def sweep(

@@ -60,11 +60,15 @@ class Graph:
         What a program of this graph gives back.
     is_trace : bool
         Built by running a function once, which sees values where it expects numbers.
+    moves : Moves or None
+        What has changed in place so far, of a graph that is being traced.
     """
 
     rank = 2
     parameter_type: Any = None
     parent: Any = None  # the graph around a body
+    moves: Any = None
+    keeps_grads = False  # those of leaves, while a function is traced
 
     def __init__(self) -> None:
         self.is_trace = False
@@ -74,6 +78,7 @@ class Graph:
         self._variables: dict[int, tuple[Storage, Value]] = {}
         self._assigned: dict[int, Value] = {}
         self._reads: dict[int, list[Value]] = {}
+        self._leaves: dict[Value, Any] = {}
         self._parameters: dict[int, Any] = {}
         self._location: Location | None = None
 
@@ -158,13 +163,31 @@ class Graph:
             self._parameters.setdefault(id(held), storage)
         assigned = self._assigned.pop(id(held), None)
         if assigned is not None:
-            [again] = self.append(STOP_GRADIENT.bind((_spec(assigned),), ()), (assigned,)).outputs
-            self._reads.setdefault(id(held), [self.variable_of(held)]).append(again)
+            self.read_as(held, assigned)
         return self.reads_of(held)[-1]
 
-    def reads_of(self, storage: Storage) -> list[Value]:
-        """The start of a storage, and what it was read as after each assignment."""
-        return self._reads.get(id(storage)) or [self.variable_of(storage)]
+    def read_as(self, leaf: Any, value: Value) -> Value:
+        """A value by which a storage, or a placeholder, is read from now on: another leaf."""
+        [again] = self.append(STOP_GRADIENT.bind((_spec(value),), ()), (value,)).outputs
+        self._reads.setdefault(id(leaf), self.reads_of(leaf)).append(again)
+        self._leaves[again] = leaf
+        return again
+
+    def reads_of(self, leaf: Any) -> list[Value]:
+        """The start of a storage, and what it was read as after each assignment.
+
+        So, too, of a placeholder whose memory a trace changed, but not its history.
+        """
+        start = self.variable_of(leaf) if isinstance(leaf, Storage) else leaf
+        return self._reads.get(id(leaf)) or [start]
+
+    def leaf_of(self, value: Value) -> Any:
+        """The storage or the placeholder that a value reads; itself for all others."""
+        return (
+            value.node.attrs["storage"]
+            if value.node.op is VARIABLE
+            else (self._leaves.get(value, value))
+        )
 
     def variable_of(self, storage: Storage) -> Value:
         """What a storage held at the start of the run."""
@@ -201,7 +224,9 @@ class Graph:
                 raise GraphError(f"assign: target must be a variable, got {storage!r}")
             storage = storage.node.attrs["storage"]
         held = storage_of(storage, "assign")
-        if not isinstance(value, Value):
+        if isinstance(value, Value):
+            value = self.now(value)
+        else:
             value = self._bring_in(as_plain(value, "assign"), held.aval, "assign")
         held.check(value.shape, value.dtype)
         if value.dtype != held.dtype:
@@ -260,7 +285,7 @@ class Graph:
                 raise GraphError(
                     f"{where}: operands must be values of one graph, got {operand!r} of another"
                 )
-            return operand
+            return self.now(operand)
         if isinstance(operand, Storage | Parameter):
             return self.read(operand)
         if isinstance(operand, Dim):
@@ -271,6 +296,29 @@ class Graph:
                 f"{type(operand).__name__} {show(operand.shape)}; {self._remedy()}"
             )
         return as_plain(operand, where)
+
+    def now(self, value: Value) -> Value:
+        """What a value of this graph stands for after the changes in place so far."""
+        return value if self.moves is None else self.moves.now(value)
+
+    @property
+    def has_assigned(self) -> bool:
+        """Whether a storage, or another leaf, is read as something else than at the start."""
+        return bool(self._assigned or self._reads)
+
+    @contextmanager
+    def as_made(self) -> Iterator[None]:
+        """Let values stand for what they were made as within the block, as gradient rules do."""
+        kept: list[Any] = []
+        graph: Any = self
+        while isinstance(graph, Graph):
+            kept.append((graph, graph.moves))
+            graph.moves, graph = None, graph.parent
+        try:
+            yield
+        finally:
+            for graph, moves in kept:
+                graph.moves = moves
 
     def _remedy(self) -> str:
         if dispatch.current() is not self:

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .autodiff import depending, sweep, zeros_of
+from .autodiff import sweep, zeros_of
 from .avals import Aval
 from .batching import Batched, per_example
 from .dims import Dim
 from .dtypes import is_float
 from .errors import GraphError
 from .ir import Graph, Node, Value
-from .partition import copied, cut, feeding, is_made_again
+from .partition import copied, cut, depending, feeding, is_made_again
 from .regions import CHECKPOINT, COND, SCAN, append_region, grow, stacked, trips
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import ops
 from .avals import Aval
 from .devices import Device
 from .errors import GraphError, StaticValueError
@@ -64,11 +65,13 @@ class Location:
         return f"{self.file}:{self.line}"
 
 
-def _refused(operator: str, symbol: str) -> Callable[[Any, Any], Any]:
-    """The method behind an assignment such as ``x += y``, which a graph does not have."""
+def _in_place(operator: Any, symbol: str) -> Callable[[Any, Any], Any]:
+    """The method behind an assignment such as ``x += y``, which only a trace has."""
+    name = operator.__name__
 
     def change(self: Any, other: Any) -> Any:
-        raise self._fixed(operator, f"write x = x {symbol} y")
+        moves = self._moves(name, f"write x = x {symbol} y")
+        return moves.change(self, lambda: operator(self, other), name)
 
     return change
 
@@ -146,23 +149,33 @@ class Value(Operand):
         raise self._no_number("a NumPy array")
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise self._fixed("setitem", "use x = dt.setitem(x, value, index)")
+        moves = self._moves("setitem", "use x = dt.setitem(x, value, index)")
+        if not moves.is_there(self, index, value):
+            moves.change(self, lambda: ops.setitem(self, value, index), "setitem")
 
-    # Rebinding the name, as Python would, leaves other names of the value as they were, where
-    # eager code changes what all of them see.
-    __iadd__, __isub__ = _refused("add", "+"), _refused("subtract", "-")
-    __imul__, __itruediv__ = _refused("multiply", "*"), _refused("divide", "/")
-    __ifloordiv__, __imod__ = _refused("floor_divide", "//"), _refused("remainder", "%")
-    __ipow__, __imatmul__ = _refused("pow", "**"), _refused("matmul", "@")
-    __iand__, __ior__ = _refused("bitwise_and", "&"), _refused("bitwise_or", "|")
-    __ixor__ = _refused("bitwise_xor", "^")
-    __ilshift__ = _refused("bitwise_left_shift", "<<")
-    __irshift__ = _refused("bitwise_right_shift", ">>")
+    # In a graph that is no trace, rebinding the name, as Python would, leaves other names of the
+    # value as they were, where eager code changes what all of them see.
+    __iadd__, __isub__ = _in_place(ops.add, "+"), _in_place(ops.subtract, "-")
+    __imul__, __itruediv__ = _in_place(ops.multiply, "*"), _in_place(ops.divide, "/")
+    __ifloordiv__, __imod__ = _in_place(ops.floor_divide, "//"), _in_place(ops.remainder, "%")
+    __ipow__, __imatmul__ = _in_place(ops.pow, "**"), _in_place(ops.matmul, "@")
+    __iand__, __ior__ = _in_place(ops.bitwise_and, "&"), _in_place(ops.bitwise_or, "|")
+    __ixor__ = _in_place(ops.bitwise_xor, "^")
+    __ilshift__ = _in_place(ops.bitwise_left_shift, "<<")
+    __irshift__ = _in_place(ops.bitwise_right_shift, ">>")
 
-    def _fixed(self, operator: str, remedy: str) -> GraphError:
-        return GraphError(
-            f"{operator}: a static value cannot change in place, got {self.name}; {remedy}"
-        )
+    def copy_(self, other: Any) -> Value:
+        """Take the numbers of `other`, broadcast to this shape, in place; in a trace alone."""
+        moves = self._moves("copy_", "use the value itself")
+        return moves.change(self, lambda: ops.setitem(self, other, (Ellipsis,)), "copy_")
+
+    def _moves(self, operator: str, remedy: str) -> Any:
+        """What changes values in place for the trace that this one belongs to."""
+        if self.graph.moves is None:
+            raise GraphError(
+                f"{operator}: a static value cannot change in place, got {self.name}; {remedy}"
+            )
+        return self.graph.moves
 
     def numpy(self) -> Any:
         raise self._no_number("numpy()")
@@ -173,8 +186,30 @@ class Value(Operand):
     def tolist(self) -> Any:
         raise self._no_number("tolist()")
 
-    def backward(self, *args: Any, **kwargs: Any) -> None:
-        raise self._no_number("backward()", "use dt.grad or an optimiser's minimize")
+    @property
+    def grad(self) -> Any:
+        """What `backward` has summed so far for an argument of a function that is traced."""
+        return self._tape("grad", "use dt.grad").grad_of(self)
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        self._tape("grad", "use dt.grad").set_grad(self, gradient)
+
+    def backward(
+        self, gradient: Any = None, *, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
+        """While a function is traced, as `Tensor.backward`; a graph of other kind has no tape."""
+        trace = self._tape("backward()", "use dt.grad or an optimiser's minimize")
+        trace.backward(self, gradient, retain_graph=retain_graph, create_graph=create_graph)
+
+    def _tape(self, asked: str, remedy: str) -> Any:
+        """The trace that keeps gradients as the tape does."""
+        graph: Any = self.graph
+        while graph.parent is not None:
+            graph = graph.parent
+        if not graph.keeps_grads:
+            raise self._no_number(asked, remedy)
+        return graph
 
     def _no_number(self, asked: str, remedy: str = "") -> StaticValueError:
         error = StaticValueError(

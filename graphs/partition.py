@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .avals import Aval
 from .devices import CPU
+from .dtypes import is_float
 from .ir import CONSTANT, SIZE, Graph, Node, Update, Value
+
+
+def depending(nodes: list[Node], inputs: list[Value]) -> set[Value]:
+    """Every float value that depends on the inputs, they included."""
+    reached = {v for v in inputs if is_float(v.dtype)}
+    for node in nodes:
+        if node.recorded and node.op.vjp and any(v in reached for v in node.inputs):
+            reached.update(v for v in node.outputs if is_float(v.dtype))
+    return reached
 
 
 def feeding(outputs: list[Value], stands: Callable[[Value], bool]) -> list[Value]:
@@ -32,6 +41,17 @@ def feeding(outputs: list[Value], stands: Callable[[Value], bool]) -> list[Value
     return sorted(found, key=lambda value: (value.node.id, value.index))
 
 
+def untouched(value: Value) -> np.ndarray:
+    """An array of a shape over memory that it does not have: for its layout alone."""
+    shape = tuple(int(size) for size in value.shape)
+    return laid_out(shape, [math.prod(shape[i + 1 :]) for i in range(len(shape))])
+
+
+def laid_out(shape: Sequence[int], strides: Sequence[int]) -> np.ndarray:
+    """An array of bytes for its layout alone: its memory must not be touched."""
+    return np.lib.stride_tricks.as_strided(np.empty(1, np.int8), shape, strides)
+
+
 def is_made_again(node: Node) -> bool:
     """Whether a second graph makes a node's results itself rather than being handed them.
 
@@ -39,11 +59,19 @@ def is_made_again(node: Node) -> bool:
     """
     if node.op in (CONSTANT, SIZE) or (not node.inputs and node.op.kernel is not None):
         return True
-    return node.op.view and not _copies(node)
+    return node.op.view and not copies(node)
 
 
-def _copies(node: Node) -> bool:
-    """Whether a reshape cannot be a view, as far as is known before a run."""
+def copies(node: Node, layout_of: Callable[[Value], np.ndarray] = untouched) -> bool:
+    """Whether a reshape cannot be a view, as far as is known before a run.
+
+    Parameters
+    ----------
+    node : Node
+        Of an operator that gives views.
+    layout_of : callable
+        An array that is laid out like what the first view is taken of, never to be touched.
+    """
     if node.op.name != "reshape" or node.bound.ins[0] == node.bound.outs[0]:
         return False
     chain = [node]
@@ -52,7 +80,7 @@ def _copies(node: Node) -> bool:
     if any(n.outputs[0].aval.is_symbolic or n.outputs[0].device != CPU for n in chain):
         return True
     # An array of the right layout that is never touched tells which views are views.
-    layout = _untouched(chain[-1].inputs[0].aval)
+    layout = layout_of(chain[-1].inputs[0])
     for view in reversed(chain):
         if view.op.name == "reshape":
             layout = layout.view()
@@ -61,17 +89,10 @@ def _copies(node: Node) -> bool:
             except AttributeError:
                 if view is node:
                     return True
-                layout = _untouched(view.outputs[0].aval)
+                layout = untouched(view.outputs[0])
         else:
             layout = view.bound.kernel(layout)
     return False
-
-
-def _untouched(aval: Aval) -> np.ndarray:
-    """An array of a shape over memory that it does not have: for its layout alone."""
-    shape = tuple(int(size) for size in aval.shape)
-    strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-    return np.lib.stride_tricks.as_strided(np.empty(1, np.int8), shape, strides)
 
 
 def cut(

@@ -18,6 +18,7 @@ from .dims import Dim, substitute
 from .errors import GraphError
 from .ir import Graph, Node, Update, Value, is_within
 from .kernels import copied, owner, recorder
+from .moves import Moves
 from .nodes import user_location
 from .ops import REGISTRY, dispatch
 from .ops.core import Bound, Op, defop
@@ -89,6 +90,7 @@ class Body(Graph):
         self.parent, self.name = parent, name
         self.rank = parent.rank + 1
         self.is_trace = parent.is_trace
+        self.moves = None if parent.moves is None else Moves(self)
         self.captured: dict[Value, Value] = {}
         self._inside: dict[Value, Value] = {}
         self._written: dict[int, tuple[Storage, Value]] = {}
@@ -115,7 +117,9 @@ class Body(Graph):
         return self._inside[value]
 
     def variable_of(self, storage: Storage) -> Value:
-        return self.capture(self.parent.read(storage))
+        value = self.capture(self.parent.read(storage))
+        self._leaves[value] = storage
+        return value
 
     def read(self, storage: Any) -> Value:
         if id(storage.storage) not in self._assigned:
@@ -127,8 +131,7 @@ class Body(Graph):
         if isinstance(storage, Value):
             raise GraphError(f"{self.name}: a variable is assigned outside the body, got {storage}")
         held = storage.storage
-        if not isinstance(value, Value):
-            value = self.constant(value)
+        value = self.now(value) if isinstance(value, Value) else self.constant(value)
         held.check(value.shape, value.dtype)
         value = value if value.dtype == held.dtype else value.astype(held.dtype)
         self._assigned[id(held)] = value

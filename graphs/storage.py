@@ -13,7 +13,7 @@ from .dtypes import as_dtype, is_float, is_integer, rank
 from .errors import DTypeError, ShapeError, UnknownNameError
 from .held import Held, note_move, overwrite
 from .kernels import recorder
-from .modes import settle
+from .modes import settle, styles
 from .operand import Operand
 from .ops import dispatch
 from .ops.plain import array_of
@@ -82,17 +82,22 @@ class Storage(Held, Operand):
         return aval_of(self.array)
 
     def write(self, data: Any) -> None:
-        """Replace the numbers, in place.
+        """Replace the numbers, in place; in a function that is traced, in every run of it.
 
         Parameters
         ----------
-        data : array or number, of the storage's shape
+        data : array, tensor or number, of the storage's shape
 
         Raises
         ------
         ShapeError, DTypeError
             When the shape differs, or the dtype would lose its kind. Nothing is written then.
         """
+        style: Any = dispatch.current() if styles() else None
+        if getattr(style, "moves", None) is not None:
+            operand = isinstance(data, Operand)
+            style.assign(self, style.lift(data, "storage") if operand else _array(data))
+            return
         new = _array(data)
         settle()
         if not overwrite(self, new):
@@ -111,11 +116,7 @@ class Storage(Held, Operand):
                 f"{named}: what is written must keep the shape, got {show(shape)} for "
                 f"{show(self.shape)}"
             )
-        if _loses(dtype, self.dtype):
-            raise DTypeError(
-                f"{named}: what is written must keep the kind of dtype, got {dtype} for "
-                f"{self.dtype}"
-            )
+        check_kind(named, dtype, self.dtype)
 
     def move(self, device: Device) -> None:
         """Put the numbers on another device; programs that hold the storage plan anew."""
@@ -162,9 +163,12 @@ def load_storages(where: str, own: Mapping[str, Storage], state: Mapping[str, An
         storage.write(arrays[name])
 
 
-def _loses(given: np.dtype, held: np.dtype) -> bool:
-    """Whether numbers of one dtype cannot be held as another without a change of kind."""
-    return rank(given) != rank(held) and not (is_integer(given) and is_float(held))
+def check_kind(named: str, given: np.dtype, held: np.dtype) -> None:
+    """Raises DTypeError unless numbers of one dtype can be held as another of the same kind."""
+    if rank(given) != rank(held) and not (is_integer(given) and is_float(held)):
+        raise DTypeError(
+            f"{named}: what is written must keep the kind of dtype, got {given} for {held}"
+        )
 
 
 def _array(data: Any) -> Any:

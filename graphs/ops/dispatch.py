@@ -132,6 +132,14 @@ def is_building() -> bool:
     return style is None
 
 
+def has_grads() -> bool:
+    """Whether leaves have a ``.grad``: in eager code, and in what a compiled function traces."""
+    style: Any = current()
+    while getattr(style, "parent", None) is not None:
+        style = style.parent
+    return not is_building() or getattr(style, "keeps_grads", False)
+
+
 def default() -> Style:
     """The style in force outside any graph."""
     return _default[0]

@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import update_wrapper
 from types import FunctionType, MethodType
 from typing import Any, TypeVar
@@ -19,15 +19,16 @@ from ..eager import asarray
 from ..graphs.avals import Aval, show
 from ..graphs.batching import innermost
 from ..graphs.errors import ArgumentError, DiptychError, DTypeError, unknown
-from ..graphs.ir import Graph, Value
+from ..graphs.ir import Value
 from ..graphs.modes import is_grad_enabled
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.trees import flatten, unflatten
 from .decisions import Decisions, Path
+from .entry import COMPUTED, Entry, Input
 from .function import GraphFunction
 from .loops import ROLL
-from .reads import Place, attribute
+from .reads import Place, attribute, aval_or_none, token
 from .signatures import (
     Axis,
     Family,
@@ -40,6 +41,7 @@ from .signatures import (
 )  # fmt: skip
 from .staging import LookedInto
 from .switch import is_disabled
+from .trace import Trace
 from .tracer import Tracer
 
 C = TypeVar("C", bound="CompiledFunction")
@@ -47,19 +49,6 @@ C = TypeVar("C", bound="CompiledFunction")
 _MOST_KEYS = 4096  # of calls, beside the traces that serve them
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One trace: what it computes, what it is fed beside its arguments, and its results' shape."""
-
-    signature: str
-    reason: str
-    fed: tuple[Place, ...]
-    function: GraphFunction
-    structure: Any
-    constants: tuple[Any, ...]
-    notes: tuple[str, ...]
 
 
 class CompiledFunction(LookedInto):
@@ -95,18 +84,12 @@ class CompiledFunction(LookedInto):
         entry = self._entry(key, leaves, structure)
         if entry is None:
             return self.function(*args, **kwargs)
-        tensors = [asarray(x) for x in leaves if is_array(x)]
-        tensors += [asarray(place.read(place.holder, place.key)) for place in entry.fed]
-        results = iter(entry.function(tensors))
-        return unflatten(
-            entry.structure,
-            [next(results) if c is _COMPUTED else _fresh(c) for c in entry.constants],
-        )
+        return entry.run([leaf for leaf in leaves if is_array(leaf)])
 
     def _entry(self, key: tuple[Any, ...], leaves: list[Any], structure: Any) -> Entry | None:
         """The trace for a call; made if there is none, and None where there are too many."""
         known = self._entries.get(key)
-        entry = None if known is None else known.find()
+        entry = None if known is None else _found(known, leaves)
         if entry is not None:
             return entry
         with self._lock:
@@ -128,7 +111,7 @@ class CompiledFunction(LookedInto):
         if entry is not None:
             return entry
         known = self._entries.setdefault(key, Decisions())
-        entry = known.find()
+        entry = _found(known, leaves)
         if entry is not None or self._is_full():
             return entry
         path, entry, looped = self._trace(leaves, structure, resized(arrays, shapes), reason)
@@ -138,7 +121,7 @@ class CompiledFunction(LookedInto):
             found = self._symbolic(key, family, leaves, structure, reason)
             if found is not None:
                 return found
-        known.add(path, entry)
+        known.add(path, replace(entry, instead=known.find()))
         self._say(entry)
         return entry
 
@@ -151,7 +134,7 @@ class CompiledFunction(LookedInto):
         if shapes is None:
             return None
         known = self._entries.setdefault((family_of(key), tuple(shapes)), Decisions())
-        entry = known.find()
+        entry = _found(known, leaves)
         if entry is None:
             if self._is_full():
                 return None
@@ -161,7 +144,7 @@ class CompiledFunction(LookedInto):
             except (DiptychError, TypeError, ValueError) as error:
                 family.refusal = str(error)
                 return None
-            known.add(path, entry)
+            known.add(path, replace(entry, instead=known.find()))
             self._say(entry)
         if len(self._entries) >= _MOST_KEYS:
             self._entries = {k: v for k, v in self._entries.items() if k[0] in self._families}
@@ -223,12 +206,11 @@ class CompiledFunction(LookedInto):
         self, leaves: list[Any], structure: Any, avals: list[Aval], reason: str
     ) -> tuple[Path, Entry, set[Axis]]:
         """A trace, the reads that it rests on, and the axes of arguments that loops go along."""
-        graph = Graph()
-        graph.is_trace = True
+        graph = Trace()
         tracer = Tracer(graph, self._rolls)
         tracer.enter(getattr(self.function, "__self__", self.function), self._name)
-        given = [graph.add_placeholder(f"input{i}", aval) for i, aval in enumerate(avals)]
-        inputs = list(given)
+        arrays = [leaf for leaf in leaves if is_array(leaf)]
+        given = [graph.add_input(asarray(x), aval) for x, aval in zip(arrays, avals)]
         traced = []
         remaining = iter(given)
         for position, leaf in enumerate(leaves):
@@ -241,22 +223,25 @@ class CompiledFunction(LookedInto):
         with tracer.running(), graph.building():
             results, shape = flatten(tracer.settled(tracer.call(self.function, args, kwargs)))
             results = [_result(graph, r) for r in results]
-        outputs = [r for r in results if isinstance(r, Value)]
+            outputs = [r for r in results if isinstance(r, Value)]
+            effects = graph.effects_on_tensors(outputs)
         for parameter in graph.parameters:
-            name = f"requires_grad of {parameter.storage.name or 'a parameter'}"
-            tracer.found(Place(name, parameter, "requires_grad", attribute))
-        inputs += [value for _, value in tracer.fed]
+            tracer.found(_place_of(parameter, "requires_grad"))
+        for parameter in graph.gradients_read:
+            tracer.found(_place_of(parameter, "grad", aval_or_none))
+        changed = [] if effects is None else [graph.inputs[c.input] for c in effects.changed]
         shown = iter(avals)
         entry = Entry(
             signature=", ".join(str(next(shown)) if is_array(x) else repr(x) for x in leaves),
             reason=reason,
             fed=tuple(place for place, _ in tracer.fed),
             function=GraphFunction(
-                graph, inputs, outputs, self._name, self._executor, self._passes
+                graph, graph.inputs, outputs, self._name, self._executor, self._passes, changed
             ),
             structure=shape,
-            constants=tuple(_COMPUTED if isinstance(r, Value) else r for r in results),
+            constants=tuple(COMPUTED if isinstance(r, Value) else r for r in results),
             notes=tuple(tracer.notes),
+            effects=effects,
         )
         return tracer.path, entry, tracer.loops.axes_of(given)
 
@@ -280,7 +265,7 @@ class CompiledFunction(LookedInto):
 
     def _all(self) -> list[Entry]:
         held = {id(known): known for known in self._entries.values()}
-        return [entry for known in held.values() for entry in known.all()]
+        return [e for known in held.values() for first in known.all() for e in first.chain()]
 
     @property
     def _name(self) -> str:
@@ -397,21 +382,26 @@ def _check_options(executor: str, passes: Iterable[str] | None) -> tuple[str, ..
     return chosen
 
 
-_COMPUTED = object()
+def _found(known: Decisions[Entry], leaves: list[Any]) -> Entry | None:
+    """The entry that holds now, for such arguments."""
+    first = known.find()
+    return None if first is None else first.of([leaf for leaf in leaves if is_array(leaf)])
 
 
-def _result(graph: Graph, result: Any) -> Any:
-    """A result of a traced function: a value of its graph, or plain data."""
+def _place_of(parameter: Any, key: str, tell: Callable[[Any], Any] = token) -> Place:
+    name = f"{key} of {parameter.storage.name or 'a parameter'}"
+    return Place(name, parameter, key, attribute, tell)
+
+
+def _result(graph: Trace, result: Any) -> Any:
+    """A result of a traced function: a value of its graph, an argument, or plain data."""
     if isinstance(result, Operand):
-        return graph.lift(result, "compile")
+        value = graph.lift(result, "compile")
+        position = graph.input_of(value)
+        return graph.without_spent(value) if position is None else Input(position)
     if result is None or isinstance(result, str | int | float | np.ndarray | np.generic):
         return result
     raise DTypeError(
         "compile: results must be tensors, plain data, or lists, tuples, named tuples and dicts of "
         f"them, got {type(result).__name__}"
     )
-
-
-def _fresh(constant: Any) -> Any:
-    """What a trace found to be no tensor: an array as a new one, like the function would make."""
-    return constant.copy() if isinstance(constant, np.ndarray) else constant

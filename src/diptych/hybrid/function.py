@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..compiler import PASSES, RECOMPUTE, Program, compile_graph, least_kept
 from ..eager import Node, Tensor
 from ..eager.tape import join, new_saved
-from ..graphs.autodiff import depending
 from ..graphs.avals import aval_of
 from ..graphs.batching import Batched, per_example
 from ..graphs.dims import Dim, Size
@@ -24,7 +24,7 @@ from ..graphs.dtypes import is_float
 from ..graphs.errors import TapeError
 from ..graphs.ir import Graph, Update, Value
 from ..graphs.modes import is_grad_enabled, note_reads, readers
-from ..graphs.partition import cut, feeding, is_made_again
+from ..graphs.partition import cut, depending, feeding, is_made_again
 from ..graphs.storage import Storage
 
 # Which results have a cotangent, and which operands need one.
@@ -83,6 +83,8 @@ class GraphFunction:
     executor : str
     passes : tuple of str or None
         `recompute` among them; by default where code is fused, which computes again for little.
+    changed : sequence of Value
+        The inputs that the caller writes to after each run.
 
     Attributes
     ----------
@@ -98,6 +100,7 @@ class GraphFunction:
         name: str,
         executor: str,
         passes: tuple[str, ...] | None,
+        changed: Sequence[Value] = (),
     ) -> None:
         self.graph, self.inputs, self.outputs, self.name = graph, inputs, outputs, name
         self.parameters = graph.parameters
@@ -108,6 +111,8 @@ class GraphFunction:
         # What updates its own parameters is a training step: there is nothing left to record.
         self._trains = any(id(p.storage) in self._written for p in self.parameters)
         self._state = [v for s, v in graph.variables if id(s) in self._written]
+        # What a run reads and is then written over.
+        self._passing = [*self._state, *changed]
         self.build_s = self.compile_s = 0.0
         self._forward_nodes = len(graph.nodes)
         self._position = {value: i for i, value in enumerate(inputs)}
@@ -138,11 +143,11 @@ class GraphFunction:
         if readers():
             note_reads(self.name, operands)
         edges = tuple(t.edge() for t in operands) if self._may_record() else ()
-        if not any(edges):
+        needs = tuple(edge is not None for edge in edges)
+        if not any(needs) or not any(self._depending(needs)):
             if self._plain is None:
                 self._plain = self._compile(self.graph, self.inputs, self.outputs)
             return [Tensor(array) for array in self._plain.call(arrays, sizes)]
-        needs = tuple(edge is not None for edge in edges)
         forward = self._recorded.get(needs) or self._prepare(needs)
         computed = forward.program.call(arrays, sizes)
         results = [Tensor(array) for array in computed[: len(self.outputs)]]
@@ -188,9 +193,10 @@ class GraphFunction:
         """Which outputs depend on an operand that records."""
         if needs not in self._depend:
             sources = [
-                s if isinstance(s, Value) else self.graph.variable_of(s.storage)
+                read
                 for s, need in zip([*self.inputs, *self.parameters], needs)
                 if need
+                for read in self.graph.reads_of(s if isinstance(s, Value) else s.storage)
             ]
             reached = depending(self.graph.nodes[: self._forward_nodes], sources)
             self._depend[needs] = [v in reached and is_float(v.dtype) for v in self.outputs]
@@ -266,8 +272,8 @@ class GraphFunction:
             start = time.perf_counter()
             chosen = least_kept(self.graph, self._forward_nodes, reads)
             self.build_s += time.perf_counter() - start
-        program = self._compile(self.graph, self.inputs, [*self.outputs, *self._state, *chosen])
-        return Recorded(program, (*self._state, *chosen), _bytes(chosen), _bytes(read))
+        program = self._compile(self.graph, self.inputs, [*self.outputs, *self._passing, *chosen])
+        return Recorded(program, (*self._passing, *chosen), _bytes(chosen), _bytes(read))
 
     def _is_forward(self, value: Value) -> bool:
         """Whether a value is of the forward pass and more than a view or a constant."""

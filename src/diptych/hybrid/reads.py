@@ -93,6 +93,11 @@ def aval_of_leaf(value: Any) -> Aval:
     return aval_of(getattr(value, "array", value))
 
 
+def aval_or_none(value: Any) -> Any:
+    """The token of a gradient, which may not be there."""
+    return MISSING if value is None else aval_of_leaf(value)
+
+
 def is_plain(value: Any) -> bool:
     """Whether a value is a number or text, told from others to the last bit."""
     return type(value) in (*_PLAIN, float, complex, slice) or isinstance(value, np.generic)

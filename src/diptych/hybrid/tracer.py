@@ -20,16 +20,18 @@ from typing import Any
 
 import numpy as np
 
+from ..eager import asarray
 from ..graphs.errors import GraphError
 from ..graphs.guards import watching
-from ..graphs.ir import Graph, Value
+from ..graphs.ir import Value
 from ..graphs.operand import Operand
 from . import reads
 from .along import Along, plain
 from .loops import Loops
-from .reads import MISSING, Place, aval_of_leaf, is_fed
+from .reads import MISSING, Place, is_fed
 from .rounds import UNBOUND, Round
 from .staging import is_library_file, is_staged, is_users, names_read, python_function, staged
+from .trace import Trace
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype, slice, range)
 _OWN = __name__.partition(".")[0]
@@ -57,7 +59,7 @@ class Tracer:
 
     Parameters
     ----------
-    graph : Graph
+    graph : Trace
         That is being traced into.
     captures : bool
         Whether loops become loops of the graph.
@@ -72,7 +74,7 @@ class Tracer:
         What was not captured, and why.
     """
 
-    def __init__(self, graph: Graph, captures: bool) -> None:
+    def __init__(self, graph: Trace, captures: bool) -> None:
         self.graph = graph
         self.path: list[tuple[Place, Any]] = []
         self.fed: list[tuple[Place, Value]] = []
@@ -126,7 +128,7 @@ class Tracer:
         return value
 
     def _feed(self, place: Place, array: Any) -> Value:
-        value = self.graph.add_placeholder(f"found{len(self.fed)}", aval_of_leaf(array))
+        value = self.graph.add_input(asarray(array))
         self.fed.append((place, value))
         return value
 
@@ -412,10 +414,16 @@ class Frame:
         return in_place(before, value)
 
     def change_attribute(self, name: str, owner: Any, key: str, value: Any) -> None:
-        self.set_attribute(owner, key, self.changed(name, self.attribute(owner, key), value))
+        before = self.attribute(owner, key)
+        after = self.changed(name, before, value)
+        if after is not before:
+            self.set_attribute(owner, key, after)
 
     def change_item(self, name: str, owner: Any, key: Any, value: Any) -> None:
-        self.set_item(owner, key, self.changed(name, self.item(owner, key), value))
+        before = self.item(owner, key)
+        after = self.changed(name, before, value)
+        if after is not before or isinstance(owner, Operand):  # of which an item may be a copy
+            self.set_item(owner, key, after)
 
     def along(self, value: Any) -> Any:
         """What a `for` goes along, if a loop in the graph may do it."""

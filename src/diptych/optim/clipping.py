@@ -175,7 +175,7 @@ def _widened(gradient: Any) -> Any:
 
 def _gradients(where: str, parameters: Any) -> list[Any]:
     """The gradients that parameters have, as tensors that do not record."""
-    if dispatch.is_building():
+    if not dispatch.has_grads():
         raise TapeError(
             f"{where}: a graph has no .grad, got a call while one is built; clip the gradients "
             "themselves"

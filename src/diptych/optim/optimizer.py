@@ -316,12 +316,14 @@ class Optimizer:
         TapeError
             When a graph is being built: there are no ``.grad`` in it.
         """
-        if dispatch.is_building():
+        if not dispatch.has_grads():
             raise TapeError(
                 "step: a graph has no .grad, got a call while one is built; use minimize"
             )
         found = [p.grad for p in self.parameters]
-        self.apply([g.detach() if g is not None and g.requires_grad else g for g in found])
+        # A traced gradient does not tell whether it records.
+        recorded = [g is not None and getattr(g, "requires_grad", True) for g in found]
+        self.apply([g.detach() if r else g for g, r in zip(found, recorded)])
 
     def minimize(self, loss: Any) -> Any:
         """Compute the gradients of a scalar loss and update every parameter, in any style.
