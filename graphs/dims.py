@@ -75,7 +75,7 @@ class Dim:
         terms = dict(self.terms)
         for monomial, coefficient in right.items():
             terms[monomial] = terms.get(monomial, 0) + coefficient
-        return _normal(terms)
+        return _normal(terms, type(self))
 
     def __mul__(self, other: Any) -> Dim | int:
         right = _terms(other)
@@ -86,7 +86,7 @@ class Dim:
             for b, y in right.items():
                 product = _times(a, b)
                 terms[product] = terms.get(product, 0) + x * y
-        return _normal(terms)
+        return _normal(terms, type(self))
 
     __radd__ = __add__
     __rmul__ = __mul__
@@ -165,7 +165,8 @@ def divide_exactly(a: Size, b: Size) -> Size:
         inverse = tuple((name, -power) for name, power in divisor)
         terms = {_times(m, inverse): c // scale for m, c in top.items() if c % scale == 0}
         if len(terms) == len(top) and all(p > 0 for m in terms for _, p in m):
-            return _normal(terms)
+            kind = next((type(x) for x in (a, b) if isinstance(x, Dim)), Dim)
+            return _normal(terms, kind)
     raise ShapeError(f"a size must divide exactly, got {a} / {b}")
 
 
@@ -191,8 +192,8 @@ def _terms(value: Any) -> Mapping[Monomial, int] | None:
     return {(): value} if isinstance(value, int) else None
 
 
-def _normal(terms: Mapping[Monomial, int]) -> Dim | int:
-    dim = Dim(terms)
+def _normal(terms: Mapping[Monomial, int], kind: type[Dim]) -> Dim | int:
+    dim = kind(terms)
     return dim.terms.get((), 0) if dim.terms.keys() <= {()} else dim
 
 

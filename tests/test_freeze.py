@@ -235,7 +235,7 @@ def test_sizes_share_what_is_kept() -> None:
         expected = np.tanh(x @ wanted[0]) @ wanted[0].T @ wanted[1]
         np.testing.assert_allclose(program.run(fed(x)), expected, rtol=1e-4, atol=1e-3)
     plans = program.executor._plans.values()
-    assert len({id(plan._kept) for plan in plans}) == 1 < len(plans)
+    assert len({id(plan.kept) for plan in plans}) == 1 < len(plans)
 
 
 @needs_compiler

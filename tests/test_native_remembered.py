@@ -69,6 +69,27 @@ def test_stacks_are_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [a.tobytes() for a in found] == [a.tobytes() for a in wanted]
 
 
+@pytest.mark.parametrize("opens", [True, False])
+def test_open_sizes_and_why_there_are_none_are_known_again(
+    monkeypatch: pytest.MonkeyPatch, opens: bool
+) -> None:
+    def program() -> Any:
+        with dt.static.Graph() as g:
+            x = g.placeholder("x", ("n", 2, 4))
+            rows = x if opens else dt.cumulative_sum(x, axis=0)
+            return g.compile(dt.mean(rows, axis=(0, 1)) * dt.sum(rows), executor="native")
+
+    first = program()
+    feeds = [{"x": np.random.default_rng(n).random((n, 2, 4), np.float32)} for n in (3, 5)]
+    wanted = [first.run(fed) for fed in feeds]
+    assert (first.source.count("void step0(") == 1) is opens
+    monkeypatch.setattr(native, "build", _forbidden)
+    second = program()
+    for fed, w in zip(feeds, wanted):
+        assert second.run(fed).tobytes() == w.tobytes()
+    assert second.executor.explain() == first.executor.explain()
+
+
 @pytest.mark.parametrize(
     "change",
     [

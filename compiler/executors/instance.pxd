@@ -6,4 +6,5 @@ cdef class Instance:
     cdef list _fed, _grown, _steps, _launches
 
     cpdef int run(self, tuple arrays) except -1
+    cpdef show(self, list numbers)
     cpdef give_grown(self, list results)

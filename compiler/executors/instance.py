@@ -29,19 +29,18 @@ _ASKED = ("PyGILState_Ensure", "PyGILState_Release", "PyErr_CheckSignals", "PyEr
 
 
 class Instance:
-    """The code of one binding with an arena of its own: one run at a time.
+    """The code of a step with an arena of its own: one run at a time.
 
     Parameters
     ----------
     built : Built
     code : ctypes.CDLL or None
         The loaded text of `built`; None if no step is native.
-    binding : dict
     kept : array of uint8
         What was computed before all runs.
     """
 
-    def __init__(self, built: Built, code: Any, binding: dict[str, int], kept: np.ndarray) -> None:
+    def __init__(self, built: Built, code: Any, kept: np.ndarray) -> None:
         self._arena, self._kept = aligned_bytes(built.arena_bytes), kept
         self._table = _table(built, self._arena, kept)
         given = [*built.feeds, *built.outputs]
@@ -67,7 +66,7 @@ class Instance:
         self._launches = []
         for step in built.steps:
             if isinstance(step, Python):
-                self._steps.append((False, self._python(step, binding)))
+                self._steps.append((False, self._python(step)))
                 continue
             launch = _launch(getattr(code, step), self._table, self._places, len(used), built)
             self._launches.append(launch)
@@ -89,12 +88,17 @@ class Instance:
                 return failed
         return 0
 
+    def show(self, numbers: list[tuple[int, int]]) -> None:
+        """Let pointers, by their places, point at the open sizes of the next run."""
+        for place, address in numbers:
+            self._table[place] = address
+
     def give_grown(self, results: list[Any]) -> None:
         """Put those results of the last run in place whose sizes it has found."""
         for i, layout, stack in self._grown:
             results[i] = self._stacks.array(stack, layout).copy()
 
-    def _python(self, step: Python, binding: dict[str, int]) -> Callable[[tuple[Any, ...]], int]:
+    def _python(self, step: Python) -> Callable[[tuple[Any, ...]], int]:
         """What runs an operator by its kernel."""
         node = step.node
         kernel: Callable[..., Any] = node.bound.kernel

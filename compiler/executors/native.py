@@ -1,8 +1,9 @@
 """native: the whole step as generated C, one call a run.
 
-Each binding of the symbolic dimensions is compiled once. Operators that have no native code run by
-their kernels, between native parts. Where there is no compiler, or it fails, the graph runs by
-`planned`, and that is said once.
+Symbolic dimensions are left open where code can do so: it is compiled once for all sizes up to a
+bound. Otherwise each binding is compiled. Operators that have no native code run by their kernels,
+between native parts. Where there is no compiler, or it fails, the graph runs by `planned`, and that
+is said once.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from ...graphs.ir import VARIABLE, Graph
 from ...graphs.threads import get_num_threads
 from ..interface import Interface
 from ..native.build import Built, NoCodeError, build
-from ..native.remembered import name_of, recall, remember
+from ..native.extents import OpenSizeError, are_open, extents
+from ..native.remembered import name_of, recall, remember, remember_closed
 from ..native.toolchain import CompileError, NoCompilerError
 from ..passes import NATIVE_ORDER, NATIVE_PASSES, PASSES
 from ..selection import Selection
 from .instance import Prepared
 from .planned import Planned
 from .plans import Plan, Planning
-from .steps import Step
+from .steps import Loaded, Step
 
 
 class Native(Planning):
@@ -46,6 +48,8 @@ class Native(Planning):
         self._passes = [(name, known[name]) for name in NATIVE_ORDER if name in passes]
         self._selection, self._fallen = selection, ""
         self._prepared = Prepared()
+        self._open: dict[Any, Step] = {}  # by the sizes that each leaves open
+        self._closed = ""  # why there can be none
         super().__init__(selection.symbols)
 
     @property
@@ -57,8 +61,7 @@ class Native(Planning):
 
     def _made(self, binding: dict[str, int]) -> Plan:
         try:
-            built = _recalled_or_built(self._selection, binding, self._passes)
-            return Step(self._selection, binding, built, self._prepared)
+            return self._open_step(binding) or self._step(binding, binding)
         except NoCodeError as error:
             self._fallen = str(error)
         except (NoCompilerError, CompileError) as error:
@@ -66,9 +69,33 @@ class Native(Planning):
             _warn_once(self._fallen)
         return _Fallback(self._selection.graph, binding)
 
+    def _open_step(self, binding: dict[str, int]) -> Step | None:
+        """A step by code that leaves sizes open; None where there can be no such code."""
+        sizes = extents(binding)
+        if self._closed or not are_open(sizes.values()):
+            return None
+        key = tuple(sizes.items())
+        known = self._open.get(key)
+        if known is not None and known.is_current():
+            return known.bound(binding)
+        try:
+            step = self._open[key] = self._step(binding, sizes)
+        except OpenSizeError as error:
+            self._closed = str(error)
+            return None
+        return step
+
+    def _step(self, binding: dict[str, int], sizes: dict[str, Any]) -> Step:
+        built = _recalled_or_built(self._selection, sizes, self._passes)
+        return Step(self._selection, binding, Loaded(built, self._prepared))
+
     def explain(self) -> list[str]:
-        fallen = [f"native: runs by planned, for {self._fallen}"] if self._fallen else []
-        return [*fallen, *super().explain()]
+        said = []
+        if self._fallen:
+            said.append(f"native: runs by planned, for {self._fallen}")
+        elif self._closed:
+            said.append(f"native: compiled for each size, because of {self._closed}")
+        return [*said, *super().explain()]
 
 
 class _Fallback(Plan):
@@ -89,14 +116,20 @@ class _Fallback(Plan):
         return self._planned.run(feeds, self._binding)
 
 
-def _recalled_or_built(selection: Selection, binding: dict[str, int], passes: Any) -> Built:
+def _recalled_or_built(selection: Selection, binding: dict[str, Any], passes: Any) -> Built:
     threads = get_num_threads()
     name = name_of(selection, binding, threads, [name for name, _ in passes])
     built = None if name is None else recall(name, selection, binding)
     if built is None:
         if reason := _no_code(selection.graph):
             raise NoCodeError(reason)
-        built = build(selection.graph, binding, threads, passes)
+        try:
+            built = build(selection.graph, binding, threads, passes)
+        except OpenSizeError as error:
+            if name is not None:
+                with suppress(OSError):
+                    remember_closed(name, error)
+            raise
         if name is not None:
             with suppress(OSError):  # no room for it: the next process builds it again
                 remember(name, selection, built)

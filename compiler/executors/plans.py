@@ -46,6 +46,10 @@ class Plan:
     def run(self, feeds: list[Any]) -> list[Any]:
         raise NotImplementedError
 
+    def holds_for(self, binding: dict[str, int]) -> dict[str, Any]:
+        """The sizes for which the plan was made, by the names of dimensions."""
+        return binding
+
     def is_current(self) -> bool:
         """Whether every variable still has the memory that the plan was made for."""
         found = all(s.array is a for s, a in zip(self.interface.variables, self._arrays))
@@ -101,13 +105,18 @@ class Planning:
 
     @property
     def source(self) -> str:
-        return "\n\n".join(plan.source for plan in self._plans.values())
+        return "\n\n".join(dict.fromkeys(plan.source for plan in self._plans.values()))
 
     def explain(self) -> list[str]:
-        return [titled(dict(key), line) for key, plan in self._plans.items() for line in plan.lines]
+        found = (
+            titled(plan.holds_for(dict(key)), line)
+            for key, plan in self._plans.items()
+            for line in plan.lines
+        )
+        return list(dict.fromkeys(found))  # several bindings may share one
 
 
-def titled(binding: dict[str, int], text: str) -> str:
+def titled(binding: dict[str, Any], text: str) -> str:
     """A text with the sizes that it holds for."""
     sizes = ", ".join(f"{name}={size}" for name, size in sorted(binding.items()))
     return f"[{sizes}] {text}" if sizes else text

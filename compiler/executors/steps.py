@@ -9,6 +9,7 @@ import numpy as np
 from ...graphs.compiled import are_plain
 from ...graphs.kernels import recorder
 from ..native.build import Built
+from ..native.extents import sized
 from ..native.library import load
 from ..selection import Selection
 from .instance import INTERRUPTED, Instance, Prepared, raise_interruption
@@ -18,17 +19,17 @@ from .reference import Reference
 from .results import Results
 
 
-class Step(Plan):
-    """One binding of a native program: its code, and the instances that are free to run.
+class Loaded:
+    """The code of a native program, and the instances of it that are free to run.
 
     Parameters
     ----------
-    selection : Selection
-        What is run by kernels where data are refused, so that these say why.
-    binding : dict
-        From the names of symbolic dimensions to sizes.
     built : Built
     prepared : Prepared
+
+    Attributes
+    ----------
+    free : list of Instance
 
     Raises
     ------
@@ -36,20 +37,51 @@ class Step(Plan):
         When the code cannot be built or loaded, or not have its threads.
     """
 
-    def __init__(
-        self, selection: Selection, binding: dict[str, int], built: Built, prepared: Prepared
-    ) -> None:
-        Plan.__init__(self, built.interface)
-        self._selection, self._binding, self._built = selection, binding, built
-        self.source = built.source
+    def __init__(self, built: Built, prepared: Prepared) -> None:
+        self.built = built
         self._code = load(built.units) if any(isinstance(s, str) for s in built.steps) else None
-        self._results = Results([(x.shape, x.dtype) for x in built.outputs])
-        self._kept = prepared.of(built, self._code)
-        self._counts: Counts | None = None
-        self._free = [self._instance()]
+        self.kept = prepared.of(built, self._code)
+        self.free = [self.instance()]
 
-    def _instance(self) -> Instance:
-        return Instance(self._built, self._code, self._binding, self._kept)
+    def instance(self) -> Instance:
+        return Instance(self.built, self._code, self.kept)
+
+
+class Step(Plan):
+    """One binding of a native program.
+
+    Parameters
+    ----------
+    selection : Selection
+        What is run by kernels where data are refused, so that these say why.
+    binding : dict
+        From the names of symbolic dimensions to sizes.
+    loaded : Loaded
+        Its code, which is that of other bindings, too, where it leaves sizes open.
+    """
+
+    def __init__(self, selection: Selection, binding: dict[str, int], loaded: Loaded) -> None:
+        built = loaded.built
+        Plan.__init__(self, built.interface)
+        self._selection, self._binding = selection, binding
+        self._loaded, self._built, self._free = loaded, built, loaded.free
+        self.source = built.source
+        self._results = Results([(sized(x.shape, binding), x.dtype) for x in built.outputs])
+        self._open = built.numbers(binding)
+        self._shown = [(place, array.ctypes.data) for place, array in self._open]
+        self._counts: Counts | None = None
+
+    def bound(self, binding: dict[str, int]) -> Step:
+        """The same code for other sizes of what it leaves open."""
+        return Step(self._selection, binding, self._loaded)
+
+    @property
+    def kept(self) -> np.ndarray:
+        """What was computed before all runs."""
+        return self._loaded.kept
+
+    def holds_for(self, binding: dict[str, int]) -> dict[str, Any]:
+        return self._built.sizes or binding
 
     @property
     def lines(self) -> list[str]:
@@ -67,11 +99,13 @@ class Step(Plan):
         try:
             instance = self._free.pop()
         except IndexError:
-            instance = self._instance()
+            instance = self._loaded.instance()
         self._make_plain(feeds)
         results = self._results.room()
         refused = 0
         try:
+            if self._shown:
+                instance.show(self._shown)
             refused = instance.run((*feeds, *results))
             if refused == INTERRUPTED:
                 raise_interruption()

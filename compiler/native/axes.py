@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .affine import ZERO, Affine
 from .elements import Element, element_loop, printed
-from .kernel import Span
+from .extents import are_open
+from .kernel import Shares, Span, everywhere
 from .layout import Layout, dense_strides
 
 _ANYWHERE = (-(1 << 60), 1 << 60)
@@ -134,7 +135,7 @@ def spans_of(
     offset: Affine,
     outer: Axes,
     inner: Sequence[Axes],
-    shares: Sequence[tuple[int, int]],
+    shares: Shares,
 ) -> list[Span]:
     """Per thread the bytes that an access touches.
 
@@ -147,16 +148,20 @@ def spans_of(
         Of which each thread goes through its share.
     inner : sequence of Axes
         That every thread goes through.
-    shares : sequence of (int, int)
-        Per thread a range of the common number of `outer`.
+    shares : sequence of (int, int) or None
+        Per thread a range of the common number of `outer`, where that is not open.
     """
+    known = [one for one in shares if one is not None]
+    sizes = (*layout.shape, *outer.sizes, *(n for axes in inner for n in axes.sizes))
+    if len(known) < len(shares) or are_open(sizes):
+        return everywhere(layout, len(shares))
     width = layout.dtype.itemsize
     low = high = offset.constant
     for axes in inner:
         least, most = axes.reach(offset, 0, axes.size)
         low, high = low + least, high + most
     result: list[Span] = []
-    for begin, end in shares:
+    for begin, end in known:
         if begin >= end:
             result.append((0, 0))
             continue

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .buffers import Held, Placed, Room
+from .extents import least, most
 from .kernel import Access, Span
 from .layout import Layout, Moving
 from .statements import Branch, Call, Loop, Python, Statement, While
@@ -83,7 +84,9 @@ class _Placing:
             if isinstance(s, Call):
                 self._visit(s, lengths)
             elif isinstance(s, Loop):
-                self._rounds(s, {**lengths, s.name: s.count if isinstance(s.count, int) else _MANY})
+                self._rounds(
+                    s, {**lengths, s.name: _MANY if isinstance(s.count, Layout) else most(s.count)}
+                )
             elif isinstance(s, While):
                 self._while(s, lengths)
             elif isinstance(s, Branch):
@@ -164,20 +167,21 @@ class _Placing:
         width = layout.dtype.itemsize
         buffer = layout.buffer
         where: Any = buffer
-        base = layout.offset * width
+        base = least(layout.offset) * width
+        room = (most(layout.offset) - least(layout.offset)) * width
         if isinstance(buffer, Placed):
             host = buffer.host if isinstance(buffer, Room) else None
             where, base = host or type(buffer), base + buffer.offset
         elif isinstance(buffer, Held):
             where, base = "process", base + buffer.array.ctypes.data
         spans = tuple(
-            (low + base, high + base) if low < high else (0, 0) for low, high in access.spans
+            (low + base, high + base + room) if low < high else (0, 0) for low, high in access.spans
         )
         low = high = 0
         for name, step in layout.moving:
             rounds = lengths.get(name.partition("_")[2], 1) if name.startswith("at_") else 2
-            most = (rounds - 1) * step * width
-            low, high = low + min(0, most), high + max(0, most)
+            way = (rounds - 1) * step * width
+            low, high = low + min(0, way), high + max(0, way)
         return _Touch(where, spans, access.writes, layout.moving, width, (low, high))
 
     def _conflicts(self, touches: list[_Touch]) -> bool:

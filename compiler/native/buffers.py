@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...graphs.storage import Storage
+from .extents import Extent
 
 
 @dataclass(eq=False)
@@ -83,6 +84,24 @@ class Entries(Buffer):
     def __init__(self, stack: Stack) -> None:
         super().__init__(stack.nbytes, stack.label)
         self.stack = stack
+
+
+class Sizes(Buffer):
+    """The table of the symbols of a run, in which C reads what is open."""
+
+
+class Count(Buffer):
+    """An open size of a run, as a number.
+
+    Parameters
+    ----------
+    size : Extent
+    dtype : numpy.dtype
+    """
+
+    def __init__(self, size: Extent, dtype: np.dtype) -> None:
+        super().__init__(dtype.itemsize, f"size {size!r}")
+        self.size, self.dtype = size, dtype
 
 
 class Held(Buffer):

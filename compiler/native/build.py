@@ -7,19 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ...graphs.ir import Graph, Node
 from ...graphs.threads import cores as threads_at_hand
 from ..interface import Interface
 from ..known import known_nodes
 from ..report import run_passes
-from .buffers import Buffer, Entries, Given, Stack
+from .buffers import Buffer, Count, Entries, Given, Sizes, Stack
 from .concrete import concrete
+from .extents import Extent, is_unbounded, most
 from .layout import Layout
 from .lower import Lowering
 from .printer import Printer
 from .schedule import schedule
 from .statements import Python, calls_in
-from .support import is_native, without_place
+from .support import is_grown, is_native, without_place
 
 # Below so many seconds of work, by the roofline, waking other threads costs more than it brings.
 WORTH_THREADS = 20e-6
@@ -56,6 +59,8 @@ class Built:
     launches, moved : int
         Kernels, and bytes that they read and write; what a loop repeats counts once.
     interface : Interface
+    open : list of (str, str)
+        The names of dimensions whose sizes are left open, and which these may be.
     """
 
     source: str
@@ -75,6 +80,23 @@ class Built:
     launches: int
     moved: int
     interface: Interface
+    open: list[tuple[str, str]]
+
+    @property
+    def sizes(self) -> dict[str, str]:
+        """From the names of what is left open to the sizes for which it may be; empty where nothing
+        is."""
+        return dict(self.open)
+
+    def numbers(self, binding: dict[str, int]) -> list[tuple[int, np.ndarray]]:
+        """What code reads of open sizes in a run, and at which places among the pointers."""
+        found = []
+        for buffer, place in self.pointers.items():
+            if isinstance(buffer, Sizes):
+                found.append((place, np.array([binding[s] for s in sorted(binding)], np.int64)))
+            elif isinstance(buffer, Count):
+                found.append((place, np.array(buffer.size.sized(binding), buffer.dtype)))
+        return found
 
     @property
     def fed(self) -> dict[int, Stack]:
@@ -94,7 +116,7 @@ class Built:
 
 def build(
     graph: Graph,
-    binding: dict[str, int],
+    binding: dict[str, Any],
     threads: int,
     passes: Sequence[tuple[str, Callable[[Graph], Graph]]],
 ) -> Built:
@@ -104,6 +126,7 @@ def build(
     ----------
     graph : Graph
     binding : dict
+        From the name of each dimension to its size, an int or an `Extent`.
     threads : int
         How many the step may use; small steps run on one.
     passes : sequence of (str, callable)
@@ -113,6 +136,8 @@ def build(
     ------
     NoCodeError
         When a size that depends on data is that of more than what loops keep of their rounds.
+    OpenSizeError
+        When code needs to know a size that is an `Extent`.
     """
     interface = Interface.of(graph)
     graph = concrete(graph, binding)
@@ -174,6 +199,7 @@ def build(
         launches=len(calls) + pythons,
         moved=moved,
         interface=interface,
+        open=[(s, size.range) for s, size in sorted(binding.items()) if isinstance(size, Extent)],
     )
 
 
@@ -188,11 +214,11 @@ def _seconds(nodes: list[Node]) -> float:
                 first = node.attrs["carries"]
                 rounds = node.inputs[first].aval.shape[0] if slices else node.attrs["length"]
             inner = sum(_seconds(body.nodes) for body in node.attrs["bodies"])
-            total += inner * (rounds if isinstance(rounds, int) else 1)
+            total += inner * (1 if is_unbounded(rounds) else most(rounds))
         elif node.op.kernel is not None and not node.op.view and not node.op.effect:
             avals = (*node.bound.ins, *node.bound.outs)
-            if not any(a.is_symbolic for a in avals):
-                moved = sum(int(a.nbytes) for a in avals)
+            if not any(map(is_grown, avals)):
+                moved = sum(most(a.nbytes) for a in avals)
                 flop = node.bound.flop
-                total += int(flop) / FLOP_PER_SECOND + moved / BYTES_PER_SECOND / 2
+                total += most(flop) / FLOP_PER_SECOND + moved / BYTES_PER_SECOND / 2
     return total

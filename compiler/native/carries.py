@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ...graphs.dims import Size
 from ...graphs.ir import Node, Value
 from ...graphs.kernels.shapes.structs import aligned
+from .extents import Extent, most
 from .layout import Layout, dense, dense_strides, sizes
 from .overwriting import overwriting
 from .support import is_placeable
@@ -40,13 +42,13 @@ class Carry:
     written: Layout
 
 
-def place_carries(scope: Scope, node: Node, name: str, length: int | Layout | None) -> list[Carry]:
+def place_carries(scope: Scope, node: Node, name: str, length: Size | Layout | None) -> list[Carry]:
     """Where the carries of a loop lie; they hold what the loop begins with."""
-    stacks = _stacks_that_carry(scope, node, length) if isinstance(length, int) else {}
+    stacks = _stacks_that_carry(scope, node, length) if isinstance(length, int | Extent) else {}
     steady = _steady(node, stacks)
     carries = []
     for i, value in enumerate(node.inputs[: node.attrs["carries"]]):
-        if i in stacks and isinstance(length, int):
+        if i in stacks and isinstance(length, int | Extent):
             carry = _carry_in_stack(scope, node, *stacks[i], name, length)
         elif i in steady:
             carry = _carry_in_place(scope, node.outputs[i])
@@ -62,8 +64,12 @@ def settle(scope: Scope, node: Node, carries: list[Carry]) -> None:
 
     Where this depends on the number of rounds, they go to a place that does not.
     """
+
+    def is_read(value: Value) -> bool:
+        return bool(value.uses) or value in scope.outputs
+
     for value, carry in zip(node.outputs, carries):
-        if carry.final.moving or scope.is_placed(value):
+        if scope.is_placed(value) or (carry.final.moving and is_read(value)):
             scope.copy(carry.final, scope.layout_of(value))
         else:
             scope.define(value, carry.final)
@@ -90,9 +96,9 @@ def _carry_in_place(scope: Scope, result: Value) -> Carry:
     return Carry(layout, layout, layout, layout)
 
 
-def _carry_in_turns(scope: Scope, value: Value, name: str, length: int | Layout | None) -> Carry:
+def _carry_in_turns(scope: Scope, value: Value, name: str, length: Size | Layout | None) -> Carry:
     """Two places: a round reads one and writes the other."""
-    nbytes = aligned(int(value.aval.nbytes))
+    nbytes = aligned(most(value.aval.nbytes))
     step = nbytes // value.dtype.itemsize
     first = dense(scope.top.buffer(2 * nbytes, f"carry {value.name}"), value.aval)
     if isinstance(length, int):
@@ -107,7 +113,7 @@ def _carry_in_turns(scope: Scope, value: Value, name: str, length: int | Layout 
     )
 
 
-def _stacks_that_carry(scope: Scope, node: Node, length: int) -> dict[int, tuple[Value, bool]]:
+def _stacks_that_carry(scope: Scope, node: Node, length: Size) -> dict[int, tuple[Value, bool]]:
     """Carries whose values are stacked anyway.
 
     From each one's number to the stack, and whether this holds what a round begins with, not what
@@ -134,13 +140,15 @@ def _stacks_that_carry(scope: Scope, node: Node, length: int) -> dict[int, tuple
 
 
 def _carry_in_stack(
-    scope: Scope, node: Node, stack: Value, holds_starts: bool, name: str, length: int
+    scope: Scope, node: Node, stack: Value, holds_starts: bool, name: str, length: Size
 ) -> Carry:
     """A stack with one row more, which the carry goes through."""
     shape = sizes(stack.aval)
     strides = dense_strides(shape)
     row = math.prod(shape[1:])
-    buffer = scope.top.buffer((length + 1) * row * stack.dtype.itemsize, f"stack {stack.name}")
+    buffer = scope.top.buffer(
+        (most(length) + 1) * row * stack.dtype.itemsize, f"stack {stack.name}"
+    )
     reverse = bool(node.attrs["reverse"])
     # Going up, a round reads row t and writes row t + 1; going down, the other way round.
     reads, writes = (row, 0) if reverse else (0, row)
@@ -148,9 +156,10 @@ def _carry_in_stack(
     scope.define(stack, Layout(buffer, stack.dtype, shape, strides, shown))
     one = Layout(buffer, stack.dtype, shape[1:], strides[1:])
     moving = ((f"at_{name}", row),)
+    end: Any = length * row
     return Carry(
-        first=replace(one, offset=length * row if reverse else 0),
-        final=replace(one, offset=0 if reverse else length * row),
+        first=replace(one, offset=end if reverse else 0),
+        final=replace(one, offset=0 if reverse else end),
         read=replace(one, offset=reads, moving=moving),
         written=replace(one, offset=writes, moving=moving),
     )

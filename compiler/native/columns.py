@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ...graphs.ir import Node
 from ...graphs.kernels.shapes.structs import aligned, share
@@ -16,6 +17,7 @@ from ...graphs.ops.core import Bound
 from .affine import ZERO, Affine
 from .axes import Axes, spans_of
 from .elements import Element, Reduce, Store, element_loop, printed, reduction, start_of
+from .extents import are_open, most, parts
 from .kernel import Access, Kernel, Span, described, everywhere, hull
 from .layout import Layout
 from .nest import Nest, vector_sums
@@ -100,7 +102,7 @@ class ColumnNest(Nest):
     def _keep(self, node: Node, array: str) -> None:
         """Give each thread an array of its own for a number of each column."""
         [value] = node.outputs
-        nbytes = aligned(self.columns * 8)
+        nbytes = aligned(most(self.columns) * 8)
         self.arrays.append((C_TYPES[value.dtype], array, nbytes))
         self.sections.kept[value] = (array, self.column)
 
@@ -237,10 +239,10 @@ class ColumnNest(Nest):
         return not self.inner.loops and len(self.outer.loops) == 1
 
     @property
-    def _count(self) -> int:
-        """Rows to share among the threads."""
+    def _count(self) -> Any:
+        """Rows to share among the threads; what is open may be a text."""
         if self._is_blocked:
-            return -(-self.outer.size // BLOCK)
+            return parts(self.outer.size, BLOCK)
         if not self.inner.loops:
             return self.outer.size // self.outer.sizes[-1]
         return self.outer.size
@@ -251,6 +253,9 @@ class ColumnNest(Nest):
         return self.inner.sizes[0] if self.inner.sizes else 1
 
     def _accesses(self) -> list[Access]:
+        if are_open(self.shape):
+            reads = [Access(x, False, everywhere(x, self.threads)) for x in self.operands]
+            return reads + [Access(x, True, everywhere(x, self.threads)) for x in self.results]
         each = self.outer.size // max(self._count, 1)  # elements of a row
         shares = self._shares(self._count, each)
         accesses = []
@@ -266,8 +271,8 @@ class ColumnNest(Nest):
 
     def _shares(self, count: int, each: int) -> list[tuple[int, int]]:
         """Per thread its share of so many things, in their elements."""
-        parts = [share(count, thread, self.threads) for thread in range(self.threads)]
-        return [(begin * each, end * each) for begin, end in parts]
+        shares = (share(count, thread, self.threads) for thread in range(self.threads))
+        return [(begin * each, end * each) for begin, end in shares]
 
     def _spans(
         self, pointer: str, layout: Layout, offsets: list[Affine], shares: list[tuple[int, int]]
@@ -284,4 +289,5 @@ class ColumnNest(Nest):
         if any(o not in in_last for o in offsets):  # it is read with the rows, too
             return everywhere(layout, self.threads)
         shares = self._shares(self._first, self.columns // max(self._first, 1))
-        return hull([spans_of(layout, o, self.inner, [], shares) for o in in_last], self.threads)
+        spans = [spans_of(layout, o, self.inner, [], shares) for o in in_last]
+        return hull(spans, self.threads)

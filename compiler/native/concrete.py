@@ -1,10 +1,11 @@
-"""Graphs with every symbolic dimension replaced by its size."""
+"""Graphs with every symbolic dimension replaced by its size, which may be one that is open."""
 
 from __future__ import annotations
 
 from ...graphs.dims import substitute
 from ...graphs.interpreter import resolve, source_array
 from ...graphs.ir import SIZE, Graph, Node, Value
+from .extents import Extent
 
 
 def concrete(graph: Graph, binding: dict[str, int]) -> Graph:
@@ -14,7 +15,7 @@ def concrete(graph: Graph, binding: dict[str, int]) -> Graph:
     ----------
     graph : Graph
     binding : dict
-        From the name of each dimension to its size.
+        From the name of each dimension to its size, an int or an `Extent`.
 
     Raises
     ------
@@ -26,6 +27,9 @@ def concrete(graph: Graph, binding: dict[str, int]) -> Graph:
 
     def visit(new: Graph, node: Node, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
         if node.op is SIZE:
+            size = substitute(node.attrs["dim"], binding)
+            if isinstance(size, Extent):
+                return new.copy_node(node, inputs, node.bound.changed(dim=size))
             return (new.add_constant(source_array(node, binding)),)
         bound = resolve(node, binding)
         if node.op.region:

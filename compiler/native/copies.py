@@ -84,6 +84,6 @@ def part_of(join: Node, layout: Layout, position: int) -> Layout:
         shape = layout.shape[:axis] + layout.shape[axis + 1 :]
         strides = layout.strides[:axis] + layout.strides[axis + 1 :]
         return replace(layout, shape=shape, strides=strides, offset=layout.offset + position * step)
-    lengths = [int(v.aval.shape[axis]) for v in join.inputs]
+    lengths = [v.aval.shape[axis] for v in join.inputs]
     shape = (*layout.shape[:axis], lengths[position], *layout.shape[axis + 1 :])
     return replace(layout, shape=shape, offset=layout.offset + sum(lengths[:position]) * step)

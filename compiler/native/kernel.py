@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from ...graphs.ir import Graph
 from ...graphs.kernels.shapes.structs import share
+from .extents import Extent
 from .layout import Layout
 from .scalars import C_TYPES
 
 # The first byte that a thread may touch, and the one after the last; (0, 0) is none.
 Span = tuple[int, int]
+# Per thread a range of what is shared out; None where it is open how many there are.
+Shares = Sequence[tuple[int, int] | None]
 
 
 @dataclass
@@ -140,9 +144,16 @@ def times(shape: Sequence[int]) -> str:
 
 def everywhere(layout: Layout, threads: int) -> list[Span]:
     """Every thread may touch all elements."""
-    low, high = layout.span
-    base = layout.offset * layout.dtype.itemsize
-    return [(low - base, high - base)] * threads
+    if layout.offset:
+        layout = replace(layout, offset=0)
+    return [layout.span] * threads
+
+
+def shares_of(count: Any, threads: int) -> Shares:
+    """Per thread which of so many things it takes."""
+    if isinstance(count, Extent):
+        return [None] * threads
+    return [share(count, thread, threads) for thread in range(threads)]
 
 
 def hull(spans: Sequence[Sequence[Span]], threads: int) -> list[Span]:

@@ -13,6 +13,7 @@ from ...graphs.avals import Aval
 from ...graphs.kernels.shapes.structs import broadcast_strides
 from ...graphs.ops.core import Bound
 from .buffers import Buffer
+from .extents import Extent, OpenSizeError, are_open, least, most
 
 # A part of an address that changes from round to round: the loop's variable, elements a round.
 Moving = tuple[str, int]
@@ -55,9 +56,9 @@ class Layout:
         """First byte and the one after the last, from the start of the buffer, in round 0."""
         if not self.size:
             return (0, 0)
-        ends = [(n - 1) * s for n, s in zip(self.shape, self.strides)]
-        low = self.offset + sum(e for e in ends if e < 0)
-        high = self.offset + sum(e for e in ends if e > 0) + 1
+        ends = [(most(n) - 1) * s for n, s in zip(self.shape, self.strides)]
+        low = least(self.offset) + sum(e for e in ends if e < 0)
+        high = most(self.offset) + sum(e for e in ends if e > 0) + 1
         return (low * self.dtype.itemsize, high * self.dtype.itemsize)
 
     def is_at(self, other: Layout) -> bool:
@@ -93,7 +94,7 @@ def _in_other_columns(a: Layout, b: Layout, step: int) -> bool:
     """Whether two layouts use different columns of a matrix with rows of so many elements."""
     columns = []
     for layout in (a, b):
-        inner = [(n - 1) * s for n, s in zip(layout.shape, layout.strides) if abs(s) < step]
+        inner = [(most(n) - 1) * s for n, s in zip(layout.shape, layout.strides) if abs(s) < step]
         if any(s % step for s in layout.strides if abs(s) >= step):
             return False
         first = (layout.offset + sum(e for e in inner if e < 0)) % step
@@ -102,9 +103,9 @@ def _in_other_columns(a: Layout, b: Layout, step: int) -> bool:
     return max(high, end) <= step and (high <= begin or end <= low)
 
 
-def sizes(aval: Aval) -> tuple[int, ...]:
-    """The shape of an aval of a graph that is concrete, which has no symbolic dimension."""
-    return tuple(int(n) for n in aval.shape)
+def sizes(aval: Aval) -> tuple[Any, ...]:
+    """The shape of an aval of a graph that is concrete, whose sizes are known or open."""
+    return tuple(n if isinstance(n, Extent) else int(n) for n in aval.shape)
 
 
 def dense(buffer: Buffer, aval: Aval, order: tuple[int, ...] | None = None) -> Layout:
@@ -199,19 +200,51 @@ def _sliced(attrs: Any, layout: Layout, shape: Any) -> Any:
             continue
         step = layout.strides[axis]
         if isinstance(item, tuple):
-            start, stop, stride = slice(*item).indices(layout.shape[axis])
-            offset += start * step if len(range(start, stop, stride)) else 0
+            start, stride = _begin(item, layout.shape[axis])
+            offset += start * step
             strides.append(step * stride)
         else:
-            offset += int(item) * step
+            offset += _within(item, layout.shape[axis]) * step
         axis += 1
     strides += layout.strides[axis:]
     return offset, tuple(strides)
 
 
+def _begin(item: tuple[Any, Any, Any], size: Any) -> tuple[Any, int]:
+    """Where a slice of an axis begins, 0 where it is empty, and its step."""
+    if item == (None, None, None):
+        return 0, 1
+    start, stop, stride = item
+    if are_open([n for n in (size, start, stop) if n is not None]):
+        return _begin_of_open(start, stop, stride, size)
+    start, stop, stride = slice(*item).indices(size)
+    return start if len(range(start, stop, stride)) else 0, stride
+
+
+def _begin_of_open(start: Any, stop: Any, stride: Any, size: Any) -> tuple[Any, int]:
+    """The same where sizes are open: a slice that is within the axis whatever they are."""
+    if (start, stop, stride) == (None, None, -1):
+        return size - 1, -1
+    if stride not in (1, None) or not 0 <= start <= stop <= size:
+        raise OpenSizeError("slices beyond an end")
+    return start, 1
+
+
+def _within(index: Any, size: Any) -> Any:
+    """An index from 0."""
+    if not isinstance(size, Extent):
+        return int(index)
+    place = index + size if index < 0 else index
+    if not 0 <= place < size:
+        raise OpenSizeError("an index beyond an end")
+    return place
+
+
 def _diagonal(attrs: Any, layout: Layout, shape: Any) -> Any:
     below, right = max(-attrs["offset"], 0), max(attrs["offset"], 0)
     *rest, row, column = layout.strides
+    if are_open(layout.shape[-2:]):
+        raise OpenSizeError("a diagonal")
     return below * row + right * column, (*rest, row + column)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from ...graphs.avals import Aval
 from ...graphs.ir import CONSTANT, VARIABLE, Graph, Node, Value
 from .buffers import Given, Variable
+from .extents import are_open, most
 from .layout import RESHAPES, Layout, dense
 from .scope import Scope
 from .stacks import given_stack
-from .support import is_placeable
+from .support import is_grown, is_placeable
 from .timeline import Timeline
 
 
@@ -77,14 +78,15 @@ class Lowering:
         for position, value in new.items():
             scope.copy(scope.env[value], self.outputs[position])
         for position, value in enumerate(graph.outputs):
-            if value.aval.is_symbolic:
+            if is_grown(value.aval):
                 self.outputs[position] = scope.env[value]
         self._commit(scope, graph, direct)
 
     @property
     def results(self) -> list[Given]:
-        """The memory of the outputs."""
-        return [x.buffer for x in self.outputs if isinstance(x.buffer, Given)]
+        """The memory of the outputs, but of those that are open, which may be smaller."""
+        given = [(x.shape, x.buffer) for x in self.outputs]
+        return [b for shape, b in given if isinstance(b, Given) and not are_open(shape)]
 
     def _place_outputs(
         self, graph: Graph, places: dict[Value, Layout], known: set[Node]
@@ -95,7 +97,7 @@ class Lowering:
         for position, value in enumerate(graph.outputs):
             layout = _given(value.aval, f"output {position}")
             self.outputs.append(layout)
-            if value.aval.is_symbolic:
+            if is_grown(value.aval):
                 continue  # it is what a stack holds in the end
             shown = _reshaped(value)
             free = shown not in places and shown.node not in known
@@ -125,9 +127,9 @@ class Lowering:
 
 def _given(aval: Aval, label: str) -> Layout:
     """Memory that a run hands over."""
-    if aval.is_symbolic:
+    if is_grown(aval):
         return given_stack(aval, label)
-    return dense(Given(int(aval.nbytes), label), aval)
+    return dense(Given(most(aval.nbytes), label), aval)
 
 
 def _reshaped(value: Value) -> Value:

@@ -20,6 +20,7 @@ from ...graphs.ops.core import Bound
 from .affine import ZERO, Affine, in_shape
 from .axes import address, dense_index
 from .elements import Reduce, Store, reduction, start_of
+from .extents import most
 from .layout import Layout, sizes
 from .plan import Plan
 from .scalars import C_TYPES
@@ -104,7 +105,7 @@ class Nest:
 
     def sum_bytes(self, node: Node) -> int:
         """Bytes of one thread's sums for all columns: whole cache lines."""
-        return max(aligned(self.columns * node.outputs[0].dtype.itemsize), LINE)
+        return max(aligned(most(self.columns) * node.outputs[0].dtype.itemsize), LINE)
 
     def sum_of_threads(self, node: Node, parts: str) -> list[str]:
         """Lines that give ``total``: column ``c`` of what all threads have added up at `parts`."""

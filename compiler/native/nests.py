@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ...graphs.ops.core import Bound
 from .columns import ColumnNest
+from .extents import most
 from .kernel import Kernel
 from .layout import Layout
 from .plan import END
@@ -46,7 +47,7 @@ def _lies_in_columns(
     if not axes:
         return False
     if all(a in reduced for a in axes):
-        return math.prod(shape) > LONG
+        return most(math.prod(shape)) > LONG
     lead = max((x for x in operands if x.shape == shape), key=_steps, default=None)
     if lead is None:
         return max(axes) not in reduced

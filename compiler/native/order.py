@@ -13,7 +13,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ...graphs.ir import Node, Value
 from ...graphs.regions import FUSED
+from .extents import most
 from .product import product_of_body
+from .support import is_grown
 
 Rank = Callable[[int], int]  # from the bytes that a node adds to those in use to its place
 
@@ -84,9 +86,9 @@ class _Uses:
 
     def _nbytes(self, value: Value) -> int:
         is_there = value.node not in self.made or value.node.is_source
-        if is_there or value in self._elsewhere or value.aval.is_symbolic:
+        if is_there or value in self._elsewhere or is_grown(value.aval):
             return 0  # what grows is outside the arena
-        return int(value.aval.nbytes)
+        return most(value.aval.nbytes)
 
     def start(self) -> _State:
         """Before the first node."""

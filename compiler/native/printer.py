@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from .buffers import Buffer, Entries, Kept, Placed, Room, Stack
+from .buffers import Buffer, Entries, Kept, Placed, Room, Sizes, Stack
 from .cache import key
+from .extents import TABLE, Extent
 from .kernel import Kernel
 from .layout import Layout
 from .scalars import C_TYPES
@@ -36,6 +37,7 @@ ONCE = "once"  # the function that runs before all steps
 FIRST = 2  # pointers: the arena and what is kept come before all others
 _BUFFER = re.compile(r"\bb(\d+)\b")
 _COMMENT = re.compile(r"/\*.*?\*/")
+_OPEN = re.compile(rf"\b{TABLE}\[")
 _WORD = re.compile(r"\w+")
 MOST_COLUMNS = 92  # characters of a line, before it is indented
 WORTH_A_UNIT = 4_000  # characters of kernels for which another compiler process pays
@@ -53,6 +55,11 @@ class Function:
     def text(self, linkage: str) -> str:
         note = textwrap.fill(self.note, 96, subsequent_indent="   ")
         return f"/* {note} */\n{linkage}{self.head} {{\n{self.body}\n}}\n"
+
+
+def _is_open(lines: Sequence[str]) -> bool:
+    """Whether C reads sizes of the run."""
+    return any(_OPEN.search(line) for line in lines)
 
 
 def _wrapped(line: str, pieces: list[str], end: str) -> list[str]:
@@ -120,6 +127,7 @@ class Printer:
 
     def __init__(self, statements: Sequence[Statement], once: Sequence[Statement] = ()) -> None:
         self.pointers: dict[Buffer, int] = {}
+        self._sizes = Sizes(0, "sizes")
         self._buffers: dict[Buffer, int] = {}
         self.functions: list[Function] = []
         self._known: dict[str, str] = {}
@@ -178,6 +186,9 @@ class Printer:
         body = "\n".join(lines)
         used = sorted(set(map(int, _BUFFER.findall(body))))
         known = "\n".join(self._declared(i) for i in used)
+        if re.search(rf"\b{TABLE}\b", body):
+            place = self.pointers.setdefault(self._sizes, len(self.pointers) + FIRST)
+            known += f"\n    const dt_int *const {TABLE} = (const dt_int *)pointers[{place}];"
         return (
             f'__attribute__((visibility("default")))\n'
             f"void {name}(dt_team *team, int thread, char *const *pointers) {{\n"
@@ -201,6 +212,8 @@ class Printer:
     def _loop(self, loop: Loop) -> list[str]:
         name, body = loop.name, self._block(loop.body)
         count, asks, last = str(loop.count), [], []
+        if isinstance(loop.count, Extent):
+            last = _parity(name, count, body)
         if isinstance(loop.count, Layout):
             count = f"count_{name}"
             asks = [f"const dt_int {count} = *{self._address(loop.count)};"]
@@ -257,6 +270,7 @@ class Printer:
         arguments = ["team", "thread"]
         if call.scratch is not None:
             arguments.append(self._base(call.scratch))
+        arguments += [TABLE] if _is_open(kernel.body) else []
         arguments += [self._address(a.layout) for a in kernel.accesses]
         waits = ["dt_barrier(team);"] if call.waits_before else []
         does = _wrapped(f"{name}(", arguments, ");")
@@ -302,6 +316,7 @@ class Printer:
             self._known[text] = name
             parameters = ["dt_team *team", "int thread"]
             parameters += ["char *scratch"] if kernel.scratch else []
+            parameters += [f"const dt_int *{TABLE}"] if _is_open(kernel.body) else []
             head = "\n".join(_wrapped(f"void {name}(", [*parameters, *kernel.parameters], ")"))
             body = "\n".join(f"    {line}" for line in kernel.body)
             self.functions.append(Function(kernel.note, head, body))

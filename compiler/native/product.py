@@ -19,6 +19,7 @@ from ...graphs.ops.core import Bound
 from .affine import Affine, in_shape
 from .axes import address
 from .elements import Let, Store, printed
+from .extents import are_open, most, parts
 from .kernel import Access, Kernel, Packing, Span, described, everywhere, hull, parameters
 from .layout import Layout, sizes
 from .scalars import C_TYPES
@@ -80,6 +81,8 @@ class Product:
         *batch, self.rows, self.columns = self.shape
         self.depth = sizes(self.node.bound.ins[0])[-1]
         self.batch = math.prod(batch)
+        self.most_rows = most(self.rows)
+        self.is_open = are_open((*self.shape, self.depth))
         self.dtype = self.node.outputs[0].dtype
         self.type = C_TYPES[self.dtype]
         self.width = WIDTH // self.dtype.itemsize
@@ -88,13 +91,13 @@ class Product:
         self.kernel = self._kernel()
 
     def _goes_by_rows(self, in_loop: bool) -> bool:
-        if self.threads == 1 or self.batch >= self.threads:
+        if self.threads == 1 or most(self.batch) >= self.threads:
             return True
-        panels = -(-self.columns // self.width)
-        enough_rows = self.rows >= 4 * self.threads
+        panels = parts(most(self.columns), self.width)
+        enough_rows = self.most_rows >= 4 * self.threads
         if panels < self.threads:
             return True
-        if enough_rows and (in_loop or self.is_packed or self.rows >= self.columns):
+        if enough_rows and (in_loop or self.is_packed or self.most_rows >= most(self.columns)):
             return True
         return enough_rows and panels % self.threads != 0 and panels < 4 * self.threads
 
@@ -170,7 +173,7 @@ class Product:
     def _ranges(self) -> list[str]:
         """The thread's share of batches, rows and columns."""
         batch, rows, columns = self._shared
-        panels = -(-self.columns // self.width)
+        panels = parts(self.columns, self.width)
         lines = []
         if self.batch != 1:
             lines += self._range("batch", self.batch, batch)
@@ -185,7 +188,7 @@ class Product:
         else:
             lines += self._range("n", self.columns, False)
         shared = next(n for n, is_shared in zip(("batch", "m", "n"), self._shared) if is_shared)
-        if any(begin >= end for t in range(self.threads) for begin, end in self._shares(t)):
+        if self.is_open or any(a >= b for t in range(self.threads) for a, b in self._shares(t)):
             # What this thread would read may still be written.
             lines.append(f"if ({shared}_begin >= {shared}_end) return;")
         return lines
@@ -202,7 +205,7 @@ class Product:
     @property
     def _shared(self) -> tuple[bool, bool, bool]:
         """What is spread over the threads: batches, rows or columns."""
-        if self.batch >= self.threads and self.batch > 1:
+        if most(self.batch) >= self.threads and self.batch > 1:
             return True, False, False
         return False, self.by_rows, not self.by_rows
 
@@ -219,7 +222,7 @@ class Product:
     @property
     def _reads_straight(self) -> bool:
         """Whether rows are so few that the second operand is read as it lies, if vectors can."""
-        few = self.rows <= FEW_ROWS and not self.is_packed
+        few = self.most_rows <= FEW_ROWS and not self.is_packed
         return few and 1 in (self.b_column, self.b_depth) and self.depth > 0
 
     def _few_rows(self) -> list[str]:
@@ -251,7 +254,7 @@ class Product:
 
     def _tiles(self) -> list[str]:
         """Block by block of rows, panel by panel of columns, tile by tile of rows."""
-        half = _panel_width(self.columns, self.dtype.itemsize) < self.width
+        half = _panel_width(most(self.columns), self.dtype.itemsize) < self.width
         width = f"(DT_WIDTH_{self.type} / 2)" if half else f"DT_WIDTH_{self.type}"
         left, right = self._left(), self._right()
         self.scratch = right.nbytes + left.nbytes
@@ -291,14 +294,14 @@ class Product:
 
     def _left(self) -> _Side:
         """A block of a thread's rows of the first operand, tile by tile."""
-        if self.depth < 16 or self.columns <= self.width or not self._is_far:
+        if most(self.depth) < 16 or most(self.columns) <= self.width or not self._is_far:
             return _Side([], f"a + m0 * {self.a_row}, {self.a_row}, {self.a_depth}")
         place = f"left + (m0 - rows_begin) * {self.depth}"
         pack = (
             f"dt_pack_{self.type}({self.depth}, m1 - m0, a + m0 * {self.a_row}, "
             f"{self.a_depth}, {self.a_row}, {place}, m1 - m0);"
         )
-        row = self.depth * self.dtype.itemsize
+        row = most(self.depth) * self.dtype.itemsize
         blocks = max(-(-self._rows_of_a_thread * row // BLOCK), 1)
         rows = -(-self._rows_of_a_thread // blocks)
         # Packing writes whole vectors, and so behind the last tile.
@@ -316,7 +319,7 @@ class Product:
             f"dt_pack_{self.type}({self.depth}, {self._panel_columns}, "
             f"b + n0 * {self.b_column}, {self.b_depth}, {self.b_column}, panel, WIDTH);"
         )
-        nbytes = aligned(max(self.depth, 1) * WIDTH)
+        nbytes = aligned(max(most(self.depth), 1) * WIDTH)
         if self.b_column != 1 or self._rows_of_a_thread >= PACKS_FROM:
             return _Side([*lines, pack], "panel, WIDTH", nbytes)
         if self._is_even:
@@ -344,7 +347,7 @@ class Product:
     @property
     def _rows_of_a_thread(self) -> int:
         _, rows, _ = self._shared
-        return -(-self.rows // self.threads) if rows else self.rows
+        return parts(self.most_rows, self.threads) if rows else self.most_rows
 
     @property
     def _is_far(self) -> bool:
@@ -352,12 +355,15 @@ class Product:
         page of its own, or all in the same places of the first cache."""
         apart = self.a_row * self.dtype.itemsize
         return self.a_depth >= FAR or (
-            self.a_depth == 1 and apart % PAGE == 0 and self.depth >= FAR
+            self.a_depth == 1 and apart % PAGE == 0 and most(self.depth) >= FAR
         )
 
     # -- what it touches ---------------------------------------------------------------------
 
     def _accesses(self) -> list[Access]:
+        if self.is_open:
+            reads = [Access(x, False, everywhere(x, self.threads)) for x in self.operands]
+            return reads + [Access(x, True, everywhere(x, self.threads)) for x in self.results]
         accesses = []
         for i, layout in enumerate(self.operands):
             spans = []

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ...graphs.dims import Size
 from ...graphs.ir import Node
 from ...graphs.ops.core import Op
 from ...graphs.regions import CHECKPOINT, COND, SCAN, WHILE
 from .buffers import Entries
 from .carries import place_carries, settle
 from .copies import zeros_like
+from .extents import is_unbounded
 from .layout import Layout
 from .stacks import count_of, sized_like, stack_of
 from .statements import Branch, Loop, Statement, While
+from .support import is_grown
 
 if TYPE_CHECKING:
     from .scope import Scope
@@ -64,19 +67,19 @@ def _lower_scan(scope: Scope, node: Node) -> None:
     settle(scope, node, carries)
 
 
-def _length(node: Node, along: list[Layout]) -> int | Layout:
+def _length(node: Node, along: list[Layout]) -> Size | Layout:
     """The number of rounds: known, or that of the entries of a stack along which a loop goes."""
     lengths = [v.shape[0] for v in node.inputs[node.attrs["carries"] :][: len(along)]]
     for length in (*lengths, node.attrs["length"]):
-        if isinstance(length, int):
+        if not is_unbounded(length):
             return length
     return next(count_of(x.buffer.stack) for x in along if isinstance(x.buffer, Entries))
 
 
-def _stacks(scope: Scope, node: Node, length: int | Layout) -> list[Layout]:
+def _stacks(scope: Scope, node: Node, length: Size | Layout) -> list[Layout]:
     """Where the outputs of all rounds go."""
     values = node.outputs[node.attrs["carries"] :]
-    if isinstance(length, int):
+    if not isinstance(length, Layout):
         return [scope.layout_of(v) for v in values]
     if not values:
         return []
@@ -118,7 +121,7 @@ def _lower_while(scope: Scope, node: Node) -> None:
 
 def _lower_cond(scope: Scope, node: Node) -> None:
     lives = scope.top.lives
-    results = [None if v.aval.is_symbolic else scope.layout_of(v) for v in node.outputs]
+    results = [None if is_grown(v.aval) else scope.layout_of(v) for v in node.outputs]
     condition = scope.env[node.inputs[0]]
     lives.touch(condition.buffer)
     branch = Branch(condition)
@@ -135,7 +138,7 @@ def _lower_cond(scope: Scope, node: Node) -> None:
             lives.touch(layout.buffer)
         branch.bodies.append(statements)
         for value, layout in zip(node.outputs, found):
-            if value.aval.is_symbolic and isinstance(layout.buffer, Entries):
+            if is_grown(value.aval) and isinstance(layout.buffer, Entries):
                 scope.define(value, layout)
     _clear_others(scope, node, branch)
     scope.statements.append(branch)
@@ -147,7 +150,7 @@ def _clear_others(scope: Scope, node: Node, branch: Branch) -> None:
         missed = {}
         for value, made in zip(node.outputs, body.outputs):
             buffer = scope.env[value].buffer
-            if value.aval.is_symbolic > made.aval.is_symbolic and isinstance(buffer, Entries):
+            if is_grown(value.aval) > is_grown(made.aval) and isinstance(buffer, Entries):
                 missed[buffer.stack] = count_of(buffer.stack)
         for count in missed.values():
             scope.copy(zeros_like(count), count, statements)

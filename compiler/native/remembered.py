@@ -24,8 +24,9 @@ from ...graphs.avals import Aval
 from ..interface import Interface
 from ..selection import Selection
 from . import build, cache
-from .buffers import Buffer, Constant, Entries, Given, Stack, Variable
+from .buffers import Buffer, Constant, Count, Entries, Given, Sizes, Stack, Variable
 from .build import Built
+from .extents import OpenSizeError, most
 from .layout import Layout, dense
 from .printer import FIRST
 from .toolchain import require_compiler
@@ -34,7 +35,7 @@ MOST_CONSTANTS = 1 << 20  # bytes of constants that an entry holds
 
 
 def name_of(
-    selection: Selection, binding: dict[str, int], threads: int, passes: Sequence[str]
+    selection: Selection, binding: dict[str, Any], threads: int, passes: Sequence[str]
 ) -> str | None:
     """The name of a step's entry; None where it could not be found again."""
     if not cache.keeps_programs():
@@ -64,12 +65,20 @@ def _shared(arrays: list[np.ndarray]) -> Iterator[tuple[int, int, int]]:
         near.append(span)
 
 
-def recall(name: str, selection: Selection, binding: dict[str, int]) -> Built | None:
-    """A step from the cache, for what is fetched here; None where there is none."""
+def recall(name: str, selection: Selection, binding: dict[str, Any]) -> Built | None:
+    """A step from the cache, for what is fetched here; None where there is none.
+
+    Raises
+    ------
+    OpenSizeError
+        When an earlier process found that there can be none.
+    """
     data = cache.read(name)
     if data is None or (found := selection.fingerprint) is None:
         return None
     entry = json.loads(data)
+    if "closed" in entry:
+        raise OpenSizeError(entry["closed"])
     needed = entry.pop("needed")
     feeds = [_given(selection.declared[name].aval.substitute(binding)) for name in needed]
     outputs = [_given(v.aval.substitute(binding)) for v in selection.outputs]
@@ -83,6 +92,10 @@ def recall(name: str, selection: Selection, binding: dict[str, int]) -> Built | 
             pointers[Variable(found.storages[what])] = place
         elif kind == "stack":
             pointers[Stack(what)] = place
+        elif kind == "sizes":
+            pointers[Sizes(what)] = place
+        elif kind == "count":
+            pointers[_count(what, binding)] = place
         elif kind == "constant":
             pointers[Constant(found.constants[what])] = place
         elif kind == "part":
@@ -116,6 +129,10 @@ def remember(name: str, selection: Selection, built: Built) -> None:
             pointers.append(("variable", storages[id(buffer.storage)]))
         elif isinstance(buffer, Stack):
             pointers.append(("stack", buffer.nbytes))
+        elif isinstance(buffer, Sizes):
+            pointers.append(("sizes", buffer.nbytes))
+        elif isinstance(buffer, Count):
+            pointers.append(("count", _numbers_of(buffer)))
         elif isinstance(buffer, Constant):
             where = known.where(buffer.array)
             if where is None:
@@ -130,7 +147,7 @@ def remember(name: str, selection: Selection, built: Built) -> None:
         "once_reads": built.once_reads, "steps": built.steps, "pointers": pointers,
         "kept_bytes": built.kept_bytes, "arena_bytes": built.arena_bytes,
         "bound_bytes": built.bound_bytes, "threads": built.threads, "profile": built.profile,
-        "lines": built.lines, "launches": built.launches, "moved": built.moved,
+        "open": built.open, "lines": built.lines, "launches": built.launches, "moved": built.moved,
         "needed": built.interface.needed,
         "variables": [storages[id(s)] for s in built.interface.variables],
         "written": [storages[id(s)] for s in built.interface.written],
@@ -138,9 +155,31 @@ def remember(name: str, selection: Selection, built: Built) -> None:
     cache.store(name, json.dumps(entry).encode())
 
 
+def remember_closed(name: str, reason: OpenSizeError) -> None:
+    """Put into the cache why a step cannot leave sizes open."""
+    cache.store(name, json.dumps({"closed": str(reason)}).encode())
+
+
 def _given(aval: Aval) -> Layout:
     """Memory that a run hands over."""
-    return dense(Given(int(aval.nbytes)), aval)
+    return dense(Given(most(aval.nbytes)), aval)
+
+
+def _numbers_of(count: Count) -> list[Any]:
+    """A size as numbers: its terms by names of dimensions, and the dtype."""
+    terms: Any = count.size.terms.items()
+    known = [([(symbol.name, power) for symbol, power in m], c) for m, c in terms]
+    return [known, count.dtype.name]
+
+
+def _count(numbers: list[Any], binding: dict[str, Any]) -> Count:
+    terms, dtype = numbers
+    total: Any = 0
+    for monomial, coefficient in terms:
+        for name, power in monomial:
+            coefficient = coefficient * binding[name] ** power
+        total = total + coefficient
+    return Count(total, np.dtype(dtype))
 
 
 class _Known:

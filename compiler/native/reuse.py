@@ -13,6 +13,7 @@ from ...graphs.ir import Node, Value
 from ...graphs.regions import FUSED
 from .buffers import Buffer, Room
 from .copies import JOINS, part_of
+from .extents import most
 from .layout import Layout, are_apart, dense_strides, order_of
 from .overwriting import overwritable, read_whole
 
@@ -125,7 +126,7 @@ def _is_one_to_one(layout: Layout) -> bool:
         if size > 1:
             if stride <= reach:
                 return False
-            reach += (size - 1) * stride
+            reach += (most(size) - 1) * stride
     return True
 
 

@@ -11,7 +11,8 @@ from ...graphs.ops.core import Bound
 from .affine import Affine, in_shape
 from .axes import Axes, address, spans_of
 from .elements import Element, Reduce, Store, element_loop, printed, start_of
-from .kernel import Access, Kernel, described, everywhere, hull
+from .extents import Extent, most, parts
+from .kernel import Access, Kernel, Shares, described, everywhere, hull, shares_of
 from .layout import Layout, sizes
 from .nest import Nest, vector_sums
 from .scalars import C_TYPES
@@ -96,7 +97,7 @@ class RowNest(Nest):
             self.ends.append((node, array))
             s.element.append(Reduce(array, node.op.name, name, self.column))
         stores = self.stores(plan.stores[number], self.element_of)
-        keeps = self._keep(number) if self.reduced and self.columns <= MOST_KEPT else []
+        keeps = self._keep(number) if self.reduced and most(self.columns) <= MOST_KEPT else []
         # A result may lie over an operand: all is read before any is written.
         s.element.extend(stores)
         before = s.statements[PER_ROW][seen:]
@@ -123,11 +124,11 @@ class RowNest(Nest):
 
     def _kernel(self) -> Kernel:
         if not self.outer.sizes and not self.reduced:
-            shares = [self._block(t) for t in range(self.threads)]
+            shares = self._blocks()
             walked: tuple[Axes, list[Axes]] = (self.inner, [])
             lines = self._one_axis(self._once(shares))
         else:
-            shares = [share(self.outer.size, t, self.threads) for t in range(self.threads)]
+            shares = shares_of(self.outer.size, self.threads)
             walked = (self.outer, [self.inner])
             lines = self._rows(self._once(shares))
         lines += self._combine()
@@ -150,11 +151,11 @@ class RowNest(Nest):
             waits=bool(self.ends),
         )  # fmt: skip
 
-    def _once(self, shares: Sequence[tuple[int, int]]) -> list[str]:
+    def _once(self, shares: Shares) -> list[str]:
         """What is read and computed before the loops, by threads that have something to do: what
         the others would read may still be written. Where all must wait for each other, all do."""
         lines = printed(self.sections.statements[ONCE], {}, "")
-        if self.ends or all(begin < end for begin, end in shares):
+        if self.ends or all(one is not None and one[0] < one[1] for one in shares):
             return lines
         if not self.outer.loops and not self.inner.loops:  # a single number
             return ["if (thread < team->threads - 1) return;", *lines]
@@ -165,19 +166,22 @@ class RowNest(Nest):
         """The pointers that are read before the loops."""
         return {load.pointer for load in self.sections.loads if load.level == ONCE}
 
-    def _block(self, thread: int) -> tuple[int, int]:
-        """A thread's share of one long axis, in whole vectors."""
-        begin, end = share(-(-self.inner.size // VECTOR), thread, self.threads)
-        return min(begin * VECTOR, self.inner.size), min(end * VECTOR, self.inner.size)
+    def _blocks(self) -> Shares:
+        """Per thread its share of one long axis, in whole vectors."""
+        size = self.inner.size
+        if isinstance(size, Extent):
+            return [None] * self.threads
+        vectors = (share(parts(size, VECTOR), t, self.threads) for t in range(self.threads))
+        return [(min(begin * VECTOR, size), min(end * VECTOR, size)) for begin, end in vectors]
 
     def _one_axis(self, once: list[str]) -> list[str]:
         [one] = self.passes
-        size = self.inner.size
+        size, vectors = self.inner.size, parts(self.inner.size, VECTOR)
         if not self.inner.loops:
             return [*once, *printed([*one.before, *one.element], {}, "")]
         loop = self.inner.loops[0]
         return [
-            f"dt_int begin, end = dt_share(team, thread, {-(-size // VECTOR)}, &begin) * {VECTOR};",
+            f"dt_int begin, end = dt_share(team, thread, {vectors}, &begin) * {VECTOR};",
             f"begin *= {VECTOR};",
             f"if (end > {size}) end = {size};",
             *once,
@@ -213,7 +217,7 @@ class RowNest(Nest):
         statements = [*one.element, *(reduce for reduce, _ in one.reduces)]
         return [
             *printed(one.before, outer, ""),
-            *(f"{kind} {array}[{self.columns}];" for kind, array in one.keeps),
+            *(f"{kind} {array}[{most(self.columns)}];" for kind, array in one.keeps),
             *sums.before,
             *self.inner.walk(statements, {**outer, **self.inner.names}, sums.marks),
             *sums.after,

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
+from ...graphs.ir import CONSTANT, PLACEHOLDER, SIZE, VARIABLE, Graph, Node, Value
 from ...graphs.regions import FUSED
 from .buffers import Room
 from .calls import CALLS, WITH_GRADIENT, with_gradient
 from .copies import FILLED, JOINS, filled, part_of, zeros_like
+from .extents import OpenSizeError, are_open, most
 from .gaps import with_gaps
 from .kernel import Kernel, Packing
 from .layout import Layout, broadcast, dense_strides, order_of, sizes, viewed
@@ -20,7 +21,7 @@ from .regions import lower_region
 from .reuse import Readers, place_over_operands, place_over_parts, place_over_whole
 from .stacks import stack_of
 from .statements import Call, Python, Statement
-from .support import is_call, is_placeable, is_symbolic, joined, lowers_region
+from .support import is_call, is_grown, is_placeable, is_symbolic, joined, lowers_region
 from .timeline import Timeline, is_known
 
 FEW_ROWS = 4  # from which on products in a loop, or several, are worth packing an operand for
@@ -162,10 +163,23 @@ class Scope:
             self.call(self.top.kernels.copy(source, target), statements)
 
     def lower(self, node: Node) -> None:
-        """Append what computes a node."""
+        """Append what computes a node.
+
+        Raises
+        ------
+        OpenSizeError
+            When this takes a size that is open.
+        """
+        try:
+            self._lower(node)
+        except OpenSizeError as error:
+            error.locate(names_of(node))
+            raise
+
+    def _lower(self, node: Node) -> None:
         if node.op.effect or node.op is PLACEHOLDER or node in self._done:
             return
-        if node.op in (CONSTANT, VARIABLE):
+        if node.op in (CONSTANT, SIZE, VARIABLE):
             self.define(node.outputs[0], self.top.source_of(node))
             return
         if is_symbolic(node) and not lowers_region(node):
@@ -233,7 +247,8 @@ class Scope:
 
     def _lower_python(self, node: Node) -> None:
         operands = [self.env[v] for v in node.inputs]
-        grown = [v for v in node.outputs if v.aval.is_symbolic]
+        _refuse_open(node, operands)
+        grown = [v for v in node.outputs if is_grown(v.aval)]
         if grown:
             for value, layout in zip(grown, stack_of(grown, f"{node.op.name} {grown[0].name}")[1]):
                 self.define(value, layout)
@@ -265,7 +280,7 @@ class Scope:
         value = _right_operand(node)
         layout = self.env[value]
         often = self._stays_in_loop(value) or self._rights[value] >= OFTEN
-        if not is_known(layout) and not (often and shape[0] >= FEW_ROWS):
+        if not is_known(layout) and not (often and most(shape[0]) >= FEW_ROWS):
             return None
         return self._pack(value, packing(layout, self.top.threads))
 
@@ -295,6 +310,7 @@ class Scope:
     # -- calls of the library ----------------------------------------------------------------
 
     def _lower_call(self, node: Node) -> None:
+        _refuse_open(node)
         if node.op.name in WITH_GRADIENT and self._lower_with_gradient(node):
             return
         place_over_operands(self, node)
@@ -385,6 +401,20 @@ class Scope:
         for value, layout in copied:
             scope.copy(scope.env[value], layout)
         return [scope.env[value] for value in body.outputs]
+
+
+def names_of(node: Node) -> str:
+    """The operators that a node stands for."""
+    nodes = node.attrs["bodies"][0].nodes if node.op is FUSED else [node]
+    return ", ".join(dict.fromkeys(n.op.name for n in nodes if n.op.kernel or n.op.region))
+
+
+def _refuse_open(node: Node, operands: Sequence[Layout] = ()) -> None:
+    """Raise unless the sizes of a node that a fixed kernel computes are known, and where these
+    operands lie."""
+    for aval in (*node.bound.ins, *node.bound.outs):
+        if are_open(aval.shape) or are_open([x.offset for x in operands]):
+            raise OpenSizeError("a kernel that takes known sizes")
 
 
 def _has_product(node: Node) -> bool:

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...graphs.dims import Size
 from ...graphs.ir import Node
 from .buffers import Placed, Stack
+from .extents import is_unbounded, most
 from .kernel import Kernel
 from .layout import Layout
 
@@ -16,7 +18,7 @@ HEED_EVERY = 1024  # rounds of a long loop to ask whether the user wants it to e
 
 def is_long(count: Any) -> bool:
     """Whether so many rounds, an int or what is not known, may keep the user waiting."""
-    return not isinstance(count, int) or count > HEED_EVERY
+    return isinstance(count, Layout) or is_unbounded(count) or most(count) > HEED_EVERY
 
 
 @dataclass(eq=False)
@@ -47,7 +49,7 @@ class Loop:
     ----------
     name : str
         Of the variable that counts rounds; its position is ``at_<name>``.
-    count : int or Layout
+    count : int, Extent or Layout
         A number in memory, which is not written within.
     reverse : bool
         Positions go down.
@@ -57,7 +59,7 @@ class Loop:
     """
 
     name: str
-    count: int | Layout
+    count: Size | Layout
     reverse: bool
     body: list[Statement] = field(default_factory=list)
     waits_before: bool = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ...graphs.avals import Aval
-from ...graphs.dims import Dim
-from ...graphs.ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
+from ...graphs.ir import CONSTANT, PLACEHOLDER, SIZE, VARIABLE, Graph, Node, Value
 from ...graphs.regions import CHECKPOINT, COND, FUSED, SCAN, WHILE
 from .calls import CALLS
 from .copies import FILLED, JOINS
+from .extents import is_unbounded
 
 
 def is_call(node: Node) -> bool:
@@ -28,7 +28,7 @@ def is_placeable(value: Value) -> bool:
 def lowers_region(node: Node) -> bool:
     """Whether a node is a region that runs as statements around those of its bodies."""
     if node.op is CHECKPOINT:
-        return not any(aval.is_symbolic for aval in node.bound.outs)
+        return not any(is_grown(aval) for aval in node.bound.outs)
     return node.op in (COND, SCAN, WHILE) and is_native(node)
 
 
@@ -55,15 +55,20 @@ def is_native(node: Node) -> bool:
     if node.op.region and node.op is not FUSED:
         bodies = node.attrs["bodies"]
         return _fills_stacks(node) and all(is_native(n) for body in bodies for n in body.nodes)
-    return node.op in (PLACEHOLDER, CONSTANT, VARIABLE) or (
+    return node.op in (PLACEHOLDER, CONSTANT, SIZE, VARIABLE) or (
         not is_symbolic(node)
         and (node.op.view or node.op.name in (*JOINS, *FILLED) or node.op is FUSED or is_call(node))
     )
 
 
+def is_grown(aval: Aval) -> bool:
+    """Whether the size of an array depends on data."""
+    return any(map(is_unbounded, aval.shape))
+
+
 def is_symbolic(node: Node) -> bool:
     """Whether a node reads or makes something whose size depends on data."""
-    return any(aval.is_symbolic for aval in (*node.bound.ins, *node.bound.outs))
+    return any(is_grown(aval) for aval in (*node.bound.ins, *node.bound.outs))
 
 
 def without_place(graph: Graph) -> str:
@@ -88,22 +93,22 @@ def _inlined(graph: Graph) -> Iterator[Node]:
 
 def _has_odd_entries(aval: Aval) -> bool:
     """Whether the size of an entry along the first axis depends on data, too."""
-    return any(isinstance(size, Dim) for size in aval.shape[1:])
+    return any(map(is_unbounded, aval.shape[1:]))
 
 
 def _fills_stacks(region: Node) -> bool:
     """Whether what depends on data is the number of rounds of loops, which stacks hold."""
     ins, outs = region.bound.ins, region.bound.outs
     if region.op is COND:
-        return all(_is_of_one_branch(region, i) for i, a in enumerate(outs) if a.is_symbolic)
+        return all(_is_of_one_branch(region, i) for i, a in enumerate(outs) if is_grown(a))
     if region.op is CHECKPOINT:
-        return not any(aval.is_symbolic for aval in outs)
+        return not any(is_grown(aval) for aval in outs)
     count = region.attrs.get("carries", 0)
-    if region.op is SCAN and isinstance(region.attrs["length"], Dim):
+    if region.op is SCAN and is_unbounded(region.attrs["length"]):
         slices = ins[count : count + region.attrs["xs"]]
-        if not any(aval.is_symbolic for aval in slices):
+        if not any(is_grown(aval) for aval in slices):
             return False  # nothing tells how many rounds there are
-    if any(aval.is_symbolic for aval in outs[:count]):
+    if any(is_grown(aval) for aval in outs[:count]):
         return False
     return not any(_has_odd_entries(aval) for aval in (*ins[count:], *outs[count:]))
 
@@ -111,4 +116,4 @@ def _fills_stacks(region: Node) -> bool:
 def _is_of_one_branch(region: Node, position: int) -> bool:
     """Whether one branch alone gives a result, and the other one nothing."""
     found = [body.outputs[position].aval for body in region.attrs["bodies"]]
-    return sum(aval.is_symbolic for aval in found) == 1 and any(a.shape[0] == 0 for a in found)
+    return sum(is_grown(aval) for aval in found) == 1 and any(a.shape[0] == 0 for a in found)

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from ...graphs.avals import Aval
-from ...graphs.ir import VARIABLE, Node
+from ...graphs.ir import SIZE, VARIABLE, Node
 from ..arena import lay_out
 from .barriers import place_barriers
-from .buffers import Constant, Given, Held, Kept, Placed, Room, Variable
+from .buffers import Constant, Count, Given, Held, Kept, Placed, Room, Variable
+from .extents import OpenSizeError, are_open, most
 from .kernel import Kernel, Packing
 from .kernels import Kernels
 from .layout import Layout, dense
@@ -54,7 +55,10 @@ class Timeline:
         self.nbytes = self.bound_bytes = 0
 
     def source_of(self, node: Node) -> Layout:
-        """The memory of a variable or constant."""
+        """The memory of a variable, a constant or an open size."""
+        if node.op is SIZE:
+            [value] = node.outputs
+            return dense(Count(node.attrs["dim"], value.dtype), value.aval)
         held = node.attrs["storage"] if node.op is VARIABLE else node.attrs["array"]
         if id(held) not in self._sources:
             make = Variable if node.op is VARIABLE else Constant
@@ -72,7 +76,7 @@ class Timeline:
 
     def room(self, aval: Aval, label: str, order: tuple[int, ...] | None = None) -> Layout:
         """Memory of its own without gaps; `order` has the axes from slow to fast."""
-        return dense(self.buffer(int(aval.nbytes), label), aval, order)
+        return dense(self.buffer(most(aval.nbytes), label), aval, order)
 
     def fresh(self, prefix: str) -> str:
         """A name for a loop."""
@@ -80,7 +84,15 @@ class Timeline:
         return f"{prefix}{self._names}"
 
     def call(self, kernel: Kernel, statements: list[Statement]) -> None:
-        """Append a kernel to statements: the timeline's, or those of a body."""
+        """Append a kernel to statements: the timeline's, or those of a body.
+
+        Raises
+        ------
+        OpenSizeError
+            When an operand lies in rows whose length is open.
+        """
+        if any(are_open(access.layout.strides) for access in kernel.accesses):
+            raise OpenSizeError("rows of any length")
         for access in kernel.accesses:
             self.lives.touch(access.layout.buffer)
         scratch = None

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ...graphs.dims import Dim
 from ...graphs.dtypes import is_integer
 from ...graphs.ir import Graph, Node, Value
 from ...graphs.ops.core import Bound
 from ..known import known_nodes
+from ..native.extents import most
 from ..native.plan import END, FULL, REDUCTIONS, ROW
 from ..native.scalars import has_scalar_code, is_dear, is_float
+from ..native.support import is_grown
 from .leave import left_to_readers
 
 # Limits of what compilers and registers take well.
@@ -162,7 +163,7 @@ class Grouping:
         is_there = value in self._kept or value.node in self.inlined or value.node.is_source
         if is_there or not value.shape:
             return 0
-        nbytes = int(value.aval.nbytes)
+        nbytes = most(value.aval.nbytes)
         if value.node not in group.members:
             # Where both take as much, what is there is read again, and nothing more written.
             return 0 if any(reader in readers for reader in self._readers(value)) else nbytes - 1
@@ -372,7 +373,7 @@ def _part(bound: Bound) -> str:
         return PRODUCT
     if _is_reduction(bound):
         return REDUCTION
-    symbolic = any(aval.is_symbolic for aval in (*bound.ins, *bound.outs))
+    symbolic = any(is_grown(aval) for aval in (*bound.ins, *bound.outs))
     return SCALAR if has_scalar_code(bound) and not symbolic else ""
 
 
@@ -386,7 +387,7 @@ def _is_product(bound: Bound) -> bool:
         and a.dtype == b.dtype
         and a.device.kind == "cpu"
         and min(a.ndim, b.ndim) >= 2
-        and not any(isinstance(n, Dim) for n in (*a.shape, *b.shape))
+        and not (is_grown(a) or is_grown(b))
     )
 
 
@@ -396,7 +397,7 @@ def _is_reduction(bound: Bound) -> bool:
         return False
     x, y = bound.ins[0], bound.outs[0]
     known = x.dtype == y.dtype and (is_float(x.dtype) or is_integer(x.dtype))
-    if not known or x.device.kind != "cpu" or x.is_symbolic:
+    if not known or x.device.kind != "cpu" or is_grown(x):
         return False
     axes = _reduced_axes(bound)
     return bool(axes) and all(x.shape[a] for a in axes)
