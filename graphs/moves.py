@@ -129,14 +129,10 @@ class Moves:
         taken = views[0]
         if taken.op is not getitem.op or [b.attrs for b in views[1:]] != [b.attrs for b in around]:
             return False
+        spec = (x.shape, x.dtype, x.device)
         try:
-            spec = (x.shape, x.dtype, x.device)
             return taken.attrs == getitem.op.bind((spec,), (hashable(index),)).attrs
-        except (
-            TypeError,
-            IndexError,
-            ValueError,
-        ):  # no index of a view; setitem says so, if at all
+        except (TypeError, ValueError, IndexError):  # setitem says so, if it is no index at all
             return False
 
     def change(self, name: Value, compute: Callable[[], Any], operator: str) -> Value:

@@ -94,7 +94,7 @@ def clip_by_value(gradients: Iterable[Any], limit: float) -> list[Any]:
 
 
 def clip_grad_norm_(parameters: Iterable[Any], max_norm: float) -> Any:
-    """Scale the ``.grad`` of parameters in place, in eager code; see `clip_by_global_norm`.
+    """Scale the ``.grad`` of parameters in place, not in static graphs; see `clip_by_global_norm`.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def clip_grad_norm_(parameters: Iterable[Any], max_norm: float) -> Any:
     Raises
     ------
     TapeError
-        When a graph is being built: there are no ``.grad`` in it.
+        When a static graph is being built: there are no ``.grad`` in it.
     DTypeError
         When something is no parameter, or none has a gradient.
     ArgumentError
@@ -137,7 +137,7 @@ def clip_grad_norm_(parameters: Iterable[Any], max_norm: float) -> Any:
 
 
 def clip_grad_value_(parameters: Iterable[Any], limit: float) -> None:
-    """Clip the ``.grad`` of parameters in place, in eager code; see `clip_by_value`.
+    """Clip the ``.grad`` of parameters in place, not in static graphs; see `clip_by_value`.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def clip_grad_value_(parameters: Iterable[Any], limit: float) -> None:
     Raises
     ------
     TapeError
-        When a graph is being built: there are no ``.grad`` in it.
+        When a static graph is being built: there are no ``.grad`` in it.
     DTypeError
         When something is no parameter.
     ArgumentError

@@ -309,12 +309,12 @@ class Optimizer:
         return style.together(done)
 
     def step(self) -> None:
-        """Update every parameter from its ``.grad``, in eager code.
+        """Update every parameter from its ``.grad``, in eager code and in compiled functions.
 
         Raises
         ------
         TapeError
-            When a graph is being built: there are no ``.grad`` in it.
+            When a static graph is being built: there are no ``.grad`` in it.
         """
         if not dispatch.has_grads():
             raise TapeError(
