@@ -271,6 +271,12 @@ def test_arrays_found_outside_are_fed():
     assert f.traces == 2
 
 
+def test_arrays_of_no_numbers_are_objects():
+    names = np.array(["a", "b"])
+    f = dt.compile(lambda x: x * len(names[0]))
+    assert f(x()).tolist() == [1.0, 2.0]
+
+
 def test_tensors_in_objects_are_fed():
     config = Config()
     config.scale = dt.tensor(2.0)

@@ -52,12 +52,12 @@ class Entry:
         """The entry of the chain that holds for the tensors and arrays among the arguments."""
         if self.effects is None:
             return self
-        tensors = [asarray(x) for x in arrays]
+        tensors = _tensors(arrays)
         return next((e for e in self.chain() if e._holds(tensors)), None)
 
     def run(self, arrays: list[Any]) -> Any:
         """Call what was traced on the tensors and arrays among the arguments."""
-        inputs = self._inputs([asarray(x) for x in arrays])
+        inputs = self._inputs(_tensors(arrays))
         if self.effects is None:
             results = self.function(inputs)
         else:
@@ -72,7 +72,13 @@ class Entry:
 
     def _inputs(self, tensors: list[Tensor]) -> list[Tensor]:
         """The tensors among the arguments, and those from elsewhere."""
-        return tensors + [asarray(place.read(place.holder, place.key)) for place in self.fed]
+        if not self.fed:
+            return tensors
+        return tensors + _tensors([place.read(place.holder, place.key) for place in self.fed])
+
+
+def _tensors(arrays: list[Any]) -> list[Tensor]:
+    return [x if isinstance(x, Tensor) else asarray(x) for x in arrays]
 
 
 def _given(constant: Any, computed: Iterator[Tensor], inputs: list[Tensor]) -> Any:

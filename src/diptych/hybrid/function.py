@@ -125,6 +125,8 @@ class GraphFunction:
             for symbol in size.symbols
             if size == Dim.symbol(symbol)
         }
+        floats = any(is_float(v.dtype) for v in outputs)
+        self._is_differentiable = floats and not self._trains
         self._plain: Program | None = None
         self._recorded: dict[tuple[bool, ...], Recorded] = {}
         self._backwards: dict[Variant, Backward] = {}
@@ -159,8 +161,7 @@ class GraphFunction:
         return results
 
     def _may_record(self) -> bool:
-        floats = any(is_float(v.dtype) for v in self.outputs)
-        return is_grad_enabled() and floats and not self._trains
+        return self._is_differentiable and is_grad_enabled()
 
     def position(self, value: Value) -> int:
         """Which operand an input is."""

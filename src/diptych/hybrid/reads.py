@@ -15,6 +15,7 @@ import numpy as np
 
 from ..eager import Tensor
 from ..graphs.avals import Aval, aval_of
+from ..graphs.dtypes import DTYPES
 from ..graphs.parameter import Parameter
 
 
@@ -105,9 +106,9 @@ def is_plain(value: Any) -> bool:
 
 def is_fed(value: Any) -> bool:
     """Whether a trace takes an array found somewhere as one more operand."""
-    return isinstance(value, np.ndarray) or (
-        isinstance(value, Tensor) and not isinstance(value, Parameter)
-    )
+    if isinstance(value, np.ndarray):
+        return value.dtype in DTYPES.values()
+    return isinstance(value, Tensor) and not isinstance(value, Parameter)
 
 
 def content(value: Any) -> Any:
