@@ -271,6 +271,27 @@ def test_arrays_found_outside_are_fed():
     assert f.traces == 2
 
 
+def test_an_array_whose_numbers_are_asked_for_is_guarded_by_them():
+    mask = np.array([True, False])
+    f = dt.compile(lambda x: x[mask])
+    assert f(x()).tolist() == [1.0]
+    mask[1] = True
+    assert f(x()).tolist() == [1.0, 2.0]
+    assert f.traces == 2
+
+
+def test_values_are_of_the_classes_of_what_they_stand_for():
+    outside = [np.ones(2, np.float32), dt.ones((2,))]
+
+    @dt.compile
+    def f(x):
+        arrays = [v for v in (*outside, x) if isinstance(v, np.ndarray)]
+        tensors = [v for v in (*outside, x, x * 2) if isinstance(v, dt.Tensor)]
+        return x, len(arrays), len(tensors)
+
+    assert f(x())[1:] == (1, 3)
+
+
 def test_arrays_of_no_numbers_are_objects():
     names = np.array(["a", "b"])
     f = dt.compile(lambda x: x * len(names[0]))

@@ -18,7 +18,7 @@ from ..compiler import EXECUTORS, PASSES, RECOMPUTE
 from ..eager import asarray
 from ..graphs.avals import Aval, show
 from ..graphs.batching import innermost
-from ..graphs.errors import ArgumentError, DiptychError, DTypeError, unknown
+from ..graphs.errors import ArgumentError, DiptychError, DTypeError, StaticValueError, unknown
 from ..graphs.ir import Value
 from ..graphs.modes import is_grad_enabled
 from ..graphs.operand import Operand
@@ -206,8 +206,20 @@ class CompiledFunction(LookedInto):
         self, leaves: list[Any], structure: Any, avals: list[Aval], reason: str
     ) -> tuple[Path, Entry, set[Axis]]:
         """A trace, the reads that it rests on, and the axes of arguments that loops go along."""
+        try:
+            return self._traced(leaves, structure, avals, reason, feeds=True)
+        except StaticValueError as error:
+            # It may be an array found outside whose numbers are asked for: a mask, for one.
+            try:
+                return self._traced(leaves, structure, avals, reason, feeds=False)
+            except StaticValueError:
+                raise error from None
+
+    def _traced(
+        self, leaves: list[Any], structure: Any, avals: list[Aval], reason: str, feeds: bool
+    ) -> tuple[Path, Entry, set[Axis]]:
         graph = Trace()
-        tracer = Tracer(graph, self._rolls)
+        tracer = Tracer(graph, self._rolls, feeds)
         tracer.enter(getattr(self.function, "__self__", self.function), self._name)
         arrays = [leaf for leaf in leaves if is_array(leaf)]
         given = [graph.add_input(asarray(x), aval) for x, aval in zip(arrays, avals)]
@@ -321,8 +333,12 @@ def compile(
         dicts and dataclasses.
     executor : {"planned", "native", "reference"}
     passes : iterable of str, optional
-        All by default; pruning always runs. `recompute` chooses what is kept for the backward pass,
-        by default with `native` alone: other executors would run kernels twice.
+        All by default; pruning always runs. Beside those of graphs there are "recompute", which
+        chooses what is kept for the backward pass, by default with `native` alone, as other
+        executors would run kernels twice; and "roll", which makes loops of Python loops of the
+        graph, by default with all but `reference`.
+    limit : int
+        The most traces to make; a RuntimeWarning says so, and further calls run as eager code.
 
     Returns
     -------

@@ -111,6 +111,13 @@ def is_fed(value: Any) -> bool:
     return isinstance(value, Tensor) and not isinstance(value, Parameter)
 
 
+def numbers(value: Any) -> Any:
+    """The token of an array whose numbers are part of a trace."""
+    if not isinstance(value, np.ndarray):
+        return token(value)
+    return Scalar(np.ndarray, (value.shape, value.dtype, value.tobytes()))
+
+
 def content(value: Any) -> Any:
     """The token of all that a container holds."""
     kind = type(value)

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import (
     BuiltinMethodType,
@@ -34,6 +35,7 @@ from .staging import is_library_file, is_staged, is_users, names_read, python_fu
 from .trace import Trace
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype, slice, range)
+_SOME = asarray(0.0)
 _OWN = __name__.partition(".")[0]
 _OF_ATTRIBUTES = (getattr, hasattr, setattr)
 _CONTAINERS = (list, dict, set, tuple, frozenset)
@@ -63,6 +65,8 @@ class Tracer:
         That is being traced into.
     captures : bool
         Whether loops become loops of the graph.
+    feeds : bool
+        Whether NumPy arrays found outside are fed at each call. Else their numbers are guarded.
 
     Attributes
     ----------
@@ -74,8 +78,8 @@ class Tracer:
         What was not captured, and why.
     """
 
-    def __init__(self, graph: Trace, captures: bool) -> None:
-        self.graph = graph
+    def __init__(self, graph: Trace, captures: bool, feeds: bool) -> None:
+        self.graph, self._feeds = graph, feeds
         self.path: list[tuple[Place, Any]] = []
         self.fed: list[tuple[Place, Value]] = []
         self.notes: list[str] = []
@@ -119,6 +123,8 @@ class Tracer:
         except (LookupError, AttributeError, ValueError):
             self.path.append((place, MISSING))
             raise
+        if isinstance(value, np.ndarray) and not self._feeds and place.tell is reads.token:
+            place = replace(place, tell=reads.numbers)
         self.path.append((place, place.tell(value)))
         if is_fed(value) and place.tell is reads.token:
             value = self._feed(place, value)
@@ -247,6 +253,8 @@ class Tracer:
         captured = self.loops.call(callee, args, kwargs)
         if captured is not NotImplemented:
             return captured
+        if callee is isinstance and isinstance(args[0], Value):
+            return self._is_instance(*args)
         if callee in _OF_ATTRIBUTES and len(args) > 1:
             return self._call_of_attributes(callee, *args)
         if isinstance(callee, BuiltinMethodType | MethodWrapperType):
@@ -261,6 +269,13 @@ class Tracer:
         if seen is function and not is_staged(function):
             args = tuple(self._handed(args))
         return seen(*before, *args, **{**named, **kwargs})
+
+    def _is_instance(self, value: Value, kinds: Any) -> bool:
+        """What `isinstance` says where the function runs as it is written."""
+        for place, fed in self.fed:
+            if fed is value:
+                return isinstance(place.read(place.holder, place.key), kinds)
+        return isinstance(value, kinds) or isinstance(self.graph.tensors.get(value, _SOME), kinds)
 
     def _call_of_attributes(self, callee: Any, owner: Any, key: Any, *others: Any) -> Any:
         if callee is setattr:
