@@ -2,15 +2,17 @@
 
 import dataclasses
 import functools
+import gc
 import math
 import sys
+import weakref
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 import diptych as dt
-from diptych.errors import GraphError
+from diptych.errors import GraphError, StaticValueError
 
 SCALE = 2.0
 SETTINGS = {"scale": 2.0, "unused": 1}
@@ -337,6 +339,56 @@ def test_assignments_to_state_outside_are_refused(config):
     with pytest.raises(GraphError, match=r"a change of config\.other"):
         f(x())
     assert config.other == 0
+
+
+def test_names_of_outer_functions_are_not_assigned():
+    count = 0
+
+    @dt.compile
+    def f(x):
+        nonlocal count
+        count += 1
+        return x
+
+    with pytest.raises(GraphError, match="a declaration of count as a name to assign to"):
+        f(x())
+    assert count == 0
+
+    @dt.compile
+    def g(x):
+        total = x
+
+        def add():
+            nonlocal total
+            total = total + 1
+
+        add()
+        return total
+
+    assert g(x()).tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("ask", [float, lambda w: w.item(), lambda w: w.numpy(), bool])
+def test_the_number_of_a_parameter_is_not_frozen(ask):
+    w = dt.nn.Parameter(2.0)
+    f = dt.compile(lambda x: x * ask(w))
+    with pytest.raises(StaticValueError, match="a parameter has no number until its graph runs"):
+        f(x())
+
+
+def test_tensors_of_numbers_made_in_a_function_are_constants():
+    f = dt.compile(lambda x: x + dt.tensor([1.0, 2.0]) * dt.asarray([2.0], dtype="float32"))
+    assert f(x()).tolist() == [3.0, 6.0]
+
+
+def test_arguments_of_the_first_call_are_not_kept():
+    f = dt.compile(lambda x: x * 2)
+    given = x()
+    found = weakref.ref(given)
+    f(given)
+    del given
+    gc.collect()
+    assert found() is None
 
 
 def test_what_a_function_makes_itself_it_may_change():

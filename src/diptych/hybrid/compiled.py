@@ -241,6 +241,7 @@ class CompiledFunction(LookedInto):
             tracer.found(_place_of(parameter, "requires_grad"))
         for parameter in graph.gradients_read:
             tracer.found(_place_of(parameter, "grad", aval_or_none))
+        graph.tensors = {}  # they are of this call alone
         changed = [] if effects is None else [graph.inputs[c.input] for c in effects.changed]
         shown = iter(avals)
         entry = Entry(

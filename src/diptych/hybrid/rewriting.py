@@ -267,6 +267,16 @@ class _Rewriter(ast.NodeTransformer):
         key = _index(self.visit(node.target.slice))
         return _statement(_ask("change_item", node, ast.Constant(name), owner, key, value), node)
 
+    def visit_Global(self, node: ast.Global) -> Any:
+        return [node, *(_statement(self._outer(name, node), node) for name in node.names)]
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> Any:
+        outer = [name for name in node.names if not any(name in s for s in self.scopes)]
+        return [node, *(_statement(self._outer(name, node), node) for name in outer)]
+
+    def _outer(self, name: str, node: ast.stmt) -> ast.expr:
+        return _ask("check_outer", node, ast.Constant(name))
+
     def visit_Delete(self, node: ast.Delete) -> Any:
         lines: list[ast.stmt] = []
         for target in node.targets:

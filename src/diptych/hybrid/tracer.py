@@ -21,11 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from ..eager import asarray
-from ..graphs.errors import GraphError
+from ..eager import asarray, tensor
+from ..graphs.errors import GraphError, StaticValueError
 from ..graphs.guards import watching
 from ..graphs.ir import Value
 from ..graphs.operand import Operand
+from ..graphs.ops import dispatch
+from ..graphs.parameter import Parameter
 from . import reads
 from .along import Along, plain
 from .loops import Loops
@@ -36,6 +38,10 @@ from .trace import Trace
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype, slice, range)
 _SOME = asarray(0.0)
+# What makes a tensor of numbers, and what gives the numbers of one.
+_MAKING = (asarray, tensor)
+_CONVERTING = (bool, complex, float, int)
+_NUMBERS = {"__array__", "array", "item", "numpy", "tolist"}
 _OWN = __name__.partition(".")[0]
 _OF_ATTRIBUTES = (getattr, hasattr, setattr)
 _CONTAINERS = (list, dict, set, tuple, frozenset)
@@ -156,8 +162,11 @@ class Tracer:
         return self.found(Place(key, held, key, reads.cell))
 
     def attribute(self, owner: Any, key: str) -> Any:
-        if isinstance(owner, Operand) and key == "shape":
-            return self.loops.shape_of(owner)
+        if isinstance(owner, Operand):
+            if key == "shape":
+                return self.loops.shape_of(owner)
+            if key in _NUMBERS and isinstance(owner, Parameter):
+                raise _no_number(key)
         text = self.text_of(owner)
         if text is None:
             return getattr(owner, key)
@@ -253,6 +262,15 @@ class Tracer:
         captured = self.loops.call(callee, args, kwargs)
         if captured is not NotImplemented:
             return captured
+        if (
+            callee in _MAKING
+            and not isinstance(args[0], Operand)
+            and not kwargs.get("requires_grad")
+        ):
+            made = callee(*plain(args), **self._named(kwargs))
+            return dispatch.current().constant(made.array)
+        if callee in _CONVERTING and args and isinstance(args[0], Parameter):
+            raise _no_number(callee.__name__)
         if callee is isinstance and isinstance(args[0], Value):
             return self._is_instance(*args)
         if callee in _OF_ATTRIBUTES and len(args) > 1:
@@ -404,6 +422,13 @@ class Frame:
         tracer = self._active()
         (operator.setitem if tracer is None else tracer.set_item)(owner, key, value)
 
+    def check_outer(self, name: str) -> None:
+        if self._active() is not None:
+            raise GraphError(
+                "compile: a traced function must not change what outlives it, got a declaration "
+                f"of {name} as a name to assign to; return the new value"
+            )
+
     def delete_attribute(self, owner: Any, key: str) -> None:
         tracer = self._active()
         if tracer is not None:
@@ -480,6 +505,12 @@ _CHANGES: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]]
     "BitOr": (operator.ior, operator.or_),
     "BitXor": (operator.ixor, operator.xor),
 }
+
+
+def _no_number(name: str) -> StaticValueError:
+    return StaticValueError(
+        f"{name}: a parameter has no number until its graph runs, got a request for it in a trace"
+    )
 
 
 def is_operand(value: Any) -> bool:
