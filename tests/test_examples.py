@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def printed(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    """The words that a program prints, run from a file: compiled functions read their source."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "program.py")
+        path.write_text(code)
+        command = [sys.executable, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.split()
 
 
@@ -32,3 +38,10 @@ def test_the_python_blocks_of_the_readme_run():
     for block in blocks:
         printed(block)
         assert len(block.splitlines()) <= 16
+
+
+def test_the_python_blocks_on_moving_a_model_run_one_after_the_other():
+    text = (ROOT / "docs" / "moving.md").read_text()
+    words = printed("".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL)))
+    counts = [int(word) for word in words if word.isdigit()]
+    assert counts == [2, 1, 1, 1]  # traces: of the cell, and of the loop at three lengths
