@@ -5,10 +5,11 @@ A place is asked again at each call, so it holds whatever it is reached through.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from types import CellType
+from types import CellType, MemberDescriptorType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..eager import Tensor
 from ..graphs.avals import Aval, aval_of
 from ..graphs.dtypes import DTYPES
 from ..graphs.parameter import Parameter
+from .staging import is_of_library, is_users_class
 
 
 class Same:
@@ -70,6 +72,7 @@ class Nothing(Enum):
 
 
 MISSING = Nothing.MISSING
+CONTAINERS = (list, dict, set, tuple, frozenset, deque)
 _PLAIN = (int, bool, str, bytes, type(None), type(Ellipsis))
 
 
@@ -119,15 +122,57 @@ def numbers(value: Any) -> Any:
 
 
 def content(value: Any) -> Any:
-    """The token of all that a container holds."""
+    """The token of all that a container, or an object of the user's own class, holds."""
+    return _content(value, {})
+
+
+def _content(value: Any, above: dict[int, int]) -> Any:
     kind = type(value)
-    if kind is dict:
-        return Scalar(kind, tuple([(token(k), content(v)) for k, v in value.items()]))
-    if kind in (list, tuple):
-        return Scalar(kind, tuple([content(v) for v in value]))
-    if kind in (set, frozenset):
+    if isinstance(value, set | frozenset):
         return Scalar(kind, frozenset(map(token, value)))
-    return token(value)
+    held = parts(value)
+    if held is None:
+        return token(value)
+    if id(value) in above:  # it holds itself
+        return Scalar(kind, above[id(value)])
+    above = {**above, id(value): len(above)}
+    found = tuple([(token(key), _content(part, above)) for key, part in held])
+    return Scalar(kind, found if isinstance(value, CONTAINERS) else (Same(value), found))
+
+
+def parts(value: Any) -> list[tuple[Any, Any]] | None:
+    """What a container or an object of the user's own class holds, and where; None for others."""
+    kind = type(value)
+    if isinstance(value, dict):
+        held = list(dict.items(value))
+    elif isinstance(value, CONTAINERS):
+        held = list(enumerate(value))
+    elif kind is SimpleNamespace or (is_users_class(kind) and not is_of_library(kind)):
+        held = []
+    else:
+        return None
+    return held if kind in CONTAINERS else held + _attributes(value)
+
+
+def _attributes(value: Any) -> list[tuple[str, Any]]:
+    """Of an object, those in its dict and in slots."""
+    held = list(getattr(value, "__dict__", {}).items())
+    for kind in type(value).__mro__:
+        for name, slot in kind.__dict__.items():
+            if isinstance(slot, MemberDescriptorType) and hasattr(value, name):
+                held.append((name, slot.__get__(value)))
+    return held
+
+
+def declaring(kind: type, key: str) -> type | None:
+    """The class, among a class and its bases, that holds a name."""
+    return next((base for base in kind.__mro__ if key in base.__dict__), None)
+
+
+def declared(kind: type, key: str) -> Any:
+    """What a class or its bases hold under a name, as it is held; MISSING if they do not."""
+    where = declaring(kind, key)
+    return MISSING if where is None else where.__dict__[key]
 
 
 @dataclass(frozen=True, slots=True)

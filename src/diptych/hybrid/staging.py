@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import sysconfig
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import PurePath
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
@@ -22,6 +23,8 @@ _LIBRARIES = tuple(
 
 _codes: WeakKeyDictionary[CodeType, CodeType | None] = WeakKeyDictionary()
 _made: set[CodeType] = set()
+_users: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+_CACHED: Any = type(lru_cache(len))
 
 
 class LookedInto:
@@ -36,6 +39,26 @@ def is_users(function: FunctionType) -> bool:
     if name.partition(".")[0] == _OWN:
         return not (name == _OWN or name.startswith(_BELOW))
     return not is_library_file(function.__code__.co_filename)
+
+
+def is_users_class(kind: type) -> bool:
+    """Whether a class is neither Python's, nor of an installed package, nor of Diptych."""
+    if kind not in _users:
+        _users[kind] = _is_users_class(kind)
+    return _users[kind]
+
+
+def _is_users_class(kind: type) -> bool:
+    root = str(kind.__module__).partition(".")[0]
+    if root in sys.stdlib_module_names or root == _OWN:
+        return False
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return not (file and is_library_file(file))
+
+
+def is_of_library(kind: type) -> bool:
+    """Whether a class is one of Diptych's, or made from one."""
+    return any(str(base.__module__).partition(".")[0] == _OWN for base in kind.__mro__)
 
 
 def is_library_file(file: str) -> bool:
@@ -101,6 +124,8 @@ def python_function(callee: Any) -> tuple[FunctionType, tuple[Any, ...], dict[st
     if isinstance(callee, partial):
         found = python_function(callee.func)
         return found and (found[0], (*found[1], *callee.args), {**found[2], **callee.keywords})
+    if isinstance(callee, _CACHED):  # what it keeps must not outlive a trace
+        return python_function(callee.__wrapped__)
     if isinstance(callee, LookedInto):
         return python_function(callee.function)
     if isinstance(callee, type):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from io import IOBase
 from types import (
     BuiltinMethodType,
     CellType,
@@ -31,9 +32,18 @@ from ..graphs.parameter import Parameter
 from . import reads
 from .along import Along, plain
 from .loops import Loops
-from .reads import MISSING, Place, is_fed
+from .objects import Objects
+from .reads import CONTAINERS, MISSING, Place, is_fed
 from .rounds import UNBOUND, Round
-from .staging import is_library_file, is_staged, is_users, names_read, python_function, staged
+from .staging import (
+    is_library_file,
+    is_staged,
+    is_users,
+    is_users_class,
+    names_read,
+    python_function,
+    staged,
+)  # fmt: skip
 from .trace import Trace
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype, slice, range)
@@ -44,7 +54,6 @@ _CONVERTING = (bool, complex, float, int)
 _NUMBERS = {"__array__", "array", "item", "numpy", "tolist"}
 _OWN = __name__.partition(".")[0]
 _OF_ATTRIBUTES = (getattr, hasattr, setattr)
-_CONTAINERS = (list, dict, set, tuple, frozenset)
 _CHANGING = {
     "__delitem__", "__iadd__", "__ior__", "__setitem__", "add", "append", "clear",
     "difference_update", "discard", "extend", "insert", "intersection_update", "pop",
@@ -90,7 +99,9 @@ class Tracer:
         self.fed: list[tuple[Place, Value]] = []
         self.notes: list[str] = []
         self.loops = Loops(self, captures)
+        self.objects = Objects(self)
         self._seen: dict[tuple[int, Any, Any, Any], Any] = {}
+        self._absent: set[tuple[int, Any, Any, Any]] = set()
         self._outside: dict[int, tuple[Any, str]] = {}
         self._staged: dict[FunctionType, FunctionType | None] = {}
 
@@ -113,6 +124,9 @@ class Tracer:
             held = getattr(value, "__dict__", None)
             if type(held) is dict:
                 self._outside.setdefault(id(held), (held, text))
+            for kind in value.__mro__ if isinstance(value, type) else type(value).__mro__:
+                if is_users_class(kind):
+                    self._outside.setdefault(id(kind), (kind, kind.__name__))
 
     def text_of(self, value: Any) -> str | None:
         """The user's name for what was there before the trace; None for what was not."""
@@ -127,7 +141,9 @@ class Tracer:
         try:
             value = place.read(place.holder, place.key)
         except (LookupError, AttributeError, ValueError):
-            self.path.append((place, MISSING))
+            if place.identity not in self._absent:
+                self._absent.add(place.identity)
+                self.path.append((place, MISSING))
             raise
         if isinstance(value, np.ndarray) and not self._feeds and place.tell is reads.token:
             place = replace(place, tell=reads.numbers)
@@ -138,6 +154,13 @@ class Tracer:
             self.enter(value, place.text)
         self._seen[place.identity] = value
         return value
+
+    def seen(self, place: Place) -> Any:
+        """The same, of what is not reached through that place by the user's code."""
+        if place.identity not in self._seen:
+            value = self._seen[place.identity] = place.read(place.holder, place.key)
+            self.path.append((place, place.tell(value)))
+        return self._seen[place.identity]
 
     def _feed(self, place: Place, array: Any) -> Value:
         value = self.graph.add_input(asarray(array))
@@ -167,35 +190,12 @@ class Tracer:
                 return self.loops.shape_of(owner)
             if key in _NUMBERS and isinstance(owner, Parameter):
                 raise _no_number(key)
+        if not isinstance(owner, ModuleType):
+            return self.objects.attribute(owner, key)
         text = self.text_of(owner)
-        if text is None:
+        if text is None or _is_library(owner):
             return getattr(owner, key)
-        text = f"{text}.{key}"
-        if isinstance(owner, ModuleType):
-            if _is_library(owner):
-                return getattr(owner, key)
-            return self.found(Place(text, owner, key, reads.attribute))
-        for kind in type(owner).__mro__:
-            if key in kind.__dict__:
-                declared = kind.__dict__[key]
-                break
-        else:
-            declared = None
-        if isinstance(declared, property) and isinstance(declared.fget, FunctionType):
-            value = self.call(declared.fget, (owner,), {})
-        elif hasattr(declared, "__set__") and not isinstance(declared, property):
-            return self.found(Place(text, owner, key, reads.attribute))  # a slot, for one
-        elif key in getattr(owner, "__dict__", ()):
-            return self.found(Place(text, owner.__dict__, key, reads.entry))
-        elif declared is not None and not hasattr(declared, "__get__"):
-            return self.found(Place(text, owner, key, reads.attribute))
-        elif hasattr(owner, key):
-            value = getattr(owner, key)
-        else:
-            return self.found(Place(text, owner, key, reads.attribute))
-        if not isinstance(value, MethodType | BuiltinMethodType):
-            self.enter(value, text)
-        return value
+        return self.found(Place(f"{text}.{key}", owner, key, reads.attribute))
 
     def item(self, owner: Any, key: Any) -> Any:
         if isinstance(owner, Value):
@@ -210,24 +210,32 @@ class Tracer:
     def whole(self, value: Any) -> Any:
         """All that a container holds is read, if it was there before."""
         text = self.text_of(value)
-        if text is not None and isinstance(value, _CONTAINERS):
-            self.found(Place(text, value, "content", reads.itself, reads.content))
-            self._enter_content(value, text)
+        if text is not None:
+            if isinstance(value, Iterator) and not isinstance(value, IOBase):
+                self.check_change(value, ", gone through")
+            if reads.parts(value) is not None:
+                self.found(Place(text, value, "content", reads.itself, reads.content))
+                self._enter_parts(value, text, set())
         return plain(value)
 
-    def _enter_content(self, value: Any, text: str) -> None:
-        keyed = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, held in keyed:
-            inner = text if isinstance(value, set | frozenset) else f"{text}[{key!r}]"
+    def _enter_parts(self, value: Any, text: str, above: set[int]) -> None:
+        if id(value) in above:
+            return
+        above.add(id(value))
+        if isinstance(value, set | frozenset):
+            for held in value:
+                self.enter(held, text)
+            return
+        for key, held in reads.parts(value) or ():
+            inner = f"{text}[{key!r}]" if isinstance(value, CONTAINERS) else f"{text}.{key}"
             self.enter(held, inner)
-            if isinstance(held, _CONTAINERS):
-                self._enter_content(held, inner)
+            self._enter_parts(held, inner, above)
 
     def each(self, value: Any) -> Any:
         """What is gone through, one by one."""
         value = self.loops.each(value)
         text = self.text_of(value)
-        if text is None or not isinstance(value, _CONTAINERS):
+        if text is None or not isinstance(value, CONTAINERS):
             return value
         self.found(Place(f"len({text})", value, "length", reads.length))
         if isinstance(value, list | tuple):
@@ -275,6 +283,9 @@ class Tracer:
             return self._is_instance(*args)
         if callee in _OF_ATTRIBUTES and len(args) > 1:
             return self._call_of_attributes(callee, *args)
+        made = self.objects.call(callee, args, kwargs)
+        if made is not NotImplemented:
+            return made
         if isinstance(callee, BuiltinMethodType | MethodWrapperType):
             return self._call_builtin(callee, args, kwargs)
         found = python_function(callee)
@@ -287,6 +298,13 @@ class Tracer:
         if seen is function and not is_staged(function):
             args = tuple(self._handed(args))
         return seen(*before, *args, **{**named, **kwargs})
+
+    def class_of(self, value: Any) -> type:
+        """The class of what a value stands for, where the function runs as it is written."""
+        held = (p.read(p.holder, p.key) for p, fed in self.fed if fed is value)
+        if isinstance(value, Value):
+            value = next(held, self.graph.tensors.get(value, _SOME))
+        return type(value)
 
     def _is_instance(self, value: Value, kinds: Any) -> bool:
         """What `isinstance` says where the function runs as it is written."""
@@ -310,7 +328,7 @@ class Tracer:
         owner = callee.__self__
         if isinstance(owner, list | dict | set) and callee.__name__ in _CHANGING:
             self.check_change(owner, f".{callee.__name__}()")
-        if self.text_of(owner) is not None and isinstance(owner, _CONTAINERS):
+        if self.text_of(owner) is not None and isinstance(owner, CONTAINERS):
             if callee.__name__ == "get" and args:
                 try:
                     return self.item(owner, args[0])
@@ -322,9 +340,6 @@ class Tracer:
         return callee(*self._read(args), **self._named(kwargs))
 
     def _length(self, owner: Any) -> int:
-        count = getattr(type(owner), "__len__", None)
-        if isinstance(count, FunctionType):
-            return len(range(self.call(count, (owner,), {})))
         text = f"len({self.text_of(owner)})"
         found: int = self.found(Place(text, owner, "length", reads.length))
         return found
