@@ -8,6 +8,7 @@ from collections import OrderedDict, defaultdict, deque
 import pytest
 
 import diptych as dt
+from diptych.errors import GraphError
 
 K = 2.0
 
@@ -286,3 +287,110 @@ def _(x: dt.Tensor):
 
 def test_single_dispatch(other_global):
     sees(lambda x: chosen(x), other_global)
+
+
+class Entered:
+    def __enter__(self):
+        return K
+
+    def __exit__(self, *error):
+        return None
+
+    def __iter__(self):
+        return iter([K])
+
+    def __bool__(self):
+        return K > 2.5
+
+
+def entered(x):
+    with Entered() as k:
+        return x * k
+
+
+def test_with_enters_what_it_sees(other_global):
+    sees(entered, other_global)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda h, x: x * 2 if h else x,
+        lambda h, x: x * sum([*h]),
+        lambda h, x: sum([x * k for k in h]),
+    ],
+)
+def test_loops_and_tests_of_objects(read, other_global):
+    h = Entered()
+    sees(lambda x: read(h, x), other_global)
+
+
+def scaled(x, settings={"k": 2.0}):  # noqa: B006
+    return x * settings["k"]
+
+
+def test_defaults_are_read_as_what_was_there():
+    settings = scaled.__defaults__[0]
+    sees(scaled, lambda: settings.update(k=3.0))
+    settings["k"] = 2.0
+
+
+def kept(x, log=[]):  # noqa: B006
+    log.append(1)
+    return x
+
+
+def keyed(x, *, log={}):  # noqa: B006
+    log["k"] = 1
+    return x
+
+
+ITERATOR, QUEUE = iter([1.0, 2.0]), deque([1.0])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        kept,
+        keyed,
+        lambda x: x * next(ITERATOR),
+        lambda x: x * sum(ITERATOR),
+        lambda x: x * sum([k * 2 for k in ITERATOR]),
+        lambda x: QUEUE.append(1.0) or x,
+        lambda x: deque.append(QUEUE, 1.0) or x,
+        lambda x: object.__setattr__(Plain, "k", 1.0) or x,
+    ],
+)
+def test_other_changes_of_what_outlives_a_call_are_refused(f):
+    with pytest.raises(GraphError, match="must not change what outlives it"):
+        dt.compile(f)(x())
+    assert (
+        len(QUEUE) == 1
+        and next(iter([*kept.__defaults__[0], *keyed.__kwdefaults__["log"]]), 0) == 0
+    )
+
+
+def append(x, log):
+    log.append(x)
+    return x
+
+
+def put(x, log):
+    log["k"] = x
+    return x
+
+
+def put_inner(x, log):
+    log["a"][0] = x
+    return x
+
+
+@pytest.mark.parametrize("f, log", [(append, []), (put, {}), (put_inner, {"a": [1.0]})])
+def test_containers_of_arguments_are_not_changed(f, log):
+    with pytest.raises(GraphError, match="got a change of argument 1"):
+        dt.compile(f)(x(), log)
+
+
+def test_an_iterator_that_is_an_argument_is_not_gone_through():
+    with pytest.raises(GraphError, match="gone through"):
+        dt.compile(lambda x, values: x * sum(values))(x(), iter([1.0]))

@@ -232,6 +232,8 @@ class CompiledFunction(LookedInto):
                 tracer.enter(leaf, f"argument {position}")
             traced.append(leaf)
         args, kwargs = unflatten(structure, traced)
+        for key, arg in (*enumerate(args), *kwargs.items()):
+            tracer.give(arg, f"argument {key}")
         with tracer.running(), graph.building():
             results, shape = flatten(tracer.settled(tracer.call(self.function, args, kwargs)))
             results = [_result(graph, r) for r in results]
@@ -320,7 +322,11 @@ def compile(
 
     A trace holds for as long as all that it read of Python's state is as it was: globals, names of
     the closure, attributes, items, lengths; else the function is traced again, and `explain` says
-    why. When a size changes for the first time, it becomes a symbol, and so does from the first
+    why. What it reads beside that, as the environment and Python's random numbers, is as it was in
+    the trace; `dt.hybrid.trace` finds such by a second run. Results share no memory with
+    arguments, unless they are arguments that were changed in place.
+
+    When a size changes for the first time, it becomes a symbol, and so does from the first
     call on the size that a loop goes along.
 
     A ``for`` over a tensor, over ``range`` of its size, and over ``enumerate``, ``zip`` and

@@ -25,7 +25,8 @@ _ASKING = (
     (iter, "__iter__"), (len, "__len__"), (next, "__next__"), (repr, "__repr__"),
     (reversed, "__reversed__"), (round, "__round__"), (str, "__str__"),
 )  # fmt: skip
-_DISPATCH = singledispatch(len).__code__
+_dispatcher: Any = singledispatch(len)
+_DISPATCH = _dispatcher.__code__
 
 
 class Objects:
@@ -57,6 +58,18 @@ class Objects:
         self._guard_class(owner)
         found = self.declared(kind, name)
         return MethodType(self._tracer.staged(found), owner)
+
+    def entered(self, owner: Any) -> Any:
+        """What a `with` enters."""
+        enter, leave = self.special(owner, "__enter__"), self.special(owner, "__exit__")
+        return Entered(enter, leave) if enter and leave else self._tracer.whole(owner)
+
+    def tested(self, owner: Any) -> Any:
+        """What is asked whether it is true: a method of its class reads what it reads."""
+        ask = self.special(owner, "__bool__") or self.special(owner, "__len__")
+        if ask:
+            ask()
+        return self._tracer.whole(owner)
 
     def _guard_class(self, owner: Any) -> None:
         text = self._tracer.text_of(owner)
@@ -201,3 +214,16 @@ class Objects:
 
 def _chosen(callee: Any, kind: type) -> Any:
     return callee.dispatch(kind)
+
+
+class Entered:
+    """What a `with` enters in place of an object of the user's, whose methods are seen into."""
+
+    def __init__(self, enter: Any, leave: Any) -> None:
+        self._enter, self._leave = enter, leave
+
+    def __enter__(self) -> Any:
+        return self._enter()
+
+    def __exit__(self, *error: object) -> Any:
+        return self._leave(*error)

@@ -309,6 +309,12 @@ class _Rewriter(ast.NodeTransformer):
             case.body = self._block(case.body)
         return node
 
+    def visit_With(self, node: ast.With) -> ast.stmt:
+        for item in node.items:
+            item.context_expr = _ask("entered", item.context_expr, self.visit(item.context_expr))
+        node.body = self._block(node.body)
+        return node
+
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         self.generic_visit(node)
         node.test = _test(node.test)

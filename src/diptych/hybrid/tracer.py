@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,9 +15,11 @@ from types import (
     BuiltinMethodType,
     CellType,
     FunctionType,
+    MethodDescriptorType,
     MethodType,
     MethodWrapperType,
     ModuleType,
+    WrapperDescriptorType,
 )  # fmt: skip
 from typing import Any
 
@@ -54,8 +57,11 @@ _CONVERTING = (bool, complex, float, int)
 _NUMBERS = {"__array__", "array", "item", "numpy", "tolist"}
 _OWN = __name__.partition(".")[0]
 _OF_ATTRIBUTES = (getattr, hasattr, setattr)
+_CHANGEABLE = (list, dict, set, deque, bytearray, Iterator)
+_SETTING = {"__setattr__", "__delattr__"}
 _CHANGING = {
-    "__delitem__", "__iadd__", "__ior__", "__setitem__", "add", "append", "clear",
+    "__delitem__", "__iadd__", "__ior__", "__next__", "__setitem__", "add", "append", "appendleft",
+    "clear", "extendleft", "move_to_end", "popleft", "rotate", "send",
     "difference_update", "discard", "extend", "insert", "intersection_update", "pop",
     "popitem", "remove", "reverse", "setdefault", "sort", "symmetric_difference_update", "update",
 }  # fmt: skip
@@ -103,6 +109,7 @@ class Tracer:
         self._seen: dict[tuple[int, Any, Any, Any], Any] = {}
         self._absent: set[tuple[int, Any, Any, Any]] = set()
         self._outside: dict[int, tuple[Any, str]] = {}
+        self._given: dict[int, tuple[Any, str]] = {}
         self._staged: dict[FunctionType, FunctionType | None] = {}
 
     @contextmanager
@@ -127,6 +134,16 @@ class Tracer:
             for kind in value.__mro__ if isinstance(value, type) else type(value).__mro__:
                 if is_users_class(kind):
                     self._outside.setdefault(id(kind), (kind, kind.__name__))
+
+    def give(self, value: Any, text: str) -> None:
+        """Note containers of arguments, which the key of a call tells and none may change."""
+        held = reads.parts(value)
+        if held is None or id(value) in self._given or self.text_of(value) is not None:
+            return
+        self._given[id(value)] = (value, text)
+        for key, part in held:
+            inner = f"{text}[{key!r}]" if isinstance(value, CONTAINERS) else f"{text}.{key}"
+            self.give(part, inner)
 
     def text_of(self, value: Any) -> str | None:
         """The user's name for what was there before the trace; None for what was not."""
@@ -234,9 +251,14 @@ class Tracer:
     def each(self, value: Any) -> Any:
         """What is gone through, one by one."""
         value = self.loops.each(value)
+        gone = self.objects.special(value, "__iter__")
+        if gone is not None:
+            return gone()
         text = self.text_of(value)
-        if text is None or not isinstance(value, CONTAINERS):
+        if text is None:
             return value
+        if not isinstance(value, CONTAINERS):
+            return self.whole(value)
         self.found(Place(f"len({text})", value, "length", reads.length))
         if isinstance(value, list | tuple):
             return [self.item(value, i) for i in range(len(value))]
@@ -248,7 +270,7 @@ class Tracer:
         """Raise a GraphError where a change would be made when tracing and not again."""
         if self.loops.is_in_round and not self.loops.is_own(owner):
             raise GraphError("for: a round must not change what is not its own, got a change")
-        text = self.text_of(owner)
+        text = self.text_of(owner) or self._given.get(id(owner), (None, None))[1]
         if text is not None:
             raise GraphError(
                 "compile: a traced function must not change what outlives it, got a change of "
@@ -283,6 +305,8 @@ class Tracer:
             return self._is_instance(*args)
         if callee in _OF_ATTRIBUTES and len(args) > 1:
             return self._call_of_attributes(callee, *args)
+        if isinstance(callee, MethodDescriptorType | WrapperDescriptorType) and args:
+            return self.call(callee.__get__(args[0]), args[1:], kwargs)
         made = self.objects.call(callee, args, kwargs)
         if made is not NotImplemented:
             return made
@@ -326,7 +350,8 @@ class Tracer:
 
     def _call_builtin(self, callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         owner = callee.__self__
-        if isinstance(owner, list | dict | set) and callee.__name__ in _CHANGING:
+        changes = isinstance(owner, _CHANGEABLE) and callee.__name__ in _CHANGING
+        if changes or callee.__name__ in _SETTING:
             self.check_change(owner, f".{callee.__name__}()")
         if self.text_of(owner) is not None and isinstance(owner, CONTAINERS):
             if callee.__name__ == "get" and args:
@@ -369,6 +394,9 @@ class Tracer:
         if is_staged(function):
             return function
         if function not in self._staged:
+            named = function.__kwdefaults__ or {}
+            for default in (*(function.__defaults__ or ()), *named.values()):
+                self.enter(default, f"a default of {function.__name__}")
             made = staged(function, Frame(self, function))
             self._staged[function] = made
             if made is None:
@@ -413,7 +441,13 @@ class Frame:
         tracer = self._active()
         return value if tracer is None else tracer.whole(value)
 
-    test = whole
+    def test(self, value: Any) -> Any:
+        tracer = self._active()
+        return value if tracer is None else tracer.objects.tested(value)
+
+    def entered(self, value: Any) -> Any:
+        tracer = self._active()
+        return value if tracer is None else tracer.objects.entered(value)
 
     def added(self, name: str, left: Any, right: Any) -> Any:
         tracer = self._active()
@@ -461,7 +495,7 @@ class Frame:
         tracer = self._active()
         in_place, plain_operator = _CHANGES[name]
         if tracer is not None:
-            if isinstance(before, list | dict | set):
+            if isinstance(before, _CHANGEABLE):
                 tracer.check_change(before, "")
             found = tracer.loops.changed(before, plain_operator, value)
             if found is not NotImplemented:
