@@ -236,6 +236,10 @@ class Graph:
         self._assigned[id(held)] = value
         return Update((self.append(bound, (target, value), when),))
 
+    def assigned(self) -> list[int]:
+        """What has been assigned so far, for a comparison with later."""
+        return [id(value) for value in self._assigned.values()]
+
     def together(self, updates: Iterable[Update]) -> Update:
         """One update of several."""
         return Update(tuple(node for update in updates for node in update.nodes))

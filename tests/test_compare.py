@@ -40,7 +40,7 @@ def small(seed=0, broken_in=None):
         x, y = rng.standard_normal((6, 4)).astype("float32"), rng.integers(0, 3, 6)
 
         def loss(x, y):
-            if broken_in == "graphs" and not isinstance(x, dt.Tensor):
+            if broken_in == "graphs" and not hasattr(x, "grad_fn"):
                 raise ValueError("not here")
             return dt.cross_entropy(model(x), y)
 

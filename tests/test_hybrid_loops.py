@@ -246,8 +246,8 @@ def deconstructed(xs, h):
 
 CAPTURED = [
     rows, by_number, by_length, unpacked_shape, second_axis, numbered, numbered_from_1, zipped,
-    backwards, backwards_by_number, two_carries, a_carry_of_containers, a_sum_from_0,
-    a_sum_that_grows, counted, temporaries, a_temporary_read_later, collected,
+    backwards, backwards_by_number, two_carries, a_carry_of_containers, a_sum_from_0, temporaries,
+    a_temporary_read_later, collected,
     collected_along_another_axis, collected_twice_a_round, concatenated, collected_and_returned,
     gone_through_again, collected_backwards, nested, nested_by_number, around_a_loop_of_python,
     within_a_loop_of_python, of_the_one_before, within_a_function, in_two_steps,
@@ -348,12 +348,166 @@ def appends_unevenly(xs, h):
     return dt.stack(held["ys"]) + h
 
 
+def reads_what_it_appends_to(xs, h):
+    ys = []
+    for x in xs:
+        h = cell(h, x) if ys else x
+        ys.append(h * (1 + len(ys)))
+    return dt.stack(ys)
+
+
+def counts_in_a_function(xs, h):
+    n = 0
+
+    def count():
+        nonlocal n
+        n += 1
+
+    for x in xs:
+        count()
+        h = cell(h, x)
+    return h * n
+
+
+def is_read_by_a_function(xs, h):
+    def doubled():
+        return h * 2
+
+    for x in xs:
+        h = cell(doubled(), x)
+    return h
+
+
+def goes_through_an_iterator(xs, h):
+    numbers = iter([1.0, 2.0, 3.0, 4.0])
+    for x in xs:
+        h = cell(h, x) * next(numbers)
+    return h
+
+
+def asks_what_kind_of_number(xs, h):
+    for t in range(xs.shape[0]):
+        h = cell(h, xs[t]) * (2.0 if isinstance(t, int) else 3.0)
+    return h
+
+
+def looks_the_number_up(xs, h):
+    for t in range(xs.shape[0]):
+        h = cell(h, xs[t]) * {0: 2.0, 2: 3.0}.get(t, 1.0)
+        h = h + 1 if t in {1, 3} else h
+    return h
+
+
+def changes_an_array(xs, h):
+    counts = np.zeros(1, np.float32)
+    for x in xs:
+        counts += 1
+        h = cell(h, x)
+    return h * float(counts[0])
+
+
+def multiplies_a_number(xs, h):
+    scale = 1
+    for x in xs:
+        scale *= 3
+        h = cell(h, x) * scale
+    return h
+
+
+def fills_a_list_of_another_name(xs, h):
+    ys = []
+    held = {"ys": ys}
+    for x in xs:
+        h = cell(h, x)
+        ys.append(h)
+    return dt.stack(held["ys"])
+
+
+def fills_the_callers_list(xs, h):
+    def fill(ys):
+        for x in xs:
+            ys.append(x + h)
+
+    ys = []
+    fill(ys)
+    return dt.stack(ys)
+
+
+def an_enumeration_of_a_name(xs, h):
+    pairs = enumerate(xs)
+    for t, x in pairs:
+        h = cell(h, x) + t
+    for _, x in pairs:
+        h = h + x * 100
+    return h
+
+
+@pytest.mark.parametrize("f", [fills_a_list_of_another_name, fills_the_callers_list,
+                               an_enumeration_of_a_name], ids=lambda f: f.__name__)  # fmt: skip
+def test_what_goes_by_other_names_is_right(f):
+    xs, h = array(4, 3), array(3)
+    for a, b in zip(gradients(f, xs, h)[0], gradients(dt.compile(f), xs, h)[0], strict=True):
+        assert np.allclose(a, b, rtol=1e-5)
+
+
+def test_the_loops_own_names_after_it():
+    @dt.compile
+    def f(xs):
+        x, total = xs[0] * 100, 0.0
+        for x in xs:
+            total = total + x
+        for t in range(xs.shape[0]):  # noqa: B007 - it is read when the loop has ended
+            total = total * 1.0
+        return total + x, t
+
+    xs = array(4, 3)
+    found, last = f(xs)
+    assert np.allclose(found.numpy(), xs.numpy().sum(0) + xs.numpy()[-1], rtol=1e-5)
+    assert last == 3
+
+
+def test_numbers_of_rounds_are_as_weak_as_pythons():
+    def f(xs):
+        ys = []
+        for t, x in enumerate(xs):
+            ys.append(x * t + (t + 1) * x)
+        return dt.stack(ys)
+
+    for dtype in (np.int32, np.float32, np.float64):
+        xs = dt.tensor(np.arange(12).reshape(4, 3).astype(dtype))
+        found, wanted = dt.compile(f)(xs), f(xs)
+        assert found.dtype == wanted.dtype == dtype
+        assert np.array_equal(found.numpy(), wanted.numpy())
+
+
+def test_a_list_is_a_list_after_the_loop():
+    def f(xs):
+        ys = []
+        for x in xs:
+            ys.append(x * 2)
+        ys.append(xs[0])
+        last = ys[-2]
+        ys.reverse()
+        for x in xs:
+            ys.append(x)
+        return [*ys, last], ys[1:3] + [xs[1]], len(ys)
+
+    xs = array(4, 3)
+    for a, b in zip(flat(f(xs)), flat(dt.compile(f)(xs)), strict=True):
+        assert np.array_equal(a.numpy(), b.numpy())
+
+
 UNROLLED = [
+    reads_what_it_appends_to, counts_in_a_function, goes_through_an_iterator,
+    asks_what_kind_of_number, looks_the_number_up, changes_an_array, multiplies_a_number,
+    a_sum_that_grows, counted,
     asks_for_the_number, chooses_by_the_number, fills_a_dict, grows, appends_unevenly,
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("f", [*UNROLLED, ends_early, deconstructed], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "f", [*UNROLLED, is_read_by_a_function, ends_early, deconstructed], ids=lambda f: f.__name__
+)
 def test_a_loop_that_cannot_be_traced_once_is_unrolled(f):
     xs, h = array(4, 3), array(3)
     compiled = dt.compile(f)

@@ -101,3 +101,29 @@ def test_compiled_functions_that_call_each_other_share_what_they_read():
     assert outer(dt.tensor([1.0])).tolist() == [3.0]
     scale = 3.0
     assert outer(dt.tensor([1.0])).tolist() == [4.0]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x * 2 if x.shape == (5, 3) else x,
+        lambda x: x * 2 if x.shape != (5, 3) else x,
+        lambda x: x * 2 if x.shape[:1] == (5,) else x,
+        lambda x: x * 2 if 5 in x.shape else x,
+        lambda x: x * 2 if x.shape[0] in (5, 9) else x,
+        lambda x: x * 2 if x.shape[0] in {5, 9} else x,
+        lambda x: x * {5: 3.0}.get(x.shape[0], 1.0),
+        lambda x: x * float(f"{x.shape[0]:03d}"),
+        lambda x: x[:3],
+        lambda x: x[-x.shape[0] :],
+        lambda x: x[1:-1] + x[2:],
+        lambda x: x[3] if x.shape[0] > 3 else x[0],
+        lambda x: x * sum(range(x.shape[0])),
+        lambda x: x * max(x.shape),
+    ],
+)
+def test_sizes_that_python_asks_for(f):
+    compiled = dt.compile(f)
+    for n in (3, 4, 5, 6, 3):
+        x = array(n, 3)
+        assert np.array_equal(compiled(x).numpy(), f(x).numpy())

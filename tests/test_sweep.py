@@ -509,3 +509,10 @@ def test_what_the_extension_refuses_to_make() -> None:
     for wrong in ((), ((), ()), ([x], ()), ((x,), (x,))):
         with pytest.raises(TypeError, match="Sweep: takes arrays by position, and its numbers"):
             sweep(*wrong)
+
+
+def test_a_parameter_without_elements_between_others() -> None:
+    parameters = [dt.nn.Parameter(np.ones(s, np.float32)) for s in ((5,), (3, 0), (5,))]
+    gradients = [np.ones(5, np.float32), np.ones((3, 4), np.float32)[:, :0], np.ones(5, np.float32)]
+    dt.optim.SGD(parameters, lr=0.5).apply([dt.asarray(g) for g in gradients])
+    assert [p.detach().numpy().tolist() for p in parameters] == [[0.5] * 5, [[], [], []], [0.5] * 5]

@@ -134,7 +134,7 @@ static void run_pieces(const Launch *launch, npy_intp begin, npy_intp end)
 {
     const Sweep *self = launch->sweep;
     for (const Row *row = self->row; row < self->row + self->rows && end > 0; row++) {
-        if ((PyObject *)launch->given[row->position] == Py_None)
+        if ((PyObject *)launch->given[row->position] == Py_None || row->size == 0)
             continue;
         const npy_intp pieces = (row->size + PIECE - 1) / PIECE;
         if (begin < pieces)

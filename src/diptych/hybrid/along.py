@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..graphs import ops
 from ..graphs.dims import Dim, Size
-from ..graphs.errors import StaticValueError
+from ..graphs.dtypes import BOOL
+from ..graphs.errors import GraphError, StaticValueError
 from ..graphs.ir import Value
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class Along:
         """What a round sees."""
         raise NotImplementedError
 
+    def peeled(self) -> tuple[Any, Along]:
+        """What the first round sees, and what the others go along."""
+        raise NotImplementedError
+
     def items(self) -> Iterator[Any]:
         """What the rounds see one after the other, where no loop in the graph does it."""
         raise NotImplementedError
@@ -75,6 +80,9 @@ class Rows(Along):
 
     def item(self, one: OneRound) -> Any:
         return one.slice_of(self.value, 0)
+
+    def peeled(self) -> tuple[Any, Along]:
+        return self.value[0], Rows(self.value[1:])
 
     def items(self) -> Iterator[Any]:
         return iter(self.value)
@@ -99,6 +107,10 @@ class Counted(Along):
 
     def item(self, one: OneRound) -> Any:
         return one.counter(self)
+
+    def peeled(self) -> tuple[Any, Along]:
+        rest = Counted(self.start + self.step, self.step, self.count - 1, self.origin)
+        return self.start, rest
 
     def items(self) -> Iterator[int]:
         if isinstance(self.length, Dim):
@@ -126,6 +138,10 @@ class Together(Along):
     def item(self, one: OneRound) -> Any:
         return tuple(part.item(one) for part in self.parts)
 
+    def peeled(self) -> tuple[Any, Along]:
+        firsts, rests = zip(*(part.peeled() for part in self.parts))
+        return firsts, Together(rests)
+
     def items(self) -> Iterator[Any]:
         return zip(*(part.items() for part in self.parts))
 
@@ -148,6 +164,16 @@ class Backwards(Along):
     def item(self, one: OneRound) -> Any:
         return self.forwards.item(one)
 
+    def peeled(self) -> tuple[Any, Along]:
+        forwards = self.forwards
+        if isinstance(forwards, Rows):
+            return forwards.value[-1], Backwards(Rows(forwards.value[:-1]))
+        if isinstance(forwards, Counted) and isinstance(forwards.count, int):
+            last = forwards.start + (forwards.count - 1) * forwards.step
+            rest = Counted(forwards.start, forwards.step, forwards.count - 1, forwards.origin)
+            return last, Backwards(rest)
+        raise GraphError("for: the first round backwards must be known, got a symbolic one")
+
     def items(self) -> Iterator[Any]:
         return reversed(list(self.forwards.items()))
 
@@ -169,6 +195,12 @@ class Collected:
 
     def __init__(self, before: list[Any], parts: list[Value]) -> None:
         self.before, self.parts = before, parts
+        self._list: list[Any] | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it has been asked for as a list, which may have changed since."""
+        return self._list is not None
 
     def stacked(self) -> Value:
         """All items, along a new first axis."""
@@ -180,14 +212,66 @@ class Collected:
         return found if not self.before else ops.concat([ops.stack(self.before), found])
 
     def listed(self) -> list[Any]:
-        """The list itself, an item a round."""
-        length = self.parts[0].shape[0]
-        if isinstance(length, Dim):
-            raise StaticValueError(
-                f"for: a list of {length} tensors must be stacked or concatenated, got another use"
-            )
-        rows = [part[i] for i in range(length) for part in self.parts]
-        return [*self.before, *rows]
+        """The list itself, an item a round; the same one each time."""
+        if self._list is None:
+            length = self.parts[0].shape[0]
+            if isinstance(length, Dim):
+                raise StaticValueError(
+                    f"for: a list of {length} tensors must be stacked or concatenated, got another "
+                    "use"
+                )
+            rows = [part[i] for i in range(length) for part in self.parts]
+            self._list = [*self.before, *rows]
+        return self._list
+
+
+class Counter:
+    """The number of a round, while it is traced: any of them, so no number to ask for.
+
+    It may be an index, and it may meet tensors in arithmetic, where it is weak as numbers are.
+
+    Parameters
+    ----------
+    value : Value
+        Of shape (), int64.
+    along : Counted or None
+        What it counts; None where it was computed with.
+    """
+
+    def __init__(self, value: Value, along: Counted | None) -> None:
+        self.value, self.along = value, along
+
+    def like(self, other: Value) -> Value:
+        """The number as a tensor of the dtype of what it meets."""
+        if other.dtype == BOOL:
+            self._refuse()
+        return self.value.astype(other.dtype)
+
+    def _refuse(self, *args: Any) -> Any:
+        raise StaticValueError(
+            "for: a round that is traced once has no number of its own, got a request for it"
+        )
+
+    __bool__ = __index__ = __int__ = __float__ = __hash__ = __len__ = __iter__ = _refuse
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+    __str__ = __repr__ = __format__ = _refuse
+
+
+class Recorder:
+    """What a round sees of a list that rounds append to: it may be appended to, and no more."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def append(self, item: Any) -> None:
+        self.items.append(item)
+
+    def _refuse(self, *args: Any) -> Any:
+        raise GraphError("for: a list that rounds append to must not be read in one, got a read")
+
+    __bool__ = __len__ = __iter__ = __getitem__ = __contains__ = __getattr__ = _refuse
+    __add__ = __radd__ = __iadd__ = __mul__ = __eq__ = __ne__ = __reversed__ = _refuse
+    __hash__ = _refuse
 
 
 def plain(value: Any) -> Any:
@@ -202,25 +286,27 @@ def plain(value: Any) -> Any:
 
 
 def counted(args: Sequence[Any]) -> Any:
-    """`range` of a size of a traced value; NotImplemented where no loop goes along it."""
+    """`range`, where a size of a traced value says how far it goes."""
     start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
-    if not isinstance(step, int) or step == 0 or isinstance(start, Dim):
-        return NotImplemented
-    origins = [a.origin for a in args if isinstance(a, Length)]
+    is_size = isinstance(stop, Length | Dim) or isinstance(start, Length)
+    if not is_size or not isinstance(step, int) or step == 0 or not isinstance(start, int):
+        return range(*args)
     if isinstance(stop, Dim):
-        return Counted(int(start), 1, stop - start, None) if step == 1 else NotImplemented
+        if step != 1 or start > 2:  # a symbol is at least 2
+            return range(*args)
+        return Counted(int(start), 1, stop - int(start), None)
+    origins = [a.origin for a in args if isinstance(a, Length)]
     rounds = range(int(start), int(stop), step)
-    return Counted(int(start), step, len(rounds), origins[0] if origins else None)
+    return Counted(int(start), step, len(rounds), origins[0])
 
 
-def joined(callee: Any, parts: Sequence[Any]) -> Any:
-    """`zip`, `enumerate` and `reversed` of what a loop in the graph may go along."""
-    if callee is reversed:
-        return Backwards(parts[0]) if not parts[0].reverse else NotImplemented
-    if callee is enumerate:
-        start = parts[1] if len(parts) > 1 else 0
-        parts = [Counted(start, 1, parts[0].length, None), parts[0]]
-    alike = all(
-        isinstance(p, Along) and not p.reverse and p.length == parts[0].length for p in parts
-    )
-    return Together(parts) if alike else NotImplemented
+def enumerated(part: Along, start: int = 0) -> Along:
+    """`enumerate` of what a loop in the graph goes along."""
+    return Together([Counted(start, 1, part.length, None), part])
+
+
+def has_symbol(value: Any) -> bool:
+    """Whether a size that only runs know is in a value."""
+    if isinstance(value, Dim):
+        return True
+    return isinstance(value, tuple | list) and any(map(has_symbol, value))

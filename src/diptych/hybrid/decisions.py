@@ -9,7 +9,7 @@ asked, however many traces there are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .reads import Place
@@ -25,48 +25,53 @@ class Decisions(Generic[T]):
 
     Attributes
     ----------
-    place : Place or None
-        What is asked here; None where nothing is.
-    answers : dict
-        From a token to the decisions from there on.
+    question : (Place, dict) or None
+        What is asked here, and from each token the decisions from there on; None where nothing is.
     found : object or None
         What the path to here leads to.
     """
 
-    place: Place | None = None
-    answers: dict[Any, Decisions[T]] = field(default_factory=dict)
+    question: tuple[Place, dict[Any, Decisions[T]]] | None = None
     found: T | None = None
 
     def find(self) -> T | None:
         """What holds now; None if nothing does."""
         here: Decisions[T] | None = self
-        while here is not None and here.place is not None:
-            here = here.answers.get(here.place.now())
-        return None if here is None else here.found
+        while here is not None:
+            question = here.question
+            if question is None:
+                return here.found
+            place, answers = question
+            here = answers.get(place.now())
+        return None
 
     def add(self, path: Path, found: T) -> None:
         """Note what a path leads to. Where an old path asked something else, it is forgotten."""
         here = self
         for place, answer in path:
-            if here.place is None or here.place.identity != place.identity:
-                here.place, here.answers, here.found = place, {}, None
-            here = here.answers.setdefault(answer, Decisions())
-        here.place, here.answers, here.found = None, {}, found
+            asked = here.question
+            if asked is None or asked[0].identity != place.identity:
+                asked = here.question = place, {}  # at once, for those who ask meanwhile
+            here = asked[1].setdefault(answer, Decisions())
+        here.found, here.question = found, None
 
     def difference(self) -> str:
         """Where no path goes on now: what was asked, which answers are known, which one came."""
         here = self
-        while here.place is not None:
-            came = here.place.now()
-            if came not in here.answers:
-                known = " or ".join(map(repr, here.answers))
-                return f"{here.place.text} was {known} and is {came!r}"
-            here = here.answers[came]
+        while here.question is not None:
+            place, answers = here.question
+            came = place.now()
+            if came not in answers:
+                known = " or ".join(map(repr, answers))
+                return f"{place.text} was {known} and is {came!r}"
+            here = answers[came]
         return ""
 
     def all(self) -> Iterator[T]:
         """Everything that some path leads to."""
-        if self.found is not None:
-            yield self.found
-        for below in self.answers.values():
+        if self.question is None:
+            if self.found is not None:
+                yield self.found
+            return
+        for below in list(self.question[1].values()):
             yield from below.all()

@@ -9,27 +9,38 @@ by round, and the tracer notes why.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..graphs import ops
 from ..graphs.dims import Dim
 from ..graphs.dtypes import INT64
-from ..graphs.errors import GraphError
+from ..graphs.errors import StaticValueError
 from ..graphs.ir import Graph, Value
 from ..graphs.nodes import user_location
 from ..graphs.ops import dispatch
 from ..graphs.partition import cut
 from ..graphs.regions import SCAN, Body, append_region, stacked
-from .along import Along, Collected, Length, Rows, counted, joined, plain
-from .rounds import UNBOUND, Again, Appended, Carried, New, OneRound, Round
+from .along import (
+    Along,
+    Backwards,
+    Collected,
+    Counted,
+    Counter,
+    Length,
+    Rows,
+    Together,
+    enumerated,
+    plain,
+)  # fmt: skip
+from .rounds import UNBOUND, Appended, Carried, New, OneRound, Round, Unlike
 
 if TYPE_CHECKING:
     from .tracer import Tracer
 
 ROLL = "roll"  # the name among passes of making loops of Python loops of the graph
-
-_ATTEMPTS = 4  # how often a round may be traced until its starts fit
 
 
 class Loops:
@@ -70,38 +81,64 @@ class Loops:
         """Whether the body of a loop is being traced, which must not change what is around it."""
         return bool(self._rounds)
 
-    def is_own(self, owner: Any) -> bool:
-        """Whether an object is a list that the round being traced may append to."""
-        return any(owner is held for held in self._rounds[-1].lists)
-
-    def changed(self, before: Any, change: Callable[[Any, Any], Any], value: Any) -> Any:
-        """What ``before += value`` leaves under the name, where that is a number to the user.
-
-        Numbers do not change in place, also where a round sees a value of the graph for one.
-        """
-        for one in self._rounds:
-            if isinstance(before, Value) and before in one.numbers:
-                found = change(before, value)
-                one.numbers.add(found)
-                return found
-        return NotImplemented
-
     def shape_of(self, owner: Any) -> Any:
         shape = owner.shape
         if not isinstance(owner, Value):
             return shape
-        return tuple(
-            [Length(n, (owner, i)) if isinstance(n, int) else n for i, n in enumerate(shape)]
-        )
+        sizes = enumerate(shape)
+        return tuple([Length(n, (owner, i)) if isinstance(n, int) else n for i, n in sizes])
 
     def item(self, owner: Value, key: Any) -> Any:
         for one in reversed(self._rounds):
             found = one.sliced(owner, key)
             if found is not None:
                 return found
+        parts = key if isinstance(key, tuple) else (key,)
+        _check_bounds(owner, parts)
+        if any(isinstance(part, Counter) for part in parts):
+            parts = tuple([p.value if isinstance(p, Counter) else p for p in parts])
+            key = parts if isinstance(key, tuple) else parts[0]
         return owner[plain(key)]
 
+    def binary(self, name: str, left: Any, right: Any) -> Any:
+        """Arithmetic of the number of a round; NotImplemented where it is of other things."""
+        if not isinstance(left, Counter) and not isinstance(right, Counter):
+            return NotImplemented
+        compute = OPERATORS[name]
+        sides = [left, right]
+        others = [side for side in sides if not isinstance(side, Counter)]
+        if others and isinstance(others[0], Value):
+            return compute(*(s.like(others[0]) if isinstance(s, Counter) else s for s in sides))
+        if name in ("Add", "Sub", "Mult") and all(type(side) in (int, Length) for side in others):
+            values = [s.value if isinstance(s, Counter) else int(s) for s in sides]
+            return Counter(compute(*values), None)
+        raise StaticValueError(f"for: the number of a round must be an index, got {name} with it")
+
+    def along(self, value: Any) -> Any:
+        if isinstance(value, Collected):
+            if value.is_list or value.before or len(value.parts) != 1:
+                return value.listed()
+            return Rows(value.parts[0])
+        return Rows(value) if isinstance(value, Value) and value.shape else value
+
+    def along_zip(self, *parts: Any) -> Any:
+        alike = parts and all(isinstance(p, Along) and not p.reverse for p in parts)
+        if alike and all(p.length == parts[0].length for p in parts):
+            return Together(parts)
+        return zip(*map(self.each, parts))
+
+    def along_enumerate(self, part: Any, start: Any = 0) -> Any:
+        if isinstance(part, Along) and not part.reverse and type(start) is int:
+            return enumerated(part, start)
+        return enumerate(self.each(part), start)
+
+    def along_reversed(self, part: Any) -> Any:
+        if isinstance(part, Rows | Counted):
+            return Backwards(part)
+        return reversed(list(self.each(part)) if isinstance(part, Along) else part)
+
     def each(self, value: Any) -> Any:
+        """What is gone through where no loop in the graph does it."""
         if isinstance(value, Collected):
             return value.listed()
         return value.items() if isinstance(value, Along) else value
@@ -116,35 +153,24 @@ class Loops:
             return type(value)(map(self.settled, value))
         return value
 
-    def along(self, value: Any) -> Any:
-        if isinstance(value, Collected) and not value.before and len(value.parts) == 1:
-            return Rows(value.parts[0])
-        return Rows(value) if isinstance(value, Value) and value.shape else value
-
     def call(self, callee: Any, args: Any, kwargs: Any) -> Any:
-        """What some built-in functions and operators do with loops; else NotImplemented."""
+        """What some functions do with what loops made; else NotImplemented."""
         if any(isinstance(a, Collected) for a in args):
             return self._call_collected(callee, args, kwargs)
-        if callee is range and any(isinstance(a, Length | Dim) for a in args):
-            return counted(args)
         if callee is len and len(args) == 1 and isinstance(args[0], Value) and args[0].shape:
             return self.shape_of(args[0])[0]
-        if callee in (zip, enumerate, reversed) and args:
-            parts = [self.along(a) for a in args]
-            if isinstance(parts[0], Along) and not kwargs:
-                return joined(callee, parts)
         return NotImplemented
 
     def _call_collected(self, callee: Any, args: Any, kwargs: Any) -> Any:
         first, *others = args
-        if callee is len:
-            size = first.parts[0].shape[0] * len(first.parts) + len(first.before)
-            return Length(size, (first.parts[0], 0)) if isinstance(size, int) else size
-        if isinstance(first, Collected) and callee in (ops.stack, ops.concat) and not others:
+        if isinstance(first, Collected) and not first.is_list and not others:
+            if callee is len:
+                size = first.parts[0].shape[0] * len(first.parts) + len(first.before)
+                return Length(size, (first.parts[0], 0)) if isinstance(size, int) else size
             axis = kwargs.get("axis", 0)
             if callee is ops.stack:
                 return ops.moveaxis(first.stacked(), 0, axis)
-            if axis == 0:
+            if callee is ops.concat and axis == 0:
                 whole = first.stacked()
                 return ops.reshape(whole, (whole.shape[0] * whole.shape[1], *whole.shape[2:]))
         held = [a.listed() if isinstance(a, Collected) else a for a in args]
@@ -155,17 +181,35 @@ class Loops:
     def capture(self, along: Along, work: Round) -> tuple[Any, ...] | None:
         """The state after the loop; None where its body cannot be traced once."""
         graph = dispatch.current()
-        if not self._captures or not isinstance(graph, Graph):
+        if not self._captures or not isinstance(graph, Graph) or along.length in (0, 1):
             return None
         self.origins += along.origins
-        before = len(self._rounds)
+        before, assigned = len(self._rounds), graph.assigned()
         try:
-            return _Scan(self, graph, along, work).state()
+            try:
+                return _Scan(self, graph, along, work).state()
+            except Unlike:
+                if before:
+                    raise
+                return self._capture_rest(graph, along, work)
         except Exception as error:  # the loop as it is written raises it again, if it is its own
+            if assigned != graph.assigned():
+                raise  # a round that was run alone has moved state
             self._tracer.notes.append(f"the loop at {user_location()} unrolls: {error}")
             return None
         finally:
             del self._rounds[before:]
+
+    def _capture_rest(self, graph: Graph, along: Along, work: Round) -> tuple[Any, ...]:
+        """The state after a loop whose first round is run alone, as it sees other kinds of things.
+
+        That it changes nothing but its own names was seen when it was traced.
+        """
+        first, rest = along.peeled()
+        lists = {i for i, kind in enumerate(work.kinds) if kind == "a"}
+        given = [list(v) if i in lists else v for i, v in enumerate(work.state)]
+        state = work.body(first, *given)
+        return _Scan(self, graph, rest, replace(work, state=tuple(state))).state()
 
     def run(self, one: OneRound, body: Callable[..., Any], item: Any, state: list[Any]) -> Any:
         """One round, traced."""
@@ -192,17 +236,12 @@ class _Scan:
 
     def state(self) -> tuple[Any, ...]:
         """What the names stand for after the loop."""
-        for _ in range(_ATTEMPTS):
-            one = OneRound(Body(self.graph, "for"), self.along.length)
-            given = [name.enter(one) for name in self.names]
-            found = self.loops.run(one, self.work.body, self.along.item(one), given)
-            try:
-                with one.graph.building():
-                    ends = [name.leave(one, value) for name, value in zip(self.names, found)]
-            except Again:
-                continue
-            return self._close(one, [end for own in ends for end in own])
-        raise GraphError("for: what a round carries must keep its shapes and dtypes, got others")
+        one = OneRound(Body(self.graph, "for"), self.along.length)
+        given = [name.enter(one) for name in self.names]
+        found = self.loops.run(one, self.work.body, self.along.item(one), given)
+        with one.graph.building():
+            ends = [name.leave(one, value) for name, value in zip(self.names, found)]
+        return self._close(one, [end for own in ends for end in own])
 
     def _close(self, one: OneRound, ends: list[Value]) -> tuple[Any, ...]:
         """Append the loop, and give each name its value."""
@@ -260,3 +299,37 @@ class _Scan:
             if isinstance(last, Dim):
                 return self.graph.size_of(last)
             return ops.full((), last, dtype=INT64)
+
+
+def _check_bounds(owner: Value, parts: tuple[Any, ...]) -> None:
+    """Raise a StaticValueError where a symbolic size may be too short for an index.
+
+    A symbol stands for 2 or more.
+    """
+    if any(part is Ellipsis or part is None for part in parts):
+        parts = ()
+    for size, part in zip(owner.shape, parts):
+        if not isinstance(size, Dim):
+            continue
+        if type(part) is slice:
+            ends = [part.start or 0, part.stop or 0]
+            fits = part.step in (None, 1) and all(type(n) is int for n in ends)
+            fits = fits and ends[0] >= 0 >= ends[1] and ends[0] - ends[1] <= _LEAST
+            if part == slice(None) or fits:
+                continue
+        elif (
+            isinstance(part, Value | Counter)
+            or not isinstance(part, int)
+            or -_LEAST <= part < _LEAST
+        ):
+            continue
+        raise StaticValueError(f"getitem: {size} must be a number for such an index, got {part}")
+
+
+_LEAST = 2
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.add, "Sub": operator.sub, "Mult": operator.mul, "Div": operator.truediv,
+    "FloorDiv": operator.floordiv, "Mod": operator.mod, "Pow": operator.pow,
+    "MatMult": operator.matmul, "LShift": operator.lshift, "RShift": operator.rshift,
+    "BitAnd": operator.and_, "BitOr": operator.or_, "BitXor": operator.xor,
+}  # fmt: skip

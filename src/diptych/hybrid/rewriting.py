@@ -6,7 +6,8 @@ What the rewritten function does in place of the written one::
     cfg.width           tracer.attribute(cfg, "width")
     cfg["width"]        tracer.item(cfg, "width")
     f(x)                tracer.call(f, x)
-    a in names          a in tracer.whole(names)            reads all of a container
+    n + 1               tracer.binary("Add", n, 1)
+    a in names          tracer.compare("In", a, names)      reads all of a container
     cfg.width = 1       tracer.set_attribute(cfg, "width", 1)
     if x.sum() > 0:     if tracer.test(x.sum() > 0):
     for x in xs: ...    the loop's body as a function, which `tracer.loop` may trace once; where it
@@ -20,22 +21,28 @@ from __future__ import annotations
 import ast
 import builtins
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from .bindings import (
+    appended_in,
+    bound_in,
+    leaves_early,
+    locals_of,
+    names_in,
+    read_beyond,
+    shared_names,
+)  # fmt: skip
 from .source import Definition, Source, function_of
 
 TRACER = "__tracer__"
 
 # These look at the frame that calls them.
 _FRAMED = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "breakpoint"}
+_ALONG = {"enumerate", "range", "reversed", "zip"}
 _FRESH = (
     ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Compare, ast.JoinedStr, ast.Lambda,
     ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.BinOp, ast.UnaryOp,
-)  # fmt: skip
-_SCOPES = (
-    ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp,
-    ast.GeneratorExp, ast.ClassDef,
 )  # fmt: skip
 
 
@@ -93,8 +100,7 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        with _scope(self, node):
-            return self.generic_visit(node)
+        return node  # names in its body are looked up in their own way
 
     def _defaults(self, arguments: ast.arguments) -> ast.arguments:
         arguments.defaults = [self.visit(d) for d in arguments.defaults]
@@ -151,18 +157,18 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         sides = [self.visit(side) for side in (node.left, *node.comparators)]
-        kinds = [isinstance(op, ast.Is | ast.IsNot) for op in node.ops]
-        # What is only compared by identity is not read.
-        read = [not (all(kinds[max(i - 1, 0) : i + 1])) for i in range(len(sides))]
-        node.left, *node.comparators = [_whole(s) if r else s for s, r in zip(sides, read)]
+        if all(isinstance(op, ast.Is | ast.IsNot) for op in node.ops):
+            node.left, *node.comparators = sides  # what is told by identity is not read
+            return node
+        if len(sides) == 2:
+            name = ast.Constant(type(node.ops[0]).__name__)
+            return _ask("compare", node, name, *sides)
+        node.left, *node.comparators = [_ask("compared", side, side) for side in sides]
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         left, right = self.visit(node.left), self.visit(node.right)
-        if isinstance(node.op, ast.Add | ast.Sub):  # a size plus a number is a length, still
-            return _ask("added", node, ast.Constant(type(node.op).__name__), left, right)
-        node.left, node.right = _whole(left), _whole(right)
-        return node
+        return _ask("binary", node, ast.Constant(type(node.op).__name__), left, right)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         # The last operand is not asked, and an earlier one is only where it is the result.
@@ -272,7 +278,11 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> Any:
         outer = [name for name in node.names if not any(name in s for s in self.scopes)]
-        return [node, *(_statement(self._outer(name, node), node) for name in outer)]
+        return [
+            node,
+            *(_statement(self._outer(name, node), node) for name in outer),
+            _statement(_ask("check_round", node, ast.Constant("nonlocal")), node),
+        ]
 
     def _outer(self, name: str, node: ast.stmt) -> ast.expr:
         return _ask("check_outer", node, ast.Constant(name))
@@ -324,14 +334,19 @@ class _Rewriter(ast.NodeTransformer):
         """First what the loop goes along; then, if its body can be a function, the try to trace it
         once; else, and where that gives None, the loop."""
         held, carried = self._fresh(), self._fresh()
-        lines: list[ast.stmt] = [
-            _assigned(held, _ask("along", node.iter, self.visit(node.iter)), node)
-        ]
-        once = None if _leaves(node.body) or node.orelse else copy.deepcopy(node)
-        lists = {name for name in _appended(node.body) if any(name in s for s in self.scopes)}
-        names = sorted((_bound(node.body) | lists) - set(_names(node.target)))
-        lists -= _bound(node.body)
-        read = _read_beyond(self.functions[-1], node)
+        lines: list[ast.stmt] = [_assigned(held, self._along(node.iter), node)]
+        around = self.functions[-1]
+        read = read_beyond(around, node)
+        bound = bound_in(node.body)
+        lists = {n for n in appended_in(node.body) if any(n in s for s in self.scopes)} - bound
+        # Names of the loop itself count where they are read when it has ended.
+        names = sorted(
+            (bound | lists) - set(names_in(node.target)) | (read & set(names_in(node.target)))
+        )
+        leaves = (
+            leaves_early(node.body) or node.orelse or shared_names(around, node) & {*names, *bound}
+        )
+        once = None if leaves else copy.deepcopy(node)
         inline = self._loop(node, held)
         if once is None:
             return [*lines, inline]
@@ -351,6 +366,17 @@ class _Rewriter(ast.NodeTransformer):
         choice = ast.If(none, [inline], [ast.copy_location(taken, node)])
         return [*lines, body, _assigned(carried, found, node), ast.copy_location(choice, node)]
 
+    def _along(self, node: ast.expr) -> ast.expr:
+        """What a loop goes along: `range`, `zip` and the like are seen as such."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+            name = node.func.id
+            hidden = name in self.free or name in self.known or any(name in s for s in self.scopes)
+            stars = any(isinstance(a, ast.Starred) for a in node.args)
+            if name in _ALONG and not hidden and not stars:
+                inner = self.visit if name == "range" else self._along
+                return _ask("along_" + name, node, *(inner(a) for a in node.args))
+        return _ask("along", node, self.visit(node))
+
     def _loop(self, node: ast.For, held: str) -> ast.stmt:
         one = self._fresh()
         first = self._unpacked(node.target, _load(one, node), node)
@@ -363,7 +389,7 @@ class _Rewriter(ast.NodeTransformer):
     def _body(self, node: ast.For, names: Sequence[str]) -> ast.FunctionDef:
         """A round as a function of what it goes along and of the names that it binds."""
         one = self._fresh()
-        targets = set(_names(node.target))
+        targets = set(names_in(node.target))
         self.scopes.append({one, *names, *targets})
         first = self._unpacked(node.target, _load(one, node), node)
         values = [_ask("bound", node, _thunk(_load(name, node), node)) for name in names]
@@ -381,7 +407,7 @@ class _scope:
     """The names that a function, comprehension or class binds, while it is rewritten."""
 
     def __init__(self, rewriter: _Rewriter, node: ast.AST) -> None:
-        self.scopes, self.names = rewriter.scopes, set(_locals(node))
+        self.scopes, self.names = rewriter.scopes, set(locals_of(node))
 
     def __enter__(self) -> None:
         self.scopes.append(self.names)
@@ -444,104 +470,3 @@ def _load(name: str, at: ast.AST) -> ast.expr:
 def _thunk(node: ast.expr, at: ast.AST) -> ast.expr:
     none = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
     return ast.copy_location(ast.Lambda(none, node), at)
-
-
-# -- what a piece of syntax binds ----------------------------------------------------------------
-
-
-def _within(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """All nodes, but for those within functions and classes defined there."""
-    pending = list(nodes)
-    while pending:
-        node = pending.pop()
-        yield node
-        if not isinstance(node, _SCOPES):
-            pending.extend(ast.iter_child_nodes(node))
-
-
-def _bound(nodes: Sequence[ast.AST]) -> set[str]:
-    """The names that statements bind."""
-    names: set[str] = set()
-    for node in _within(nodes):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-            names.add(node.id)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            names.add(node.name)
-        elif isinstance(node, _SCOPES):  # a walrus in a comprehension binds outside it
-            names.update(n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
-    return names
-
-
-def _locals(node: Any) -> set[str]:
-    if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-        return {name for g in node.generators for name in _names(g.target)}
-    if isinstance(node, ast.ClassDef):
-        return set()
-    a = node.args
-    held = [*a.posonlyargs, *a.args, *a.kwonlyargs, *(x for x in (a.vararg, a.kwarg) if x)]
-    names = {x.arg for x in held}
-    if isinstance(node, ast.Lambda):
-        return names
-    elsewhere = {
-        name
-        for n in _within(node.body)
-        if isinstance(n, ast.Global | ast.Nonlocal)
-        for name in n.names
-    }
-    return names | _bound(node.body) - elsewhere
-
-
-def _names(target: ast.AST) -> list[str]:
-    return [n.id for n in ast.walk(target) if isinstance(n, ast.Name)]
-
-
-def _appended(body: Sequence[ast.AST]) -> set[str]:
-    """The names of lists that statements append to."""
-    return {
-        node.func.value.id
-        for node in _within(body)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "append"
-        and isinstance(node.func.value, ast.Name)
-    }
-
-
-def _read_beyond(function: ast.AST, loop: ast.For) -> set[str]:
-    """The names that a function reads outside a loop."""
-    names: set[str] = set()
-    pending = [function]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.For) and _place(node) == _place(loop):
-            continue
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        pending.extend(ast.iter_child_nodes(node))
-    return names
-
-
-def _place(node: ast.For) -> tuple[int, int]:
-    return node.lineno, node.col_offset
-
-
-def _leaves(body: Sequence[ast.AST]) -> bool:
-    """Whether a round may end the loop or the function, so that it is no function itself."""
-    pending: list[tuple[ast.AST, bool]] = [(node, True) for node in body]
-    while pending:
-        node, outer = pending.pop()
-        if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom | ast.Await):
-            return True
-        if isinstance(node, ast.Global | ast.Nonlocal | ast.Delete):
-            return True
-        if outer and isinstance(node, ast.Break | ast.Continue):
-            return True
-        if isinstance(node, _SCOPES):
-            continue
-        inside = outer and not isinstance(node, ast.For | ast.While)
-        pending.extend((child, inside) for child in ast.iter_child_nodes(node))
-    return False

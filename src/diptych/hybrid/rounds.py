@@ -16,7 +16,7 @@ from ..graphs.ir import Graph, Value
 from ..graphs.operand import Operand
 from ..graphs.regions import Body
 from ..graphs.trees import flatten, unflatten
-from .along import Collected, Counted
+from .along import Collected, Counted, Counter, Recorder
 
 
 class Unbound:
@@ -55,9 +55,6 @@ class OneRound:
     graph: Body
     length: Size
     slices: dict[tuple[Value, int], Value] = field(default_factory=dict)
-    counted: dict[Value, Counted] = field(default_factory=dict)
-    lists: list[list[Any]] = field(default_factory=list)
-    numbers: set[Value] = field(default_factory=set)
     count: Value | None = None
 
     def placeholder(self, aval: Aval) -> Value:
@@ -70,7 +67,7 @@ class OneRound:
             self.slices[value, axis] = self.placeholder(Aval(shape, value.dtype, value.device))
         return self.slices[value, axis]
 
-    def counter(self, along: Counted) -> Value:
+    def counter(self, along: Counted) -> Counter:
         """The whole number that a round sees."""
         if self.count is None:
             self.count = self.placeholder(Aval((), INT64))
@@ -78,22 +75,24 @@ class OneRound:
         if (along.start, along.step) != (0, 1):
             with self.graph.building():
                 value = value * along.step + along.start
-        self.counted[value] = along
-        return value
+        return Counter(value, along)
 
     def sliced(self, value: Value, index: Any) -> Value | None:
         """``value[index]`` as a slice that the loop goes along, if it is one."""
         parts = index if isinstance(index, tuple) else (index,)
-        axes = [i for i, part in enumerate(parts) if isinstance(part, Value)]
-        others = [part for part in parts if not isinstance(part, Value)]
+        axes = [i for i, part in enumerate(parts) if isinstance(part, Counter)]
+        others = [part for part in parts if not isinstance(part, Counter)]
         if len(axes) != 1 or any(type(p) is not slice or p != _ALL for p in others):
             return None
         [axis] = axes
-        along = self.counted.get(parts[axis])
-        if along is None or value.graph is self.graph or axis >= len(value.shape):
+        along = parts[axis].along
+        if along is None or along.step != 1 or value.graph is self.graph:
             return None
-        if (along.start, along.step) != (0, 1) or value.shape[axis] != self.length:
+        if axis >= len(value.shape) or value.shape[axis] != along.start + self.length:
             return None
+        if along.start:
+            with self.graph.parent.building():
+                value = value[(*[_ALL] * axis, slice(along.start, None))]
         return self.slice_of(value, axis)
 
 
@@ -103,63 +102,39 @@ _ALL = slice(None)
 # -- what happens to a name ------------------------------------------------------------------------
 
 
-class Again(Exception):
-    """A round must be traced again, with other starts."""
+class Unlike(GraphError):
+    """A round leaves another kind of thing under a name than it found."""
 
 
 class Carried:
-    """A name that has a value before the loop: containers of tensors and numbers.
-
-    Numbers of Python are carried only once a round is seen to change them.
-    """
+    """A name that has a value before the loop: containers of tensors, and what stays the same."""
 
     def __init__(self, graph: Graph, name: str, value: Any) -> None:
         self.name = name
-        self.begun, self.structure = flatten(value)
-        self.starts = [graph.lift(x, "for") if isinstance(x, Operand) else x for x in self.begun]
-        self.graph = graph
+        leaves, self.structure = flatten(value)
+        self.starts = [graph.lift(x, "for") if isinstance(x, Operand) else x for x in leaves]
 
     def enter(self, one: OneRound) -> Any:
         self.inside = [one.placeholder(x.aval) if isinstance(x, Value) else x for x in self.starts]
-        given = zip(self.begun, self.inside)
-        one.numbers.update(
-            x for leaf, x in given if not isinstance(leaf, Operand) and x is not leaf
-        )
         return unflatten(self.structure, self.inside)
 
     def leave(self, one: OneRound, value: Any) -> list[Value]:
         leaves, structure = flatten(value)
         if structure != self.structure:
-            raise GraphError(f"for: {self.name!r} must keep its structure, got another")
-        starts = [self._start(one, x, leaf) for x, leaf in zip(self.starts, leaves)]
-        if any(a is not b for a, b in zip(starts, self.starts)):
-            self.starts = starts
-            raise Again
-        pairs = zip(starts, leaves)
-        return [_value(one.graph, leaf) for start, leaf in pairs if isinstance(start, Value)]
-
-    def _start(self, one: OneRound, start: Any, leaf: Any) -> Any:
-        """What the leaf must begin with, to be in each round what this round left."""
-        if not isinstance(start, Value):
-            if leaf is start or (type(leaf) is type(start) and leaf == start):
-                return start
-            if type(start) not in (int, float, bool) or isinstance(leaf, float):
-                raise GraphError(
-                    f"for: {self.name!r} must be of tensors or stay the same, got {leaf!r} for "
-                    f"{start!r}"
-                )
-            aval = _value(one.graph, leaf).aval
-            with self.graph.building():
-                return ops.full(aval.shape, start, dtype=aval.dtype)
-        aval = _value(one.graph, leaf).aval
-        if aval == start.aval:
-            return start
-        if start.shape != ():
-            raise GraphError(
-                f"for: {self.name!r} must keep its shape and dtype, got {aval} for {start.aval}"
-            )
-        with self.graph.building():
-            return ops.broadcast_to(start.astype(aval.dtype), aval.shape)
+            raise Unlike(f"for: {self.name!r} must keep its structure, got another")
+        ends = []
+        for start, leaf in zip(self.starts, leaves):
+            if isinstance(start, Value):
+                end = _value(one.graph, leaf) if isinstance(leaf, Operand) else None
+                if end is None or end.aval != start.aval:
+                    got = leaf if end is None else end.aval
+                    raise Unlike(f"for: {self.name!r} must stay {start.aval}, got {got}")
+                ends.append(end)
+            elif isinstance(leaf, Operand):
+                raise Unlike(f"for: {self.name!r} must stay of one kind, got a tensor for another")
+            elif leaf is not start and (type(leaf) is not type(start) or leaf != start):
+                raise GraphError(f"for: the number {self.name!r} must stay the same, got another")
+        return ends
 
     @property
     def carries(self) -> list[tuple[Value, Value]]:
@@ -181,9 +156,11 @@ class New:
         return UNBOUND
 
     def leave(self, one: OneRound, value: Any) -> list[Value]:
-        leaves, self.structure = flatten(value)
         if not self.is_read:
             return []
+        leaves, self.structure = flatten(value)
+        if any(isinstance(x, Counter | Recorder) for x in leaves):
+            raise GraphError("for: the number of the last round must be none, got a use of it")
         self.leaves = leaves
         ends = [_value(one.graph, x) for x in leaves if isinstance(x, Operand)]
         with self.graph.building():
@@ -207,14 +184,15 @@ class Appended:
         self.name, self.held = name, held
 
     def enter(self, one: OneRound) -> Any:
-        self.inside: list[Any] = []
-        one.lists.append(self.inside)
+        self.inside = Recorder()
         return self.inside
 
     def leave(self, one: OneRound, value: Any) -> list[Value]:
         if value is not self.inside:
             raise GraphError(f"for: the list {self.name!r} must stay the same, got another")
-        self.items = [_value(one.graph, x) for x in self.inside]
+        if not all(isinstance(x, Operand) for x in self.inside.items):
+            raise GraphError(f"for: the list {self.name!r} must be of tensors, got other items")
+        self.items = [_value(one.graph, x) for x in self.inside.items]
         return []
 
     def after(self, values: Iterator[Value]) -> Any:

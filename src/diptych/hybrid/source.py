@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, FunctionType
-from typing import TypeVar
 
 Definition = ast.FunctionDef | ast.Lambda
+
+_INNER = "__function__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +47,26 @@ def source_of(function: FunctionType) -> Source | None:
         for definition, owner in _definitions(text)
         if _name(definition) == code.co_name
         and _first_line(definition) == code.co_firstlineno
-        and _is_at(definition, code)
+        and _holds(definition, code)
     ]
-    return found[0] if len(found) == 1 else None
+    # Of lambdas within each other the innermost one comes last.
+    return found[-1] if found else None
 
 
-def compiled(
-    definition: Definition, like: CodeType, owner: str | None, free: tuple[str, ...] = ()
-) -> CodeType | None:
+def compiled(definition: Definition, like: CodeType, free: tuple[str, ...] = ()) -> CodeType | None:
     """A definition's code, within a function that has what it takes from around it."""
-    around = [*like.co_freevars, *free]
+    # Under another name, lest the one by which it calls itself were that of this very definition.
     inner: ast.stmt = (
         ast.Return(definition) if isinstance(definition, ast.Lambda) else _bare(definition)
     )
-    body: list[ast.stmt] = [inner]
-    if owner is not None:
-        # A lambda is no result there.
-        held: list[ast.stmt] = (
-            [ast.Expr(definition)] if isinstance(definition, ast.Lambda) else body
-        )
-        made = ast.ClassDef(owner, bases=[], keywords=[], body=held, decorator_list=[])
-        body = [_without_types(made)]
-    # What is private to a class is taken from around under the name that it has there.
-    outer = function_of("around", around, body)
+    name = "<lambda>" if isinstance(definition, ast.Lambda) else _INNER
+    outer = function_of("around", [*like.co_freevars, *free], [inner])
     module = ast.fix_missing_locations(ast.Module([outer], type_ignores=[]))
     flags = like.co_flags & _FUTURE
-    try:
-        code = compile(module, like.co_filename, "exec", flags=flags, dont_inherit=True)
-    except SyntaxError:
-        return None
+    code = compile(module, like.co_filename, "exec", flags=flags, dont_inherit=True)
     for found in _codes(code):
-        if found.co_name == like.co_name and found.co_firstlineno == definition.lineno:
-            return found
+        if found.co_name == name and found.co_firstlineno == definition.lineno:
+            return found.replace(co_name=like.co_name, co_qualname=like.co_qualname)
     return None
 
 
@@ -92,14 +81,11 @@ def function_of(name: str, arguments: Sequence[str], body: list[ast.stmt]) -> as
 
 def _bare(definition: ast.FunctionDef) -> ast.FunctionDef:
     """Without decorators, and without what is evaluated when the function is made."""
-    made = ast.FunctionDef(definition.name, definition.args, definition.body, decorator_list=[])
+    made = ast.FunctionDef(_INNER, definition.args, definition.body, decorator_list=[])
     return _without_types(ast.copy_location(made, definition))
 
 
-N = TypeVar("N", ast.FunctionDef, ast.ClassDef)
-
-
-def _without_types(node: N) -> N:
+def _without_types(node: ast.FunctionDef) -> ast.FunctionDef:
     """With the field that newer versions of Python have for parameters of types."""
     if sys.version_info >= (3, 12):
         node.type_params = []
@@ -128,13 +114,17 @@ def _codes_of(text: str) -> frozenset[CodeType]:
         return frozenset()
 
 
-def _is_at(definition: Definition, code: CodeType) -> bool:
-    """Whether a lambda's code is that of its body: there may be several in a line."""
+def _holds(definition: Definition, code: CodeType) -> bool:
+    """Whether all that a lambda's code does stands in its body: there may be several in a line."""
     if isinstance(definition, ast.FunctionDef):
         return True
     body = definition.body
-    place = body.lineno, body.end_lineno, body.col_offset, body.end_col_offset
-    return place in code.co_positions()
+    begin, end = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+    return all(
+        begin <= (line, column) and (last, last_column) <= end
+        for line, last, column, last_column in code.co_positions()
+        if column is not None and last_column  # what sets a frame up is nowhere
+    )
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from pathlib import PurePath
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from .rewriting import TRACER, rewritten
 from .source import compiled, source_of
@@ -21,8 +21,9 @@ _LIBRARIES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
 
-_codes: WeakKeyDictionary[CodeType, CodeType | None] = WeakKeyDictionary()
-_made: set[CodeType] = set()
+# Code objects are equal where their files differ, so the file is told as well.
+_codes: WeakKeyDictionary[CodeType, dict[str, CodeType | None]] = WeakKeyDictionary()
+_made: WeakSet[CodeType] = WeakSet()
 _users: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _CACHED: Any = type(lru_cache(len))
 
@@ -92,9 +93,10 @@ def is_staged(function: FunctionType) -> bool:
 
 def _staged_code(function: FunctionType) -> CodeType | None:
     code = function.__code__
-    if code not in _codes:
-        _codes[code] = _rewritten_code(function)
-    return _codes[code]
+    known = _codes.setdefault(code, {})
+    if code.co_filename not in known:
+        known[code.co_filename] = _rewritten_code(function)
+    return known[code.co_filename]
 
 
 def _rewritten_code(function: FunctionType) -> CodeType | None:
@@ -103,7 +105,7 @@ def _rewritten_code(function: FunctionType) -> CodeType | None:
         return None
     code = function.__code__
     definition = rewritten(source, code.co_freevars, function.__globals__)
-    made = compiled(definition, code, source.owner, (TRACER,))
+    made = compiled(definition, code, (TRACER,))
     if made is not None:
         _made.update(_all(made))
     return made

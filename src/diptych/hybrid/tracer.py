@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -33,11 +32,12 @@ from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.parameter import Parameter
 from . import reads
-from .along import Along, plain
-from .loops import Loops
+from .along import Counter, Recorder, has_symbol, plain
+from .frame import Frame
+from .loops import OPERATORS, Loops
 from .objects import Objects
+from .purity import is_pure
 from .reads import CONTAINERS, MISSING, Place, is_fed
-from .rounds import UNBOUND, Round
 from .staging import (
     is_library_file,
     is_staged,
@@ -51,6 +51,7 @@ from .trace import Trace
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype, slice, range)
 _SOME = asarray(0.0)
+_OF_SIZES = (len, list, max, min, range, tuple, type)
 # What makes a tensor of numbers, and what gives the numbers of one.
 _MAKING = (asarray, tensor)
 _CONVERTING = (bool, complex, float, int)
@@ -121,6 +122,11 @@ class Tracer:
                 yield
         finally:
             _running.tracer = before
+
+    @property
+    def is_running(self) -> bool:
+        """Whether this thread traces by it now."""
+        return _running.tracer is self
 
     # -- what is outside -------------------------------------------------------------------------
 
@@ -202,6 +208,7 @@ class Tracer:
         return self.found(Place(key, held, key, reads.cell))
 
     def attribute(self, owner: Any, key: str) -> Any:
+        owner = self.loops.each(owner)
         if isinstance(owner, Operand):
             if key == "shape":
                 return self.loops.shape_of(owner)
@@ -217,6 +224,9 @@ class Tracer:
     def item(self, owner: Any, key: Any) -> Any:
         if isinstance(owner, Value):
             return self.loops.item(owner, key)
+        owner = self.loops.each(owner)
+        if has_symbol(key) and not isinstance(owner, list | tuple):
+            raise StaticValueError(f"dimension: a key must be a number, got {key}")
         text = self.text_of(owner)
         if text is None or not isinstance(owner, dict | list | tuple):
             return owner[key]
@@ -226,6 +236,7 @@ class Tracer:
 
     def whole(self, value: Any) -> Any:
         """All that a container holds is read, if it was there before."""
+        value = self.loops.each(value)
         text = self.text_of(value)
         if text is not None:
             if isinstance(value, Iterator) and not isinstance(value, IOBase):
@@ -264,11 +275,30 @@ class Tracer:
             return [self.item(value, i) for i in range(len(value))]
         return self.whole(value)
 
+    def binary(self, name: str, left: Any, right: Any) -> Any:
+        """An operator of Python on two things."""
+        found = self.loops.binary(name, left, right)
+        if found is not NotImplemented:
+            return found
+        # A size and a number make a size, still.
+        if not (isinstance(left, int) and isinstance(right, int)):
+            left, right = self.whole(left), self.whole(right)
+        return OPERATORS[name](left, right)
+
+    def compared(self, left: Any, right: Any) -> tuple[Any, Any]:
+        """Two things that are about to be compared, or looked for in each other."""
+        left, right = self.whole(left), self.whole(right)
+        if (has_symbol(left) or has_symbol(right)) and left != right:
+            raise StaticValueError(
+                f"dimension: a size must be a number to be compared, got {left} and {right}"
+            )
+        return left, right
+
     # -- changes ---------------------------------------------------------------------------------
 
     def check_change(self, owner: Any, what: str) -> None:
         """Raise a GraphError where a change would be made when tracing and not again."""
-        if self.loops.is_in_round and not self.loops.is_own(owner):
+        if self.loops.is_in_round:
             raise GraphError("for: a round must not change what is not its own, got a change")
         text = self.text_of(owner) or self._given.get(id(owner), (None, None))[1]
         if text is not None:
@@ -301,7 +331,7 @@ class Tracer:
             return dispatch.current().constant(made.array)
         if callee in _CONVERTING and args and isinstance(args[0], Parameter):
             raise _no_number(callee.__name__)
-        if callee is isinstance and isinstance(args[0], Value):
+        if callee is isinstance and args and isinstance(args[0], Value):
             return self._is_instance(*args)
         if callee in _OF_ATTRIBUTES and len(args) > 1:
             return self._call_of_attributes(callee, *args)
@@ -314,9 +344,11 @@ class Tracer:
             return self._call_builtin(callee, args, kwargs)
         found = python_function(callee)
         if found is None:
+            self._check_foreign(callee, (*args, *kwargs.values()))
             return callee(*self._read(args), **self._named(kwargs))
         function, before, named = found
         if not is_users(function):
+            self._check_foreign(callee, (*args, *kwargs.values()))
             return callee(*self._handed(args), **self._named(kwargs))
         seen = self.staged(function)
         if seen is function and not is_staged(function):
@@ -348,7 +380,19 @@ class Tracer:
             return others[0] if others else False
         return True if callee is hasattr else found
 
+    def _check_foreign(self, callee: Any, args: tuple[Any, ...]) -> None:
+        """Raise where what is not looked into would see, or do, what a trace cannot."""
+        if any(isinstance(a, Counter | Recorder) for a in args):
+            raise StaticValueError(f"for: what a round has for a number is none, got {callee!r}")
+        if str(getattr(callee, "__module__", "")).partition(".")[0] == _OWN or callee is isinstance:
+            return
+        if any(map(has_symbol, args)) and callee not in _OF_SIZES:
+            raise StaticValueError(f"dimension: {callee!r} must be given numbers, got a symbol")
+        if self.loops.is_in_round and not is_pure(callee):
+            raise GraphError(f"for: a round must not call what may change others, got {callee!r}")
+
     def _call_builtin(self, callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._check_foreign(callee, (*args, *kwargs.values()))
         owner = callee.__self__
         changes = isinstance(owner, _CHANGEABLE) and callee.__name__ in _CHANGING
         if changes or callee.__name__ in _SETTING:
@@ -405,155 +449,15 @@ class Tracer:
 
     def _guard_unseen(self, function: FunctionType) -> None:
         """Of a function without source, all that it mentions is guarded."""
+        if any(value.aval.is_symbolic for value in self.graph.inputs):
+            raise StaticValueError(
+                f"{function.__qualname__}: its source must be known for sizes to be symbols, got "
+                "a function without"
+            )
         for name, holder, key in names_read(function):
             value = self.name(holder, name) if key is not None else self.free(holder, name)
             self.whole(value)
         self.notes.append(f"{function.__qualname__}: its source is not known, so loops unroll")
-
-
-class Frame:
-    """The tracer as one function sees it: knows where the function's names are held."""
-
-    def __init__(self, tracer: Tracer, function: FunctionType) -> None:
-        self._tracer = tracer
-        self._globals = function.__globals__
-        self._cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
-
-    slice = slice
-
-    def name(self, key: str, value: Any) -> Any:
-        tracer = self._active()
-        return value if tracer is None else tracer.name(self._globals, key)
-
-    def free(self, key: str, value: Any) -> Any:
-        tracer = self._active()
-        return value if tracer is None else tracer.free(self._cells[key], key)
-
-    def attribute(self, owner: Any, key: str) -> Any:
-        tracer = self._active()
-        return getattr(owner, key) if tracer is None else tracer.attribute(owner, key)
-
-    def item(self, owner: Any, key: Any) -> Any:
-        tracer = self._active()
-        return owner[key] if tracer is None else tracer.item(owner, key)
-
-    def whole(self, value: Any) -> Any:
-        tracer = self._active()
-        return value if tracer is None else tracer.whole(value)
-
-    def test(self, value: Any) -> Any:
-        tracer = self._active()
-        return value if tracer is None else tracer.objects.tested(value)
-
-    def entered(self, value: Any) -> Any:
-        tracer = self._active()
-        return value if tracer is None else tracer.objects.entered(value)
-
-    def added(self, name: str, left: Any, right: Any) -> Any:
-        tracer = self._active()
-        if tracer is not None and not (isinstance(left, int) and isinstance(right, int)):
-            left, right = tracer.whole(left), tracer.whole(right)
-        return _CHANGES[name][1](left, right)
-
-    def each(self, value: Any) -> Any:
-        tracer = self._active()
-        return value if tracer is None else tracer.each(value)
-
-    def call(self, callee: Any, /, *args: Any, **kwargs: Any) -> Any:
-        tracer = self._active()
-        return callee(*args, **kwargs) if tracer is None else tracer.call(callee, args, kwargs)
-
-    def set_attribute(self, owner: Any, key: str, value: Any) -> None:
-        tracer = self._active()
-        (setattr if tracer is None else tracer.set_attribute)(owner, key, value)
-
-    def set_item(self, owner: Any, key: Any, value: Any) -> None:
-        tracer = self._active()
-        (operator.setitem if tracer is None else tracer.set_item)(owner, key, value)
-
-    def check_outer(self, name: str) -> None:
-        if self._active() is not None:
-            raise GraphError(
-                "compile: a traced function must not change what outlives it, got a declaration "
-                f"of {name} as a name to assign to; return the new value"
-            )
-
-    def delete_attribute(self, owner: Any, key: str) -> None:
-        tracer = self._active()
-        if tracer is not None:
-            tracer.check_change(owner, f".{key}")
-        delattr(owner, key)
-
-    def delete_item(self, owner: Any, key: Any) -> None:
-        tracer = self._active()
-        if tracer is not None:
-            tracer.check_change(owner, f"[{key!r}]")
-        del owner[key]
-
-    def changed(self, name: str, before: Any, value: Any) -> Any:
-        """What ``before += value`` leaves under the name."""
-        tracer = self._active()
-        in_place, plain_operator = _CHANGES[name]
-        if tracer is not None:
-            if isinstance(before, _CHANGEABLE):
-                tracer.check_change(before, "")
-            found = tracer.loops.changed(before, plain_operator, value)
-            if found is not NotImplemented:
-                return found
-        return in_place(before, value)
-
-    def change_attribute(self, name: str, owner: Any, key: str, value: Any) -> None:
-        before = self.attribute(owner, key)
-        after = self.changed(name, before, value)
-        if after is not before:
-            self.set_attribute(owner, key, after)
-
-    def change_item(self, name: str, owner: Any, key: Any, value: Any) -> None:
-        before = self.item(owner, key)
-        after = self.changed(name, before, value)
-        if after is not before or isinstance(owner, Operand):  # of which an item may be a copy
-            self.set_item(owner, key, after)
-
-    def along(self, value: Any) -> Any:
-        """What a `for` goes along, if a loop in the graph may do it."""
-        tracer = self._active()
-        return value if tracer is None else tracer.loops.along(value)
-
-    def bound(self, value: Callable[[], Any]) -> Any:
-        """A local name, or that it has no value yet."""
-        try:
-            return value()
-        except NameError:
-            return UNBOUND
-
-    def loop(
-        self, along: Any, body: Any, names: tuple[str, ...], kinds: str, state: tuple[Any, ...]
-    ) -> Any:
-        """The state after a loop that stands in the graph; None where it does not."""
-        tracer = self._active()
-        if tracer is None or not isinstance(along, Along):
-            return None
-        return tracer.loops.capture(along, Round(body, names, kinds, state))
-
-    def _active(self) -> Tracer | None:
-        return self._tracer if _running.tracer is self._tracer else None
-
-
-_CHANGES: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] = {
-    "Add": (operator.iadd, operator.add),
-    "Sub": (operator.isub, operator.sub),
-    "Mult": (operator.imul, operator.mul),
-    "Div": (operator.itruediv, operator.truediv),
-    "FloorDiv": (operator.ifloordiv, operator.floordiv),
-    "Mod": (operator.imod, operator.mod),
-    "Pow": (operator.ipow, operator.pow),
-    "MatMult": (operator.imatmul, operator.matmul),
-    "LShift": (operator.ilshift, operator.lshift),
-    "RShift": (operator.irshift, operator.rshift),
-    "BitAnd": (operator.iand, operator.and_),
-    "BitOr": (operator.ior, operator.or_),
-    "BitXor": (operator.ixor, operator.xor),
-}
 
 
 def _no_number(name: str) -> StaticValueError:
