@@ -189,7 +189,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
         self.generic_visit(node)
-        node.value = _whole(node.value)
+        node.value = _ask("compared", node.value, node.value)  # as the text of a size would be
         return node
 
     # -- statements ------------------------------------------------------------------------------
