@@ -1,5 +1,6 @@
 """What Python runs of its own accord is seen into: special methods, constructors, wrappers."""
 
+import contextlib
 import dataclasses
 import functools
 import operator
@@ -394,3 +395,45 @@ def test_containers_of_arguments_are_not_changed(f, log):
 def test_an_iterator_that_is_an_argument_is_not_gone_through():
     with pytest.raises(GraphError, match="gone through"):
         dt.compile(lambda x, values: x * sum(values))(x(), iter([1.0]))
+
+
+def scaled_by_global(x):
+    return x * K
+
+
+def product(a, b):
+    return a * b * K
+
+
+@contextlib.contextmanager
+def giving():
+    yield K
+
+
+def given(x):
+    with giving() as k:
+        return x * k
+
+
+def given_late(x):
+    with contextlib.ExitStack() as stack:
+        return x * stack.enter_context(giving())
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: sum(map(scaled_by_global, [x, x])),
+        lambda x: functools.reduce(product, [x, x]),
+        lambda x: x * sum(filter(lambda v: v < K, [1.0, 2.5])),
+        given,
+        given_late,
+    ],
+)
+def test_functions_that_libraries_call(f, other_global):
+    sees(f, other_global)
+
+
+def test_named_arguments_from_a_dict():
+    settings = defaultdict(float, k=2.0)
+    sees(lambda x: (lambda **named: x * named["k"])(**settings), lambda: settings.update(k=3.0))

@@ -145,6 +145,9 @@ class _Rewriter(ast.NodeTransformer):
             node.args = [self.visit(a) for a in node.args]
             return node
         self.generic_visit(node)
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                keyword.value = _whole(keyword.value)
         return ast.copy_location(
             ast.Call(_tracer("call", node), [node.func, *node.args], node.keywords), node
         )

@@ -78,6 +78,11 @@ def staged(function: FunctionType, tracer: Any) -> FunctionType | None:
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
     cells[TRACER] = CellType(tracer)
     closure = tuple(cells[name] for name in code.co_freevars)
+    return like(function, code, closure)
+
+
+def like(function: FunctionType, code: CodeType, closure: tuple[CellType, ...]) -> FunctionType:
+    """A function of other code and closure, with the globals and the defaults of another."""
     made = FunctionType(
         code, function.__globals__, function.__name__, function.__defaults__, closure
     )

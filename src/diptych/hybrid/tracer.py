@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from io import IOBase
@@ -43,6 +43,7 @@ from .staging import (
     is_staged,
     is_users,
     is_users_class,
+    like,
     names_read,
     python_function,
     staged,
@@ -228,7 +229,7 @@ class Tracer:
         if has_symbol(key) and not isinstance(owner, list | tuple):
             raise StaticValueError(f"dimension: a key must be a number, got {key}")
         text = self.text_of(owner)
-        if text is None or not isinstance(owner, dict | list | tuple):
+        if text is None or not isinstance(owner, dict | list | tuple | deque):
             return owner[key]
         if isinstance(key, slice):
             return self.whole(owner)[key]
@@ -345,11 +346,13 @@ class Tracer:
         found = python_function(callee)
         if found is None:
             self._check_foreign(callee, (*args, *kwargs.values()))
-            return callee(*self._read(args), **self._named(kwargs))
+            calls = isinstance(callee, type) and not is_users_class(callee)
+            read = self._handed(args) if calls else self._read(args)
+            return callee(*read, **self._named(kwargs))
         function, before, named = found
         if not is_users(function):
             self._check_foreign(callee, (*args, *kwargs.values()))
-            return callee(*self._handed(args), **self._named(kwargs))
+            return self._through(callee)(*self._handed(args), **self._named(kwargs))
         seen = self.staged(function)
         if seen is function and not is_staged(function):
             args = tuple(self._handed(args))
@@ -406,7 +409,8 @@ class Tracer:
             self.whole(owner)
         elif callee is len and len(args) == 1 and self.text_of(args[0]) is not None:
             return self._length(args[0])
-        return callee(*self._read(args), **self._named(kwargs))
+        read = self._handed(args) if isinstance(owner, ModuleType) else self._read(args)
+        return callee(*read, **self._named(kwargs))
 
     def _length(self, owner: Any) -> int:
         text = f"len({self.text_of(owner)})"
@@ -428,10 +432,26 @@ class Tracer:
         if isinstance(value, FunctionType):
             return self.staged(value) if is_users(value) else value
         if isinstance(value, MethodType):
-            return MethodType(self._seen_into(value.__func__), value.__self__)
+            seen = self._seen_into(value.__func__)
+            return value if seen is value.__func__ else MethodType(seen, value.__self__)
         if isinstance(value, partial):
             return partial(self._seen_into(value.func), *value.args, **value.keywords)
         return value
+
+    def _through(self, callee: Any) -> Any:
+        """A library's function that wraps one of the user's, as it wraps the one that is traced."""
+        if not isinstance(callee, FunctionType):
+            return callee
+        cells = []
+        for cell in callee.__closure__ or ():
+            with suppress(ValueError):  # an empty one
+                seen = self._seen_into(cell.cell_contents)
+                if seen is not cell.cell_contents:
+                    cell = CellType(seen)
+            cells.append(cell)
+        if tuple(cells) == (callee.__closure__ or ()):
+            return callee
+        return like(callee, callee.__code__, tuple(cells))
 
     def staged(self, function: FunctionType) -> FunctionType:
         """A function as this trace runs it."""
