@@ -269,8 +269,15 @@ def gradients(f, xs, h):
     ]
 
 
-@pytest.mark.parametrize("executor", ["reference", "planned", "native"])
-@pytest.mark.parametrize("f", CAPTURED, ids=lambda f: f.__name__)
+NATIVE = [by_number, second_axis, backwards, a_sum_from_0, collected_twice_a_round, nested]
+CASES = [(f, executor) for f in CAPTURED for executor in ("reference", "planned")]
+
+
+@pytest.mark.parametrize(
+    ("f", "executor"),
+    [*CASES, *((f, "native") for f in NATIVE)],
+    ids=lambda v: getattr(v, "__name__", v),
+)
 def test_a_loop_is_captured(f, executor):
     passes = ["roll"] if executor == "reference" else None
     compiled = dt.compile(f, executor=executor, passes=passes)
