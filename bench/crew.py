@@ -98,7 +98,7 @@ def rest(crew: Collection[Handle]) -> None:
     while time.perf_counter() < end:
         time.sleep(REST_S)
         now = _ran(crew)
-        if now - before < 0.01 * REST_S * 1e9:
+        if 0 <= now - before < 0.01 * REST_S * 1e9:  # less than before: a thread has ended
             return
         before = now
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 # As the machine was when this process started: after pinning, a thread sees one core.
@@ -13,8 +14,10 @@ _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") els
 def thread_times(process: int | str = "self") -> dict[int, int]:
     """How long each thread of a process has run so far, in nanoseconds; empty where the system does
     not tell."""
-    tasks = Path(f"/proc/{process}/task")
-    return {int(p.name): _nanoseconds(p) for p in tasks.iterdir()} if tasks.is_dir() else {}
+    with suppress(OSError):  # the process may end meanwhile
+        tasks = list(Path(f"/proc/{process}/task").iterdir())
+        return {int(task.name): _nanoseconds(task) for task in tasks}
+    return {}
 
 
 def pin_busiest(threads: int, since: Mapping[int, int] | None = None) -> list[int]:

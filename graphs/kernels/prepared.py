@@ -115,6 +115,8 @@ def _reshaped(careful: Kernel, ins: Any, out: Any, **attrs: Any) -> Kernel | Non
 def _joined(careful: Kernel, ins: Any, out: Any, *, axis: int) -> Kernel | None:
     if len(ins) > _MOST_JOINED or len({x.dtype for x in ins}) > 1:
         return None
+    if out.size >= reductions.LARGE:  # a copy that is long holds up other threads
+        return None
     rows = math.prod(out.shape[:axis])
     return speedups.Join(careful, out.shape, rows, tuple([math.prod(x.shape[axis:]) for x in ins]))
 
