@@ -437,3 +437,52 @@ def test_functions_that_libraries_call(f, other_global):
 def test_named_arguments_from_a_dict():
     settings = defaultdict(float, k=2.0)
     sees(lambda x: (lambda **named: x * named["k"])(**settings), lambda: settings.update(k=3.0))
+
+
+class Operand:
+    __hash__ = object.__hash__
+
+    def __mul__(self, other):
+        return other * K
+
+    __radd__ = __mul__
+
+    def __getitem__(self, key):
+        return K
+
+    def __contains__(self, key):
+        return key == K
+
+    def __eq__(self, other):
+        return other == K
+
+    def __lt__(self, other):
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda o, x: o * x,
+        lambda o, x: x * (2.0 + o),
+        lambda o, x: x * o[0],
+        lambda o, x: x * 5 if 3.0 in o else x,
+        lambda o, x: x * 5 if 3.0 not in o else x,
+        lambda o, x: x * 5 if o == 3.0 else x,
+        lambda o, x: x * 5 if 2.5 > o else x,  # noqa: SIM300
+        lambda o, x: x * 5 if o < 2.5 else x,
+    ],
+)
+def test_operators_of_objects(read, other_global):
+    o = Operand()
+    sees(lambda x: read(o, x), other_global)
+
+
+def test_whether_a_dict_has_one_key():
+    known = {"a": 1.0}
+    f = dt.compile(lambda x: x * 2 if "a" in known else x)
+    assert f(x()).tolist() == [2.0, 4.0]
+    known["b"] = 2.0
+    f(x())
+    assert f.traces == 1
+    del known["a"]
+    assert f(x()).tolist() == [1.0, 2.0]

@@ -66,6 +66,9 @@ class Frame:
     def compare(self, name: str, left: Any, right: Any) -> Any:
         tracer = self._active()
         if tracer is not None:
+            found = tracer.objects.compared(name, left, right)
+            if found is not NotImplemented:
+                return found
             left, right = tracer.compared(left, right)
         return _COMPARISONS[name](left, right)
 

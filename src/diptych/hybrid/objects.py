@@ -13,8 +13,9 @@ from types import BuiltinMethodType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from . import reads
+from .loops import OPERATORS
 from .reads import MISSING, Place
-from .staging import is_of_library, is_users, is_users_class
+from .staging import is_of_library, is_staged, is_users, is_users_class
 
 if TYPE_CHECKING:
     from .tracer import Tracer
@@ -27,6 +28,16 @@ _ASKING = (
 )  # fmt: skip
 _dispatcher: Any = singledispatch(len)
 _DISPATCH = _dispatcher.__code__
+
+
+_METHODS = {
+    name: (f"__{method}__", f"__r{method}__")
+    for name, function in OPERATORS.items()
+    for method in [function.__name__.strip("_")]
+} | {
+    "Eq": ("__eq__", "__eq__"), "Lt": ("__lt__", "__gt__"), "Gt": ("__gt__", "__lt__"),
+    "LtE": ("__le__", "__ge__"), "GtE": ("__ge__", "__le__"), "NotEq": ("__ne__", "__ne__"),
+}  # fmt: skip
 
 
 class Objects:
@@ -56,8 +67,8 @@ class Objects:
         if not isinstance(found, FunctionType) or not is_users(found):
             return None
         self._guard_class(owner)
-        found = self.declared(kind, name)
-        return MethodType(self._tracer.staged(found), owner)
+        seen = self._tracer.staged(self.declared(kind, name))
+        return MethodType(seen, owner) if is_staged(seen) else None  # without source: by content
 
     def entered(self, owner: Any) -> Any:
         """What a `with` enters."""
@@ -70,6 +81,33 @@ class Objects:
         if ask:
             ask()
         return self._tracer.whole(owner)
+
+    def operated(self, name: str, left: Any, right: Any) -> Any:
+        """What methods of the user's classes give for an operator; else NotImplemented."""
+        method, reflected = _METHODS[name]
+        ask, back = self.special(left, method), self.special(right, reflected)
+        if ask is None and back is None:
+            return NotImplemented
+        first = ask or getattr(type(left), method, None)
+        found = NotImplemented
+        if first is not None:
+            found = first(right) if ask else first(left, right)
+        return back(left) if found is NotImplemented and back else found
+
+    def compared(self, name: str, left: Any, right: Any) -> Any:
+        """The same of comparisons, and what a dict says that is asked for one key alone."""
+        if name not in ("In", "NotIn"):
+            return self.operated(name, left, right) if name in _METHODS else NotImplemented
+        ask = self.special(right, "__contains__")
+        text = self._tracer.text_of(right)
+        if ask is not None:
+            found = bool(ask(left))
+        elif text is not None and type(right) is dict and reads.is_plain(left):
+            place = Place(f"{left!r} in {text}", right, left, reads.membership)
+            found = self._tracer.seen(place)
+        else:
+            return NotImplemented
+        return found if name == "In" else not found
 
     def _guard_class(self, owner: Any) -> None:
         text = self._tracer.text_of(owner)

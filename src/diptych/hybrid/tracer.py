@@ -225,6 +225,9 @@ class Tracer:
     def item(self, owner: Any, key: Any) -> Any:
         if isinstance(owner, Value):
             return self.loops.item(owner, key)
+        get = self.objects.special(owner, "__getitem__")
+        if get is not None:
+            return get(key)
         owner = self.loops.each(owner)
         if has_symbol(key) and not isinstance(owner, list | tuple):
             raise StaticValueError(f"dimension: a key must be a number, got {key}")
@@ -279,6 +282,9 @@ class Tracer:
     def binary(self, name: str, left: Any, right: Any) -> Any:
         """An operator of Python on two things."""
         found = self.loops.binary(name, left, right)
+        if found is not NotImplemented:
+            return found
+        found = self.objects.operated(name, left, right)
         if found is not NotImplemented:
             return found
         # A size and a number make a size, still.
