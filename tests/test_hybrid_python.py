@@ -457,7 +457,7 @@ class Operand:
         return other == K
 
     def __lt__(self, other):
-        return K < other
+        return other > K
 
 
 @pytest.mark.parametrize(
@@ -486,3 +486,18 @@ def test_whether_a_dict_has_one_key():
     assert f.traces == 1
     del known["a"]
     assert f(x()).tolist() == [1.0, 2.0]
+
+
+def of_a_class_within(x):
+    class Within:
+        k = K
+        twice = k * 2
+
+        def scaled(self, y):
+            return y * self.twice * K
+
+    return Within().scaled(x)
+
+
+def test_classes_within_functions(other_global):
+    sees(of_a_class_within, other_global)

@@ -73,13 +73,18 @@ class _Rewriter(ast.NodeTransformer):
     # -- names ---------------------------------------------------------------------------------
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        if not isinstance(node.ctx, ast.Load) or any(node.id in s for s in self.scopes):
+        if not isinstance(node.ctx, ast.Load) or self._is_local(node.id):
             return node
         if node.id in self.free:
             return _ask("free", node, ast.Constant(node.id), node)
         if node.id not in self.known and hasattr(builtins, node.id):
             return node
         return _ask("name", node, ast.Constant(node.id), node)
+
+    def _is_local(self, name: str) -> bool:
+        """Whether a function around binds a name, or the class in whose body it is read."""
+        around = [s for s in self.scopes[:-1] if not isinstance(s, _ClassNames)]
+        return any(name in s for s in (*around, *self.scopes[-1:]))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         outermost = not self.scopes
@@ -100,7 +105,18 @@ class _Rewriter(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return node  # names in its body are looked up in their own way
+        """Its methods, and what it assigns; other statements of a body stay as they are."""
+        node.bases = [self.visit(base) for base in node.bases]
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        owner, self.owner = self.owner, node.name
+        self.scopes.append(_ClassNames(bound_in(node.body)))
+        node.body = [
+            self.visit(s) if isinstance(s, ast.FunctionDef | ast.Assign | ast.AnnAssign) else s
+            for s in node.body
+        ]
+        self.scopes.pop()
+        self.owner = owner
+        return node
 
     def _defaults(self, arguments: ast.arguments) -> ast.arguments:
         arguments.defaults = [self.visit(d) for d in arguments.defaults]
@@ -404,6 +420,10 @@ class _Rewriter(ast.NodeTransformer):
     def _fresh(self) -> str:
         self.count += 1
         return f"__{self.count}__"
+
+
+class _ClassNames(set[str]):
+    """The names that a class binds, which functions in it do not see."""
 
 
 class _scope:
