@@ -128,7 +128,8 @@ def gradients(
     wanted = [_wanted(graph, x) for x in inputs]
     nodes = list(graph.nodes)
     with graph.building(), enable_grad():
-        seeds = [graph.lift(seed, "grad") for seed in seeds_for(outputs, grad_outputs)]
+        given = seeds_for(outputs, grad_outputs)
+        seeds = [graph.lift(g, "grad") if isinstance(g, Value) else g for g in given]
     with graph.building(), enable_grad(), graph.as_made():
         reached = depending(nodes, [v for reads in wanted for v in reads])
         found = sweep(nodes, outputs, seeds, reached, {v for reads in wanted for v in reads})

@@ -102,7 +102,8 @@ def test_inputs_may_be_arrays_of_any_dtype_and_in_containers():
 
 def test_nothing_changes_in_the_model():
     net, seen = Net(), []
-    net.first.register_forward_hook(lambda m, args, y: seen.append(type(y).__name__))
+    note = seen.append
+    net.first.register_forward_hook(lambda m, args, y: note(type(y).__name__))
     net.rest.append(nn.Dropout(0.5))
     compiled = dt.compile(net)
     x = dt.ones((5, 3))
