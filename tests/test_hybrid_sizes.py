@@ -7,6 +7,7 @@ import pytest
 
 import diptych as dt
 from diptych.errors import ArgumentError
+from diptych.hybrid import compiled
 
 RNG = np.random.default_rng(0)
 
@@ -127,3 +128,17 @@ def test_sizes_that_python_asks_for(f):
     for n in (3, 4, 5, 6, 3):
         x = array(n, 3)
         assert np.array_equal(compiled(x).numpy(), f(x).numpy())
+
+
+def test_of_many_keys_those_of_families_go(monkeypatch):
+    monkeypatch.setattr(compiled, "_MOST_KEYS", 3)
+    f = dt.compile(lambda x: x * 2)
+    for n in range(2, 9):
+        f(array(n))
+    f(dt.tensor([1, 2]))
+    traces = f.traces
+    f(array(2))
+    f(array(8))
+    f(dt.tensor([1, 2]))
+    assert f.traces == traces == 3
+    assert "lambda(float32[2])" in f.explain()

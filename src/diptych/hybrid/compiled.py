@@ -27,6 +27,7 @@ from ..graphs.trees import flatten, unflatten
 from .decisions import Decisions, Path
 from .entry import COMPUTED, Entry, Input
 from .function import GraphFunction
+from .graph import Trace
 from .loops import ROLL
 from .reads import Place, attribute, aval_or_none, token
 from .signatures import (
@@ -41,7 +42,6 @@ from .signatures import (
 )  # fmt: skip
 from .staging import LookedInto
 from .switch import is_disabled
-from .trace import Trace
 from .tracer import Tracer
 
 C = TypeVar("C", bound="CompiledFunction")
@@ -121,8 +121,7 @@ class CompiledFunction(LookedInto):
             found = self._symbolic(key, family, leaves, structure, reason)
             if found is not None:
                 return found
-        known.add(path, replace(entry, instead=known.find()))
-        self._say(entry)
+        self._keep(known, path, entry)
         return entry
 
     def _symbolic(
@@ -144,12 +143,21 @@ class CompiledFunction(LookedInto):
             except (DiptychError, TypeError, ValueError) as error:
                 family.refusal = str(error)
                 return None
-            known.add(path, replace(entry, instead=known.find()))
-            self._say(entry)
+            self._keep(known, path, entry)
         if len(self._entries) >= _MOST_KEYS:
-            self._entries = {k: v for k, v in self._entries.items() if k[0] in self._families}
+            self._forget_sizes()
         self._entries[key] = known
         return entry
+
+    def _keep(self, known: Decisions[Entry], path: Path, entry: Entry) -> None:
+        known.add(path, replace(entry, instead=known.find()))
+        _log.info("traced %s(%s): %s", self._name, entry.signature, entry.reason)
+
+    def _forget_sizes(self) -> None:
+        """Drop the keys of calls whose trace is found again by their family."""
+        kept = {k: known for k, known in self._entries.items() if k[0] in self._families}
+        found = set(map(id, kept.values()))
+        self._entries = kept | {k: d for k, d in self._entries.items() if id(d) not in found}
 
     def _reason(self, key: Any, family: Family, shapes: Shapes) -> str:
         """Why no trace holds, for a call whose family has been met or not."""
@@ -176,9 +184,6 @@ class CompiledFunction(LookedInto):
                 stacklevel=5,
             )
         return True
-
-    def _say(self, entry: Entry) -> None:
-        _log.info("traced %s(%s): %s", self._name, entry.signature, entry.reason)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: bound to its instance, one of the values that a trace is kept for."""
@@ -359,6 +364,10 @@ def compile(
         When it changes Python state that outlives the call.
     DTypeError
         When a result is an object of another kind.
+    ArgumentError
+        When `limit` is no whole number of at least 1.
+    UnknownNameError
+        When an executor or a pass is not known.
 
     Examples
     --------

@@ -11,7 +11,7 @@ import numpy as np
 from ..eager import Tensor
 from ..graphs.avals import Aval, aval_of
 from ..graphs.dims import Dim
-from .reads import is_plain, token
+from .reads import aval_of_leaf, is_plain, token
 
 Shapes = Sequence[tuple[int, ...]]
 Axis = tuple[int, int]  # which array among the arguments, and which of its axes
@@ -96,5 +96,5 @@ class Family:
 
 def resized(leaves: Iterable[Any], shapes: Iterable[tuple[Any, ...]]) -> list[Aval]:
     """The avals of arrays, with other shapes."""
-    avals = (aval_of(getattr(leaf, "array", leaf)) for leaf in leaves)
-    return [replace(aval, shape=shape) for aval, shape in zip(avals, shapes, strict=True)]
+    pairs = zip(map(aval_of_leaf, leaves), shapes, strict=True)
+    return [replace(aval, shape=shape) for aval, shape in pairs]

@@ -34,6 +34,7 @@ from ..graphs.parameter import Parameter
 from . import reads
 from .along import Counter, Recorder, has_symbol, plain
 from .frame import Frame
+from .graph import Trace
 from .loops import OPERATORS, Loops
 from .objects import Objects
 from .purity import is_pure
@@ -48,7 +49,6 @@ from .staging import (
     python_function,
     staged,
 )  # fmt: skip
-from .trace import Trace
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype, slice, range)
 _SOME = asarray(0.0)
