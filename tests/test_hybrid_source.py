@@ -50,6 +50,37 @@ def test_functions_and_methods_that_name_themselves():
         Named.scale = 3.0
 
 
+FACTOR = 2.0
+
+
+def with_walruses(x):
+    inner = lambda v: (FACTOR := v)  # noqa: F841 - what is asked is whose name it is
+
+    class Held:
+        FACTOR: float = 5.0
+
+    return inner(x) * FACTOR + Held.FACTOR
+
+
+def test_a_walrus_in_a_lambda_binds_there():
+    global FACTOR
+    f = dt.compile(with_walruses)
+    assert f(x()).tolist() == [7.0, 9.0]
+    try:
+        FACTOR = 3.0
+        assert f(x()).tolist() == [8.0, 11.0]
+    finally:
+        FACTOR = 2.0
+
+
+def test_a_walrus_in_a_comprehension_binds_around_it():
+    def f(x):
+        held = [[last := x * n for n in (1.0, 2.0)] for _ in range(2)]
+        return held[0][0] + last
+
+    assert dt.compile(f)(x()).tolist() == f(x()).tolist() == [3.0, 6.0]
+
+
 def test_lambdas_in_lambdas_and_names_bound_in_expressions():
     scale = 2.0
     first, second = (lambda x: (lambda y: y * scale)(x) + 1), (lambda x: [y := x * scale, y][1])

@@ -6,10 +6,8 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-_SCOPES = (
-    ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp,
-    ast.GeneratorExp, ast.ClassDef,
-)  # fmt: skip
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, *_COMPREHENSIONS)
 
 
 def _within(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
@@ -36,13 +34,25 @@ def bound_in(nodes: Sequence[ast.AST]) -> set[str]:
             names.add(node.name)
         elif isinstance(node, ast.MatchMapping) and node.rest:
             names.add(node.rest)
-        elif isinstance(node, _SCOPES):  # a walrus in a comprehension binds outside it
-            names.update(n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+        elif isinstance(node, _COMPREHENSIONS):  # a walrus in it binds outside it
+            names |= _walruses(node)
+    return names
+
+
+def _walruses(comprehension: ast.AST) -> set[str]:
+    """The names that a comprehension, or one within it, binds in the function around."""
+    names: set[str] = set()
+    for node in _within(list(ast.iter_child_nodes(comprehension))):
+        if isinstance(node, ast.NamedExpr):
+            names.add(node.target.id)
+        elif isinstance(node, _COMPREHENSIONS):
+            names |= _walruses(node)
     return names
 
 
 def locals_of(node: Any) -> set[str]:
-    if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+    """The names that a function, lambda or comprehension binds for itself."""
+    if isinstance(node, _COMPREHENSIONS):
         return {name for g in node.generators for name in names_in(g.target)}
     a = node.args
     held = [*a.posonlyargs, *a.args, *a.kwonlyargs, *(x for x in (a.vararg, a.kwarg) if x)]
@@ -59,6 +69,7 @@ def locals_of(node: Any) -> set[str]:
 
 
 def names_in(target: ast.AST) -> list[str]:
+    """The names that stand in a piece of syntax, such as the target of a loop."""
     return [n.id for n in ast.walk(target) if isinstance(n, ast.Name)]
 
 

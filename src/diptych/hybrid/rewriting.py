@@ -86,6 +86,10 @@ class _Rewriter(ast.NodeTransformer):
         around = [s for s in self.scopes[:-1] if not isinstance(s, _ClassNames)]
         return any(name in s for s in (*around, *self.scopes[-1:]))
 
+    def _is_bound(self, name: str) -> bool:
+        """Whether anything around binds a name, classes among it."""
+        return any(name in s for s in self.scopes)
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         outermost = not self.scopes
         if not outermost:
@@ -296,7 +300,7 @@ class _Rewriter(ast.NodeTransformer):
         return [node, *(_statement(self._outer(name, node), node) for name in node.names)]
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> Any:
-        outer = [name for name in node.names if not any(name in s for s in self.scopes)]
+        outer = [name for name in node.names if not self._is_bound(name)]
         return [
             node,
             *(_statement(self._outer(name, node), node) for name in outer),
@@ -356,16 +360,13 @@ class _Rewriter(ast.NodeTransformer):
         lines: list[ast.stmt] = [_assigned(held, self._along(node.iter), node)]
         around = self.functions[-1]
         read = read_beyond(around, node)
-        bound = bound_in(node.body)
-        lists = {n for n in appended_in(node.body) if any(n in s for s in self.scopes)} - bound
+        bound, own = bound_in(node.body), set(names_in(node.target))
+        lists = {n for n in appended_in(node.body) if self._is_bound(n)} - bound
         # Names of the loop itself count where they are read when it has ended.
-        names = sorted(
-            (bound | lists) - set(names_in(node.target)) | (read & set(names_in(node.target)))
-        )
-        leaves = (
-            leaves_early(node.body) or node.orelse or shared_names(around, node) & {*names, *bound}
-        )
-        once = None if leaves else copy.deepcopy(node)
+        names = sorted((bound | lists) - own | (own & read))
+        shared = shared_names(around, node) & {*names, *bound}
+        is_whole = not (leaves_early(node.body) or node.orelse or shared)
+        once = copy.deepcopy(node) if is_whole else None
         inline = self._loop(node, held)
         if once is None:
             return [*lines, inline]
@@ -389,7 +390,7 @@ class _Rewriter(ast.NodeTransformer):
         """What a loop goes along: `range`, `zip` and the like are seen as such."""
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
             name = node.func.id
-            hidden = name in self.free or name in self.known or any(name in s for s in self.scopes)
+            hidden = name in self.free or name in self.known or self._is_bound(name)
             stars = any(isinstance(a, ast.Starred) for a in node.args)
             if name in _ALONG and not hidden and not stars:
                 inner = self.visit if name == "range" else self._along
