@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from . import machine, workloads
 from . import modes as _modes
 from . import peers as _peers
 from .comparison import WARMUP_STEPS, Comparison
-from .progress import Progress, on_terminal
+from .ladder import Ladder
+from .progress import on_terminal
 from .table import render_text
 from .task import Task
 
@@ -62,13 +63,14 @@ class Report:
 def compare(
     what: str | Callable[[], Task] | Sequence[str] = "digits-mlp",
     *,
-    modes: Sequence[str] = _modes.STANDARD,
+    modes: Sequence[str] | None = None,
     peers: Sequence[str] = (),
     executor: str = "native",
     steps: int | None = None,
     threads: int = 1,
     device: str = "cpu",
     name: str = "model",
+    ladder: bool = False,
 ) -> Report:
     """Train one model in several modes on the same kernels, and say what each mode costs.
 
@@ -78,7 +80,8 @@ def compare(
         Names of workloads; or a function without arguments that builds a `bench.Task`, with the
         same numbers at each call. It is called in processes forked from this one.
     modes : sequence of str
-        Of "eager", "static", "hybrid", and "autobatch", whose kernels are others.
+        Of "eager", "static", "hybrid", "hybrid-step", which compiles the update with the loss, and
+        "autobatch", whose kernels are others; by default the first three.
     peers : sequence of str
         Other frameworks that run the same workloads in turn with the modes, from the same numbers;
         see `diptych peers`. One that is not installed is left out and named in the report.
@@ -91,6 +94,9 @@ def compare(
     device : str
     name : str
         What to call a model of one's own.
+    ladder : bool
+        Run the rungs of a workload in place of modes: from eager code to the fastest, and what each
+        brings over the one before.
 
     Returns
     -------
@@ -102,7 +108,8 @@ def compare(
         When a workload, mode, peer or executor is not known.
     ArgumentError
         When there are too few steps, no mode, or not a core for each thread; or peers are to run a
-        model of one's own, or on another device than the CPU.
+        model of one's own, or on another device than the CPU; or a ladder is asked for together
+        with modes, or of what has none.
     DTypeError
         When `what` is none of the above.
     DeviceError
@@ -121,6 +128,9 @@ def compare(
     >>> dt.compare(build, modes=["eager", "static"], steps=20).results[0]["identical"]
     True
     """
+    if ladder and modes is not None:
+        raise ArgumentError(f"compare: a ladder has modes of its own, got modes {modes}")
+    modes = _modes.STANDARD if modes is None else modes
     modes = [modes] if isinstance(modes, str) else list(dict.fromkeys(modes))
     for mode in modes:
         _modes.find(mode)
@@ -144,13 +154,22 @@ def compare(
             "compare: peers know the workloads by name and not a model of one's own, "
             f"got peers {', '.join(peers)}"
         )
-    sources = _sources(what, name)
-    options = {
-        "modes": modes, "peers": [name for name in peers if name not in absent],
-        "absent": absent, "executor": executor, "threads": threads, "device": device,
+    options: dict[str, Any] = {
+        "peers": [name for name in peers if name not in absent], "absent": absent,
+        "executor": executor, "threads": threads, "device": device,
     }  # fmt: skip
     with on_terminal() as progress:
-        return _run(sources, steps, options, progress)
+        options["progress"] = progress
+        if ladder:
+            return _run([Ladder(w, steps=steps or w.steps, **options) for w in _with_rungs(what)])
+        return _run(
+            [
+                Comparison(
+                    source, name=name, title=title, steps=steps or usual, modes=modes, **options
+                )
+                for source, name, title, usual in _sources(what, name)
+            ]
+        )
 
 
 def _finite(data: Any) -> Any:
@@ -167,24 +186,30 @@ def _sources(what: Any, name: str) -> list[tuple[Any, str, str, int]]:
     if callable(what):
         title = (getattr(what, "__doc__", None) or "a model of one's own").strip().splitlines()[0]
         return [(what, name, title, 200)]
+    return [(w.name, w.name, w.title, w.steps) for w in _named(what)]
+
+
+def _named(what: Any) -> list[workloads.Workload]:
+    """The workloads of some names."""
     names = [what] if isinstance(what, str) else what
     if not isinstance(names, Sequence) or not all(isinstance(n, str) for n in names):
         raise DTypeError(f"compare: must be names or a function that builds a Task, got {what!r}")
-    found = [workloads.find(n) for n in dict.fromkeys(names)]
-    return [(w.name, w.name, w.title, w.steps) for w in found]
+    return [workloads.find(n) for n in dict.fromkeys(names)]
 
 
-def _run(
-    sources: list[tuple[Any, str, str, int]],
-    steps: int | None,
-    options: dict[str, Any],
-    progress: Progress,
-) -> Report:
+def _with_rungs(what: Any) -> list[workloads.Workload]:
+    """The workloads of some names, each of which has a ladder."""
+    found = [] if callable(what) else _named(what)
+    if not found or not all(workload.rungs for workload in found):
+        known = ", ".join(w.name for w in workloads.WORKLOADS.values() if w.rungs)
+        got = "a model of one's own" if callable(what) else ", ".join(w.name for w in found)
+        raise ArgumentError(f"compare: a ladder is one of {known}, got {got}")
+    return found
+
+
+def _run(comparisons: Iterable[Comparison]) -> Report:
     results = []
-    for source, name, title, usual in sources:
-        comparison = Comparison(
-            source, name=name, title=title, steps=steps or usual, progress=progress, **options
-        )
+    for comparison in comparisons:
         try:
             results.append(comparison.run())
         except KeyboardInterrupt:

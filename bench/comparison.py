@@ -78,7 +78,7 @@ class Comparison:
         self.peers, self._absent = list(peers), dict(absent or {})
         self._all = self.modes + self.peers
         self._source, self._progress = source, progress
-        self._options = {"executor": executor, "threads": threads, "device": device}
+        self._options: dict[str, Any] = {"executor": executor, "threads": threads, "device": device}
         self._skipped: dict[str, str] = {}
         self._certificates: dict[str, dict[str, Any]] = {}
         self._starts: dict[str, list[dict[str, Any]]] = {mode: [] for mode in self._all}
@@ -90,7 +90,7 @@ class Comparison:
 
     def run(self) -> dict[str, Any]:
         """Measure everything; the result."""
-        certified = [mode for mode in self.modes if find(mode).is_certified]
+        certified = [mode for mode in self.modes if self._is_certified(mode)]
         self._each("certificate", self._certify, certified)
         self._each("cold start", self._cold_start, self._all * COLD_STARTS)
         self._time()
@@ -112,12 +112,20 @@ class Comparison:
             self._skipped[mode] = str(error)
 
     def _handle(self, mode: str) -> Handle:
-        options: dict[str, Any] = {"mode": mode, **self._options}
         if mode in self.modes:
-            return Handle(self._source, options)
+            return Handle(self._source, self._options | self._run_as(mode))
         entry = peers.find(mode)
-        environment = entry.environment(options["threads"])
-        return Handle(self._source, options | {"peer": entry.module}, environment)
+        environment = entry.environment(self._options["threads"])
+        options = self._options | {"mode": mode, "peer": entry.module}
+        return Handle(self._source, options, environment)
+
+    def _is_certified(self, mode: str) -> bool:
+        """Whether a mode launches the kernels that the first one does, where no pass runs."""
+        return find(mode).is_certified
+
+    def _run_as(self, mode: str) -> dict[str, Any]:
+        """What tells a worker how it is to run."""
+        return {"mode": mode}
 
     def _certify(self, mode: str) -> None:
         handle = self._handle(mode)

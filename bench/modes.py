@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from ..eager import asarray, autobatch, grad
+from ..compiler import RECOMPUTE, passes_of
+from ..eager import asarray, autobatch
 from ..graphs.avals import aval_of
 from ..graphs.errors import ArgumentError, unknown
 from ..graphs.modes import no_grad
 from ..graphs.ops import accumulate as add_up
 from ..graphs.ops import ones_like
 from ..graphs.ops import sum as sum_of
-from ..hybrid import compile
+from ..graphs.transforms import grad
+from ..hybrid import CompiledFunction, compile
+from ..hybrid.loops import ROLL
 from ..optim import Optimizer
 from ..static import Graph
 from .stepping import Stepping
@@ -62,6 +65,11 @@ class Mode(Stepping):
         self.build_s = self.compile_s = 0.0
         self._loss = task.loss_for(self.name)
 
+    @classmethod
+    def passes_of(cls, executor: str) -> Sequence[str]:
+        """The passes that run by default."""
+        return list(passes_of(executor))
+
     def prepare(self, batch: Batch) -> None:
         """Whatever comes before the first step."""
 
@@ -84,22 +92,26 @@ class Eager(Mode):
         super().__init__(task, "eager", *args, **kwargs)
 
     def step(self, batch: Batch) -> list[Any]:
-        task = self.task
         operands = list(map(asarray, batch))
+        for position in self.task.inputs:
+            operands[position].requires_grad_()
+        return [result.array for result in self._computed(*operands)]
+
+    def _computed(self, *operands: Any) -> list[Any]:
+        """What a step computes, as tensors."""
+        task = self.task
         if not task.is_differentiated:
             with no_grad():
-                return [self._loss(*operands).array]
-        for position in task.inputs:
-            operands[position].requires_grad_()
+                return [self._loss(*operands)]
         loss = self._loss(*operands)
         if task.optimizer is not None and not self.gradients:
             task.optimizer.minimize(loss)
-            return [loss.array]
+            return [loss]
         wanted = [*task.trained, *(operands[i] for i in task.inputs)]
         gradients = grad(loss, wanted, ones_like(loss), allow_unused=True)
         if task.optimizer is not None:
             self._update(task.optimizer, gradients)
-        return [loss.array, *(g.array for g in gradients if g is not None)]
+        return [loss, *(g for g in gradients if g is not None)]
 
 
 class Static(Mode):
@@ -148,24 +160,44 @@ class Static(Mode):
 class Hybrid(Eager):
     """A static loss, forward and backward, inside an eager step.
 
-    A loss that the task writes for this mode compiles what it wants itself.
+    A task may have pieces of its loss compiled, and leave the rest to eager code.
     """
 
     name = "hybrid"
 
     def __init__(self, task: Task, executor: str, *args: Any, **kwargs: Any) -> None:
         Mode.__init__(self, task, executor, *args, **kwargs)
-        self._compiled = None
-        if self.name not in task.written_for:
-            self._compiled = compile(self._loss, executor=self.executor, passes=self.passes)
-            self._loss = self._compiled
+        self._compiled: list[CompiledFunction] = []
+        if task.in_pieces is None:
+            self._loss = self._compile(self._loss)
+        else:
+            self._loss = task.in_pieces(self._compile)
+
+    @classmethod
+    def passes_of(cls, executor: str) -> Sequence[str]:
+        return [*super().passes_of(executor), *((RECOMPUTE,) if executor == "native" else ()), ROLL]
+
+    def _compile(self, function: Callable[..., Any]) -> CompiledFunction:
+        compiled = compile(function, executor=self.executor, passes=self.passes)
+        self._compiled.append(compiled)
+        return compiled
 
     def step(self, batch: Batch) -> list[Any]:
         results = super().step(batch)
-        if self._compiled is not None:
-            self.build_s = self._compiled.trace_s
-            self.compile_s = self._compiled.compile_s
+        self.build_s = sum(compiled.trace_s for compiled in self._compiled)
+        self.compile_s = sum(compiled.compile_s for compiled in self._compiled)
         return results
+
+
+class HybridStep(Hybrid):
+    """An eager step that is compiled as a whole: loss, gradients and update."""
+
+    name = "hybrid-step"
+
+    def __init__(self, task: Task, executor: str, *args: Any, **kwargs: Any) -> None:
+        Mode.__init__(self, task, executor, *args, **kwargs)
+        self._compiled = []
+        self._computed = self._compile(self._computed)  # type: ignore[method-assign]
 
 
 class Autobatch(Eager):
@@ -197,7 +229,9 @@ class Autobatch(Eager):
 
 # Those that differ in the graph alone.
 STANDARD = (Eager.name, Static.name, Hybrid.name)
-MODES: dict[str, type[Mode]] = {mode.name: mode for mode in (Eager, Static, Hybrid, Autobatch)}
+MODES: dict[str, type[Mode]] = {
+    mode.name: mode for mode in (Eager, Static, Hybrid, HybridStep, Autobatch)
+}
 
 
 def find(name: str) -> type[Mode]:

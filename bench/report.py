@@ -42,6 +42,7 @@ _COLUMNS = {
     "Step ÷ eager's": "This mode's step over eager's, turn by turn: below 1 is faster.",
     "Step ÷ best peer's": "This mode's step over that of the fastest other framework in this run "
     "that computes the same numbers, turn by turn: below 1 is faster.",
+    "× the rung before": "How many times as fast as the rung before this one is, turn by turn.",
     "Peak memory": "Most bytes held at once beside weights and inputs: arrays that kernels "
     "allocated, and the whole arenas of the programs that ran. Counted, not sampled.",
     "Operators": "Operators applied in one step, views among them. An exact count.",
@@ -56,6 +57,7 @@ _COLUMNS = {
     "Certificate": "A hash of every kernel that reaches a result, with shapes, dtypes and strides. "
     "The bits of losses, gradients and weights are hashed beside it.",
 }
+_OPTIONAL = {"Step ÷ best peer's": "ratio_to_best_peer", "× the rung before": "times_previous"}
 
 
 def render_html(results: list[dict[str, Any]]) -> str:
@@ -154,13 +156,20 @@ def _identity(result: Row) -> str:
     over = f" over {count(steps)} steps" if steps is not None else ""
     if result.get("identical") is True:
         return (
-            "<b>Identical:</b> every mode ran the same kernels, and losses, gradients and weights "
-            f"agree bit for bit{over}."
+            f"<b>Identical:</b> {_certified(result)} ran the same kernels, and losses, gradients "
+            f"and weights agree bit for bit{over}."
         )
     if result.get("identical") is False:
         what = text(" and ".join(result.get("differ") or ["certificates"]))
         return f'<span class="bad">Not identical:</span> {what} differ{over}.'
     return "Whether the modes are identical was not certified."
+
+
+def _certified(result: Row) -> str:
+    """Who has a certificate."""
+    modes = [r for r in rows_of(result) if not r.get("peer") and not r.get("skipped")]
+    names = [text(r.get("mode", "?")) for r in modes if r.get("certificate")]
+    return "every mode" if len(names) == len(modes) else ", ".join(names)
 
 
 def _fastest(result: Row, positions: dict[str, int]) -> str:
@@ -286,6 +295,7 @@ def _table(rows: list[Row], positions: dict[str, int]) -> str:
         ("Step", lambda r: _step_cell(r, slowest)),
         ("Step ÷ eager's", lambda r: _ratio_cell(r.get("ratio_to_eager"))),
         ("Step ÷ best peer's", lambda r: _ratio_cell(r.get("ratio_to_best_peer"))),
+        ("× the rung before", lambda r: _ratio_cell(r.get("times_previous"))),
         ("Peak memory", lambda r: size(r.get("peak_bytes"))),
         ("Operators", lambda r: count(r.get("operators"))),
         ("Launches", lambda r: count(r.get("launches"))),
@@ -293,9 +303,8 @@ def _table(rows: list[Row], positions: dict[str, int]) -> str:
         ("Loss", lambda r: _loss_cell(r)),
         ("Difference", lambda r: formatted(r.get("numeric_diff"), "{:.2g}")),
     ]
-    if not any(r.get("ratio_to_best_peer") for r in rows):
-        cells = [cell for cell in cells if cell[0] != "Step ÷ best peer's"]
-    return _tabulate(rows, cells, positions)
+    empty = {column for column, key in _OPTIONAL.items() if not any(r.get(key) for r in rows)}
+    return _tabulate(rows, [cell for cell in cells if cell[0] not in empty], positions)
 
 
 def _counters(rows: list[Row], positions: dict[str, int]) -> str:

@@ -43,14 +43,38 @@ def findings(result: dict[str, Any]) -> list[str]:
     if result["identical"]:
         said.append(
             f"identical: same kernels, and losses, gradients and weights bit for bit, "
-            f"over {steps} steps"
+            f"over {steps} steps{_certified(result)}"
         )
     elif result["identical"] is False:
         what = " and ".join(result["differ"])
         said.append(f"NOT identical: the modes' {what} differ within {steps} steps")
+    said += _rungs(result)
     for mode, found in result["break_even_steps"].items():
         said.append(f"break-even of {mode} against eager: {_break_even(found)}")
     return [*said, *_against_peers(result)]
+
+
+def _certified(result: dict[str, Any]) -> str:
+    """Who has a certificate, where not all modes have."""
+    rows = [row for row in result["rows"] if "peer" not in row and "skipped" not in row]
+    names = [row["mode"] for row in rows if "certificate" in row]
+    return "" if len(names) == len(rows) else f", in {', '.join(names)}"
+
+
+def _rungs(result: dict[str, Any]) -> list[str]:
+    """What each rung of a ladder brings."""
+    said = []
+    for row in result["rows"]:
+        if "times_previous" in row:
+            found = [f"{_times(row['times_previous'])} as {row['previous']}"]
+            if row["previous"] != "eager" and "times_eager" in row:
+                found.append(f"{_times(row['times_eager'])} as eager")
+            said.append(f"{row['mode']} ({row['brings']}): {', '.join(found)}")
+    return said
+
+
+def _times(found: dict[str, float]) -> str:
+    return f"{found['median']:.2f} times as fast ({found['low']:.2f} to {found['high']:.2f})"
 
 
 def _against_peers(result: dict[str, Any]) -> list[str]:

@@ -39,6 +39,9 @@ class Task:
         A step goes through so many batches.
     written_for : mapping
         From a mode's name to the loss as that mode writes it, where it differs.
+    in_pieces : callable, optional
+        From what compiles a function to the loss with its pieces compiled, which mode "hybrid"
+        then runs; else it compiles the loss as a whole.
     refused : mapping
         From a mode's name to why it cannot express this.
 
@@ -57,6 +60,7 @@ class Task:
     shapes: Sequence[tuple[Any, ...]] | None = None
     batches_a_step: int = 1
     written_for: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    in_pieces: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -78,13 +78,16 @@ class Worker:
     mode, executor : str
     threads : int
     device : str
+    without : sequence of str
+        Passes that are left out where time is taken.
     """
 
     def __init__(
-        self, build: Callable[[], Task], mode: str, executor: str, threads: int, device: str
-    ) -> None:
+        self, build: Callable[[], Task], mode: str, executor: str, threads: int, device: str,
+        without: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self._build, self._executor, self._threads = build, executor, threads
-        self._name = mode
+        self._name, self._without = mode, without
         self._device = Device.of(device)
         self._running: Any = None
         self._times: dict[int, int] = {}
@@ -198,7 +201,11 @@ class Worker:
 
     def _prepared(self, task: Task) -> Any:
         """What takes the steps, ready for the first."""
-        mode = modes.find(self._name)(task, self._executor)
+        kind = modes.find(self._name)
+        passes = None
+        if self._without:
+            passes = [p for p in kind.passes_of(self._executor) if p not in self._without]
+        mode = kind(task, self._executor, passes)
         mode.prepare(self._batch(mode, 0))
         return mode
 
@@ -299,5 +306,9 @@ def main() -> None:
     """Serve the parent whose connection is the file descriptor given as argument."""
     connection = Connection(int(sys.argv[1]))
     options = json.loads(connection.recv_bytes())
-    workload = options["workload"] if "peer" in options else options.pop("workload")
-    serve(connection, find(workload).build, options)
+    workload = find(options["workload"])
+    rung = options.pop("rung", None)
+    build = workload.build if rung is None else workload.rung(rung).build
+    if "peer" not in options:
+        del options["workload"]
+    serve(connection, build, options)

@@ -10,10 +10,15 @@ from ..graphs.errors import unknown
 from ..graphs.ir import Graph, Value
 from ..graphs.trees import flatten
 from .executors import EXECUTORS
-from .passes import NATIVE_PASSES, PASSES
+from .passes import NATIVE_PASSES, PASSES, Pass
 from .passes.freeze import freeze as frozen
 from .program import Program
 from .selection import Selection
+
+
+def passes_of(executor: str) -> dict[str, Pass]:
+    """The passes that an executor's graphs may go through, in the pipeline's order."""
+    return {**PASSES, **NATIVE_PASSES} if executor == "native" else PASSES
 
 
 @paused()
@@ -52,7 +57,7 @@ def compile_graph(
     """
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
-    known = {**PASSES, **NATIVE_PASSES} if executor == "native" else PASSES
+    known = passes_of(executor)
     chosen = (
         list(known) if passes is None else [passes] if isinstance(passes, str) else list(passes)
     )

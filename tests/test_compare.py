@@ -260,6 +260,21 @@ def test_different_numbers_are_not_called_identical():
         ({"modes": []}, dt.errors.ArgumentError, "needs at least one mode"),
         ({"device": "tpu"}, dt.errors.DeviceError, "device: must be 'cpu'"),
         ({"what": [1]}, dt.errors.DTypeError, "compare: must be names or a function"),
+        (
+            {"what": "mlp", "ladder": True},
+            dt.errors.ArgumentError,
+            "compare: a ladder is one of lstm, lstm-varlen, tree, got mlp",
+        ),
+        (
+            {"what": small(), "ladder": True},
+            dt.errors.ArgumentError,
+            "compare: a ladder is one of lstm, .*, got a model of one's own",
+        ),
+        (
+            {"what": "lstm", "ladder": True, "modes": ["eager"]},
+            dt.errors.ArgumentError,
+            "compare: a ladder has modes of its own, got modes",
+        ),
     ],
 )
 def test_what_compare_refuses(arguments, error, text):
@@ -285,6 +300,45 @@ def test_the_digits_are_the_real_ones():
     ]  # fmt: skip
 
 
+# -- the ladder ------------------------------------------------------------------------------
+
+
+def test_the_ladder_says_what_each_rung_brings(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(comparison, "COLD_STARTS", 1)
+    figures, page = tmp_path / "r.json", tmp_path / "r.html"
+    command = ["compare", "lstm", "--ladder", "--executor", "planned", "--steps", "12"]
+    assert cli.main([*command, "--json", str(figures), "--html", str(page)]) == 0
+    said = capsys.readouterr().out
+    times = r"\S+ times as fast \(\S+ to \S+\) as"
+    assert re.search(rf"^loop \(the loop .*\): {times} cell, {times} eager$", said, re.M)
+    result = json.loads(figures.read_text())
+    rows = {row["mode"]: row for row in result["rows"]}
+    assert list(rows) == ["eager", "cell", "loop", "hoisted", "step", "static"]
+    assert "times_previous" not in rows["eager"] and rows["cell"]["previous"] == "eager"
+    assert rows["static"]["previous"] == "step" and "times_eager" in rows["static"]
+    assert result["identical"] is True and "certificate" not in rows["static"]
+    assert "over 12 steps, in eager, cell, loop, hoisted, step" in said
+    assert "× the rung before" in page.read_text()
+    assert [row["executor"] for row in rows.values()] == ["eager"] + 5 * ["planned"]
+    assert all(row["numeric_diff"] < 1e-6 for row in rows.values())
+
+
+@pytest.mark.parametrize("name", [name for name, w in dt.bench.WORKLOADS.items() if w.rungs])
+def test_rungs_compute_the_same_and_leave_out_what_they_say(name):
+    losses = []
+    for rung in find(name).rungs:
+        task = rung.build()
+        kind = modes.find(rung.mode)
+        passes = kind.passes_of("native")
+        assert set(rung.without) <= set(passes)
+        running = kind(task, "planned", kind.passes_of("planned"))
+        running.prepare(task.batch(0))
+        losses.append(float(running.step(task.batch(0))[0].sum()))
+    assert losses == pytest.approx([losses[0]] * len(losses), rel=1e-5)
+    with pytest.raises(dt.errors.UnknownNameError, match=r"rung: must be one of .*eager"):
+        find(name).rung("roof")
+
+
 # -- the command -----------------------------------------------------------------------------
 
 
@@ -305,6 +359,7 @@ def test_the_command_compares_and_writes(tmp_path, capsys):
         (["compare", "nothing"], "diptych: workload: must be one of"),
         (["compare", "--modes", "fast"], "diptych: mode: must be one of"),
         (["compare", "--device", "tpu"], "diptych: device: must be"),
+        (["compare", "mlp", "--ladder"], "diptych: compare: a ladder is one of lstm, "),
         (["compare", "--html", "/nowhere/at/all.html"], "output: must be a file in a folder"),
         (["compare", "--html", "."], "output: must be a file in a folder"),
     ],

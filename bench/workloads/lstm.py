@@ -13,7 +13,7 @@ from ...graphs.control import scan
 from ...graphs.ops import mean, sigmoid, tanh, zeros
 from ..task import Task
 from . import numbers
-from .workload import Workload
+from .workload import Rung, Workload
 
 INPUT, HIDDEN = 64, 128
 STEPS, BATCH = 50, 16
@@ -36,7 +36,7 @@ def scanned(xs: Any, start: Any, *weights: Any) -> Any:
     return h
 
 
-def unrolled(xs: Any, start: Any, *weights: Any) -> Any:
+def unrolled(xs: Any, start: Any, *weights: Any, cell: Callable[..., Any] = cell) -> Any:
     """The last output, by a loop of Python, which leaves every step in the graph."""
     carry = start
     for t in range(xs.shape[0]):
@@ -44,35 +44,59 @@ def unrolled(xs: Any, start: Any, *weights: Any) -> Any:
     return carry[0]
 
 
-def build(run: Callable[..., Any] = scanned) -> Task:
+def build(run: Callable[..., Any] = scanned, in_cells: bool = False) -> Task:
     """Sequence 50, batch 16, input 64, hidden 128, mean square of the last output, SGD lr 0.01."""
     rng = np.random.default_rng(0)
     batch = (numbers.normal(rng, STEPS, BATCH, INPUT),)
-    return _task(rng, [batch], BATCH, run)
+    return _task(rng, [batch], BATCH, run, in_cells)
 
 
-def build_varlen() -> Task:
+def build_varlen(run: Callable[..., Any] = scanned, in_cells: bool = False) -> Task:
     """The same cell, batch 1; an epoch of 64 sequences of 5 to 100 steps is one step."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(SHORTEST, LONGEST + 1, SEQUENCES)
     batches = [(numbers.normal(rng, int(n), 1, INPUT),) for n in lengths]
     options = {"shapes": [("time", 1, INPUT)], "batches_a_step": SEQUENCES}
-    return _task(rng, batches, 1, scanned, **options)
+    return _task(rng, batches, 1, run, in_cells, **options)
 
 
 def _task(
-    rng: np.random.Generator, batches: list[Any], batch: int, run: Any, **options: Any
+    rng: np.random.Generator, batches: list[Any], batch: int, run: Any, in_cells: bool,
+    **options: Any,
 ) -> Task:  # fmt: skip
     wx = numbers.weight(rng, INPUT, INPUT, 4 * HIDDEN)
     wh = numbers.weight(rng, HIDDEN, HIDDEN, 4 * HIDDEN)
     b = numbers.zeros(4 * HIDDEN)
 
-    def loss(xs: Any) -> Any:
+    def loss(xs: Any, run: Callable[..., Any] = run) -> Any:
         h = run(xs, (zeros((batch, HIDDEN)), zeros((batch, HIDDEN))), wx, wh, b)
         return mean(h * h)
 
+    def by_cells(compile: Callable[..., Any]) -> Callable[..., Any]:
+        return partial(loss, run=partial(unrolled, cell=compile(cell)))
+
     return Task(
-        loss=loss, optimizer=optim.SGD([wx, wh, b], lr=0.01), batches=batches, **options
+        loss=loss,
+        optimizer=optim.SGD([wx, wh, b], lr=0.01),
+        batches=batches,
+        in_pieces=by_cells if in_cells else None,
+        **options,
+    )
+
+
+def _rungs(build: Callable[..., Task]) -> tuple[Rung, ...]:
+    return (
+        Rung("eager", "a loop of Python over the hand-written cell", "eager",
+             partial(build, unrolled)),
+        Rung("cell", "the cell is compiled", "hybrid", partial(build, unrolled, in_cells=True)),
+        Rung("loop", "the loop is compiled, too, and rolled into a scan", "hybrid",
+             partial(build, unrolled), without=("hoist",)),
+        Rung("hoisted", "one product of all inputs comes before the loop", "hybrid",
+             partial(build, unrolled)),
+        Rung("step", "gradients and update are compiled, too", "hybrid-step",
+             partial(build, unrolled)),
+        Rung("static", "the same, built as a graph in place of traced", "static",
+             partial(build, scanned), is_certified=False),
     )  # fmt: skip
 
 
@@ -81,6 +105,7 @@ LSTM = Workload(
     title="LSTM cell written by hand, sequence 50, batch 16, input 64, hidden 128, SGD",
     build=build,
     steps=100,
+    rungs=_rungs(build),
 )
 LSTM_UNROLLED = Workload(
     name="lstm-unrolled",
@@ -93,4 +118,5 @@ LSTM_VARLEN = Workload(
     title="the same cell over 64 sequences of 5 to 100 steps, batch 1; a step is an epoch",
     build=build_varlen,
     steps=12,
+    rungs=_rungs(build_varlen),
 )

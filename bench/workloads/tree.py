@@ -23,10 +23,9 @@ from ...graphs.ops import (
     where,
     zeros,
 )
-from ...hybrid import compile
 from ..task import Task
 from . import numbers
-from .workload import Workload
+from .workload import Rung, Workload
 
 TREES, FEWEST_LEAVES, MOST_LEAVES = 32, 10, 40
 HIDDEN, WORDS, CLASSES = 64, 100, 5
@@ -76,10 +75,8 @@ def build(trees: int = TREES, hidden: int = HIDDEN) -> Task:
 
     return Task(
         loss=_walk(leaf, node, classified),
-        written_for={
-            "static": loops,
-            "hybrid": _walk(compile(leaf), compile(node), compile(classified)),
-        },
+        written_for={"static": loops},
+        in_pieces=lambda compile: _walk(compile(leaf), compile(node), compile(classified)),
         batches=[_tree(rng) for _ in range(trees)],
         parameters=[embedding, w, b, wo, bo],
         shapes=[("nodes",), ("nodes",), ("nodes",), (1,)],
@@ -126,9 +123,16 @@ def _tree(rng: np.random.Generator) -> tuple[np.ndarray, ...]:
     return tuple(np.array(column, np.int64) for column in columns)
 
 
+_RUNGS = (
+    Rung("eager", "a tree is walked by Python", "eager", build),
+    Rung("cell", "what a leaf, a node and the root compute is compiled", "hybrid", build),
+    Rung("static", "the walk, too, in a while_loop over arrays", "static", build,
+         is_certified=False),
+)  # fmt: skip
 TREE = Workload(
     name="tree",
     title="TreeLSTM of 64 over 32 random trees, forward and backward, each mode in its own way",
     build=build,
     steps=12,
+    rungs=_RUNGS,
 )

@@ -34,7 +34,11 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "workloads", nargs="*", metavar="WORKLOAD", help="see `diptych workloads`; digits-mlp"
     )
-    compare.add_argument("--modes", default="eager,static,hybrid", help="with commas between")
+    compare.add_argument("--modes", help="with commas between; eager,static,hybrid")
+    compare.add_argument(
+        "--ladder", action="store_true",
+        help="in place of modes, the rungs of a workload from eager code to the fastest",
+    )  # fmt: skip
     compare.add_argument(
         "--peers", default="", help="other frameworks, with commas between; see `diptych peers`"
     )
@@ -66,12 +70,13 @@ def _compare(options: argparse.Namespace) -> int:
         return 2
     report = compare(
         options.workloads or ["digits-mlp"],
-        modes=_names(options.modes),
+        modes=None if options.modes is None else _names(options.modes),
         peers=_names(options.peers),
         executor=options.executor,
         steps=options.steps,
         threads=options.threads,
         device=options.device,
+        ladder=options.ladder,
     )
     print(report)
     if options.json is not None:

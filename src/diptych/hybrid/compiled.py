@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..compiler import EXECUTORS, PASSES, RECOMPUTE
+from ..compiler import EXECUTORS, RECOMPUTE, passes_of
 from ..eager import asarray
 from ..graphs.avals import Aval, show
 from ..graphs.batching import innermost
@@ -407,7 +407,7 @@ def _check_options(executor: str, passes: Iterable[str] | None) -> tuple[str, ..
     if isinstance(passes, str):
         passes = (passes,)
     chosen = None if passes is None else tuple(passes)
-    known = (*PASSES, RECOMPUTE, ROLL)
+    known = (*passes_of(executor), RECOMPUTE, ROLL)
     for name in chosen or ():
         if name not in known:
             raise unknown("pass", name, known)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..compiler import PASSES, RECOMPUTE, Program, compile_graph, least_kept
+from ..compiler import RECOMPUTE, Program, compile_graph, least_kept, passes_of
 from ..eager import Node, Tensor
 from ..eager.tape import join, new_saved
 from ..graphs.avals import aval_of
@@ -327,7 +327,7 @@ class GraphFunction:
         start = time.perf_counter()
         executor, passes = self._options["executor"], self._options["passes"]
         if passes is not None:
-            passes = ["prune", *(name for name in passes if name in PASSES)]
+            passes = ["prune", *(name for name in passes if name in passes_of(executor))]
         program = compile_graph(graph, fetches, executor=executor, passes=passes)
         self.compile_s += time.perf_counter() - start
         return program
