@@ -18,6 +18,7 @@ from .avals import show
 from .devices import device_of
 from .dims import Size
 from .errors import ArgumentError, DTypeError, ShapeError, StaticValueError, TapeError
+from .modes import count_detours
 from .numbers import materialise, spec_of
 from .operand import Operand
 from .ops import dispatch
@@ -52,9 +53,11 @@ def running() -> tuple[Batching, ...]:
 def entered(level: Batching) -> Iterator[None]:
     """Within the block a map's function runs on this thread."""
     _maps.running.append(level)
+    count_detours(1)
     try:
         yield
     finally:
+        count_detours(-1)
         _maps.running.pop()
 
 

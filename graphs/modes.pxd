@@ -6,9 +6,10 @@ cdef class Mode:
 
 cdef object _mode
 cdef list _NONE
-cdef Py_ssize_t _readers, _styles
+cdef Py_ssize_t _readers, _styles, _detours
 
 cpdef Mode mode()
 cpdef tuple readers()
 cpdef list styles()
+cpdef bint may_detour()
 cpdef object settle()

@@ -38,6 +38,8 @@ _NONE: list[Any] = []
 # How many blocks of `noting_reads` and `in_style` any thread is in: while there are none, which
 # is nearly always, an operator need not ask for its thread's.
 _readers = _styles = 0
+# And how many of those in which compiled functions may have to run as they are written.
+_detours = 0
 
 
 def mode() -> Mode:
@@ -136,6 +138,17 @@ def in_style(style: Any) -> Iterator[None]:
 def styles() -> list[Any]:
     """The styles in force on this thread, the innermost last; not to be changed."""
     return mode().styles if _styles else _NONE
+
+
+def count_detours(change: int) -> None:
+    """Say that a block is entered, or left, in which compiled functions may run as written."""
+    global _detours
+    _detours += change
+
+
+def may_detour() -> bool:
+    """Whether any thread is in such a block, or one of `in_style`."""
+    return _detours != 0 or _styles != 0
 
 
 def settle() -> None:

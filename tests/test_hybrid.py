@@ -1,6 +1,9 @@
 """The bridge: traces, guards, gradients through it, the off switch, and what it refuses."""
 
 import copy
+import os
+import subprocess
+import sys
 import threading
 from collections import namedtuple
 
@@ -192,7 +195,7 @@ def test_passes_and_executor_are_chosen_by_name():
 # -- the switch ------------------------------------------------------------------------------
 
 
-def test_the_switch_runs_python(monkeypatch):
+def test_the_switch_runs_python():
     calls = []
     note = calls.append
 
@@ -204,13 +207,23 @@ def test_the_switch_runs_python(monkeypatch):
     x = dt.tensor([1.0])
     with dt.hybrid.disabled():
         assert f(x).tolist() == [2.0]
-    assert calls == [dt.Tensor]
-    monkeypatch.setenv("DIPTYCH_DISABLE_COMPILE", "1")
     f(x)
-    assert calls == [dt.Tensor, dt.Tensor]
-    monkeypatch.setenv("DIPTYCH_DISABLE_COMPILE", "0")
-    f(x)
-    assert calls[2] is not dt.Tensor
+    assert calls[0] is dt.Tensor and calls[1] is not dt.Tensor
+
+
+@pytest.mark.parametrize("value, runs_python", [("1", True), ("0", False)])
+def test_the_environment_turns_it_off_from_the_start(value, runs_python):
+    source = """
+import diptych as dt
+f = dt.compile(lambda x: x * 2)
+f(dt.tensor([1.0]))
+print(dt.hybrid.is_disabled(), f.traces)
+"""
+    environment = {**os.environ, "DIPTYCH_DISABLE_COMPILE": value}
+    done = subprocess.run(
+        [sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(runs_python), str(1 - runs_python)]
 
 
 def test_inside_a_graph_it_is_part_of_the_graph():

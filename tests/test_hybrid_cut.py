@@ -173,7 +173,7 @@ def test_what_is_compared_with_its_maximum_is_kept() -> None:
     code = backward_of(function)
     assert "# equal " in code
     [entry] = function._all()
-    [recorded] = entry.function._recorded.values()
+    [recorded] = entry.function.forwards.values()
     compared = {
         v.node
         for n in entry.function.graph.nodes

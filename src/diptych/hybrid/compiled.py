@@ -7,7 +7,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import update_wrapper
 from types import FunctionType, MethodType
 from typing import Any, TypeVar
@@ -26,6 +25,7 @@ from ..graphs.ops import dispatch
 from ..graphs.trees import flatten, unflatten
 from .decisions import Decisions, Path
 from .entry import COMPUTED, Entry, Input
+from .front import Front
 from .function import GraphFunction
 from .graph import Trace
 from .loops import ROLL
@@ -45,13 +45,15 @@ from .switch import is_disabled
 from .tracer import Tracer
 
 C = TypeVar("C", bound="CompiledFunction")
+# A trace that holds, and what stands where it has read.
+Found = tuple[Entry, list[Any]]
 
 _MOST_KEYS = 4096  # of calls, beside the traces that serve them
 
 _log = logging.getLogger(__name__)
 
 
-class CompiledFunction(LookedInto):
+class CompiledFunction(Front, LookedInto):
     """A function that runs as a static program inside eager code. Made by `compile`."""
 
     def __init__(
@@ -61,12 +63,12 @@ class CompiledFunction(LookedInto):
         passes: tuple[str, ...] | None,
         limit: int,
     ) -> None:
-        self.function = function
+        super().__init__(function)
         self._executor, self._passes, self._limit = executor, passes, limit
         # The loops of Python sum cotangents in another order, and are what eager code runs.
         self._rolls = executor != "reference" if passes is None else ROLL in passes
         # By the key of a call, and by that of a family with symbols for sizes.
-        self._entries: dict[Any, Decisions[Entry]] = {}
+        self._entries: dict[Any, Decisions] = {}
         self._families: dict[Any, Family] = {}
         self._is_over = False
         self._trace_s = 0.0
@@ -74,24 +76,28 @@ class CompiledFunction(LookedInto):
         if hasattr(function, "__name__"):
             update_wrapper(self, function, updated=())
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        leaves, structure = flatten((args, kwargs))
-        building = dispatch.is_building()
-        mapped = innermost() is not None
-        if building or mapped or is_disabled() or any(isinstance(x, Value) for x in leaves):
-            return self.function(*args, **kwargs)
-        key = (structure, is_grad_enabled(), *map(key_of, leaves))
-        entry = self._entry(key, leaves, structure)
-        if entry is None:
-            return self.function(*args, **kwargs)
-        return entry.run([leaf for leaf in leaves if is_array(leaf)])
+    def is_off(self) -> bool:
+        return dispatch.is_building() or innermost() is not None or is_disabled()
 
-    def _entry(self, key: tuple[Any, ...], leaves: list[Any], structure: Any) -> Entry | None:
+    def call(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        leaves, structure = flatten((args, kwargs))
+        if any(isinstance(x, Value) for x in leaves):
+            return self.function(*args, **kwargs)
+        whole = (structure, is_grad_enabled(), *map(key_of, leaves))
+        found = self._entry(whole, leaves, structure)
+        if found is None:
+            return self.function(*args, **kwargs)
+        if key is not None:
+            self.note(key, self._entries[whole])
+        entry, values = found
+        return entry.run([leaf for leaf in leaves if is_array(leaf)], values)
+
+    def _entry(self, key: tuple[Any, ...], leaves: list[Any], structure: Any) -> Found | None:
         """The trace for a call; made if there is none, and None where there are too many."""
         known = self._entries.get(key)
-        entry = None if known is None else _found(known, leaves)
-        if entry is not None:
-            return entry
+        found = None if known is None else _found(known, leaves)
+        if found is not None:
+            return found
         with self._lock:
             start = time.perf_counter()
             try:
@@ -101,19 +107,19 @@ class CompiledFunction(LookedInto):
 
     def _known_or_traced(
         self, key: tuple[Any, ...], leaves: list[Any], structure: Any
-    ) -> Entry | None:
+    ) -> Found | None:
         arrays = [leaf for leaf in leaves if is_array(leaf)]
         shapes = [leaf.shape for leaf in arrays]
         family = self._families.setdefault(family_of(key), Family())
         reason = self._reason(key, family, shapes)
         family.meet(shapes)
-        entry = self._symbolic(key, family, leaves, structure, reason)
-        if entry is not None:
-            return entry
+        found = self._symbolic(key, family, leaves, structure, reason)
+        if found is not None:
+            return found
         known = self._entries.setdefault(key, Decisions())
-        entry = _found(known, leaves)
-        if entry is not None or self._is_full():
-            return entry
+        found = _found(known, leaves)
+        if found is not None or self._is_full():
+            return found
         path, entry, looped = self._trace(leaves, structure, resized(arrays, shapes), reason)
         if not looped <= family.axes and not family.refusal:
             # A loop goes along an argument: how far is a symbol from the first call on.
@@ -122,19 +128,19 @@ class CompiledFunction(LookedInto):
             if found is not None:
                 return found
         self._keep(known, path, entry)
-        return entry
+        return entry, entry.read()
 
     def _symbolic(
         self, key: Any, family: Family, leaves: list[Any], structure: Any, reason: str
-    ) -> Entry | None:
+    ) -> Found | None:
         """The trace that serves all sizes which a family's calls have had, if there can be one."""
         arrays = [leaf for leaf in leaves if is_array(leaf)]
         shapes = family.symbolic([leaf.shape for leaf in arrays])
         if shapes is None:
             return None
         known = self._entries.setdefault((family_of(key), tuple(shapes)), Decisions())
-        entry = _found(known, leaves)
-        if entry is None:
+        found = _found(known, leaves)
+        if found is None:
             if self._is_full():
                 return None
             avals = resized(arrays, shapes)
@@ -144,13 +150,15 @@ class CompiledFunction(LookedInto):
                 family.refusal = str(error)
                 return None
             self._keep(known, path, entry)
+            found = entry, entry.read()
         if len(self._entries) >= _MOST_KEYS:
             self._forget_sizes()
         self._entries[key] = known
-        return entry
+        return found
 
-    def _keep(self, known: Decisions[Entry], path: Path, entry: Entry) -> None:
-        known.add(path, replace(entry, instead=known.find()))
+    def _keep(self, known: Decisions, path: Path, entry: Entry) -> None:
+        entry.instead = known.find([])
+        known.add(path, entry)
         _log.info("traced %s(%s): %s", self._name, entry.signature, entry.reason)
 
     def _forget_sizes(self) -> None:
@@ -254,12 +262,13 @@ class CompiledFunction(LookedInto):
         entry = Entry(
             signature=", ".join(str(next(shown)) if is_array(x) else repr(x) for x in leaves),
             reason=reason,
-            fed=tuple(place for place, _ in tracer.fed),
+            path=tracer.path,
+            fed=[place for place, _ in tracer.fed],
             function=GraphFunction(
                 graph, graph.inputs, outputs, self._name, self._executor, self._passes, changed
             ),
             structure=shape,
-            constants=tuple(COMPUTED if isinstance(r, Value) else r for r in results),
+            constants=[COMPUTED if isinstance(r, Value) else r for r in results],
             notes=tuple(tracer.notes),
             effects=effects,
         )
@@ -414,10 +423,14 @@ def _check_options(executor: str, passes: Iterable[str] | None) -> tuple[str, ..
     return chosen
 
 
-def _found(known: Decisions[Entry], leaves: list[Any]) -> Entry | None:
-    """The entry that holds now, for such arguments."""
-    first = known.find()
-    return None if first is None else first.of([leaf for leaf in leaves if is_array(leaf)])
+def _found(known: Decisions, leaves: list[Any]) -> Found | None:
+    """The entry that holds now for such arguments, and what it reads."""
+    values: list[Any] = []
+    first = known.find(values)
+    if first is None:
+        return None
+    entry = first.of([leaf for leaf in leaves if is_array(leaf)], values)
+    return None if entry is None else (entry, values)
 
 
 def _place_of(parameter: Any, key: str, tell: Callable[[Any], Any] = token) -> Place:

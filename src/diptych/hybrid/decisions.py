@@ -9,57 +9,154 @@ asked, however many traces there are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from .reads import Place
+import numpy as np
 
-T = TypeVar("T")
+from ..eager.tape import Recorded
+from ..graphs.compiled import as_compiled
+from . import reads
+from .reads import MISSING, Place
 
 Path = Sequence[tuple[Place, Any]]
 
+_NDARRAY = np.ndarray
+# How a place is read, for the commonest ways.
+_ENTRY, _ATTRIBUTE, _CELL, _LENGTH, _ELSE = range(5)
+_WAYS: dict[Any, int] = {
+    reads.entry: _ENTRY, reads.attribute: _ATTRIBUTE, reads.cell: _CELL, reads.length: _LENGTH,
+}  # fmt: skip
 
-@dataclass(slots=True)
-class Decisions(Generic[T]):
+
+class Question:
+    """What stands at a place, and where each answer leads.
+
+    Attributes
+    ----------
+    place : Place
+    answers : dict
+        From tokens to the decisions from there on.
+    """
+
+    place: Place
+    answers: dict[Any, Decisions]
+    _holder: Any
+    _key: Any
+    _way: int
+    # The last answer that was known by its object, or by an array's shape, dtype and flag alone.
+    _same: tuple[Any, Decisions] | None
+    _like: tuple[Any, Any, Any, Decisions] | None
+
+    def __init__(self, place: Place) -> None:
+        self.place, self.answers = place, {}
+        self._holder, self._key = place.holder, place.key
+        self._way = _WAYS.get(place.read, _ELSE)
+
+    def next(self, values: list[Any]) -> Decisions | None:
+        """Where the answer leads that holds now, None if nowhere. What was read is noted."""
+        try:
+            if self._way == _ENTRY:
+                value = self._holder[self._key]
+            elif self._way == _ATTRIBUTE:
+                value = getattr(self._holder, self._key)
+            elif self._way == _CELL:
+                value = self._holder.cell_contents
+            elif self._way == _LENGTH:
+                value = len(self._holder)
+            else:
+                value = self.place.read(self._holder, self._key)
+        except (LookupError, AttributeError, ValueError):
+            values.append(None)
+            return self.answers.get(MISSING)
+        values.append(value)
+        same = self._same
+        if same is not None and (
+            value is same[0] or (type(value) is int and type(same[0]) is int and value == same[0])
+        ):
+            return same[1]
+        like = self._like
+        if like is not None and _is_like(value, like):
+            return like[3]
+        return self._told(value)
+
+    def _told(self, value: Any) -> Decisions | None:
+        """Where the token of what was read leads, which is noted for the next time."""
+        found = self.answers.get(self.place.tell(value))
+        if found is None:
+            return None
+        if self.place.tell is reads.token:
+            if not reads.is_fed(value):
+                self._same = (value, found)
+            elif type(_array_of(value)) is _NDARRAY:
+                array = _array_of(value)
+                flag = getattr(value, "requires_grad", False)
+                self._like = (array.shape, array.dtype, flag, found)
+        elif self.place.tell is reads.Same or value is None:
+            self._same = (value, found)
+        elif self.place.tell is reads.aval_or_none and type(_array_of(value)) is _NDARRAY:
+            array = _array_of(value)
+            self._like = (array.shape, array.dtype, None, found)
+        return found
+
+
+as_compiled(Question, _same=None, _like=None)
+
+
+def _array_of(value: Any) -> Any:
+    """The array of a tensor; an array itself."""
+    return getattr(value, "array", value)
+
+
+def _is_like(value: Any, like: tuple[Any, ...]) -> bool:
+    """Whether an array has a shape, a dtype and, where that matters, a gradient flag."""
+    flag = False
+    array = value
+    if isinstance(value, Recorded):
+        array, flag = value.array, value.requires_grad
+    if type(array) is not _NDARRAY or array.dtype is not like[1] or array.shape != like[0]:
+        return False
+    return like[2] is None or like[2] == flag
+
+
+class Decisions:
     """What was found for paths of answers.
 
     Attributes
     ----------
-    question : (Place, dict) or None
-        What is asked here, and from each token the decisions from there on; None where nothing is.
+    question : Question or None
+        What is asked here; None where nothing is.
     found : object or None
         What the path to here leads to.
     """
 
-    question: tuple[Place, dict[Any, Decisions[T]]] | None = None
-    found: T | None = None
+    question: Question | None
+    found: Any
 
-    def find(self) -> T | None:
-        """What holds now; None if nothing does."""
-        here: Decisions[T] | None = self
+    def find(self, values: list[Any]) -> Any:
+        """What holds now; None if nothing does. To `values` is added what stands at each place."""
+        here: Decisions | None = self
         while here is not None:
             question = here.question
             if question is None:
                 return here.found
-            place, answers = question
-            here = answers.get(place.now())
+            here = question.next(values)
         return None
 
-    def add(self, path: Path, found: T) -> None:
+    def add(self, path: Path, found: Any) -> None:
         """Note what a path leads to. Where an old path asked something else, it is forgotten."""
         here = self
         for place, answer in path:
             asked = here.question
-            if asked is None or asked[0].identity != place.identity:
-                asked = here.question = place, {}  # at once, for those who ask meanwhile
-            here = asked[1].setdefault(answer, Decisions())
+            if asked is None or asked.place.identity != place.identity:
+                asked = here.question = Question(place)  # at once, for those who ask meanwhile
+            here = asked.answers.setdefault(answer, Decisions())
         here.found, here.question = found, None
 
     def difference(self) -> str:
         """Where no path goes on now: what was asked, which answers are known, which one came."""
         here = self
         while here.question is not None:
-            place, answers = here.question
+            place, answers = here.question.place, here.question.answers
             came = place.now()
             if came not in answers:
                 known = " or ".join(map(repr, answers))
@@ -67,11 +164,14 @@ class Decisions(Generic[T]):
             here = answers[came]
         return ""
 
-    def all(self) -> Iterator[T]:
+    def all(self) -> Iterator[Any]:
         """Everything that some path leads to."""
         if self.question is None:
             if self.found is not None:
                 yield self.found
             return
-        for below in list(self.question[1].values()):
+        for below in list(self.question.answers.values()):
             yield from below.all()
+
+
+as_compiled(Decisions, question=None, found=None)

@@ -64,6 +64,11 @@ class Effects:
     strides: tuple[tuple[int, tuple[int, ...]], ...]
     storages: tuple[Storage, ...]
 
+    @property
+    def asks(self) -> bool:
+        """Whether it is asked of arguments what their key does not tell."""
+        return bool(self.starts or self.strides)
+
     def holds(self, arguments: list[Tensor]) -> bool:
         """Whether the trace is of what the arguments and leaves are now."""
         inputs = self._complete(arguments)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..eager import Tensor, asarray
-from ..graphs.trees import unflatten
+from ..eager import asarray
+from ..eager.tape import Recorded
+from ..graphs.compiled import as_compiled
+from ..graphs.trees import builder
+from .calls import run
+from .decisions import Path
 from .effects import Effects
 from .function import GraphFunction
 from .reads import Place
@@ -17,29 +20,71 @@ from .reads import Place
 COMPUTED = object()
 
 
-@dataclass(frozen=True, slots=True)
 class Input:
-    """A result that is an argument itself, which the function changed in place."""
+    """A result that is an argument itself, which the function changed in place.
 
-    position: int
+    Attributes
+    ----------
+    position : int
+    """
+
+    def __init__(self, position: int) -> None:
+        self.position = position
 
 
-@dataclass(frozen=True, slots=True)
 class Entry:
     """One trace: what it computes, what it is fed beside its arguments, and its results' shape.
 
     What an entry asks of the arguments that its key does not tell, another may answer, `instead`.
+
+    Parameters
+    ----------
+    signature, reason : str
+        What was traced, and why.
+    path : sequence of (Place, token)
+        What it read.
+    fed : list of Place
+        Those of the path where tensors and arrays stand that are fed.
+    function : GraphFunction
+    structure, constants
+        Of the results, from `trees.flatten`; `COMPUTED` and `Input` stand for tensors.
+    notes : sequence of str
+    effects : Effects or None
     """
 
     signature: str
     reason: str
-    fed: tuple[Place, ...]
     function: GraphFunction
-    structure: Any
-    constants: tuple[Any, ...]
     notes: tuple[str, ...]
     effects: Effects | None
-    instead: Entry | None = None
+    instead: Entry | None
+    _path: list[Place]
+    _fed: tuple[int, ...]
+    _build: Any
+    _constants: list[Any]
+    _is_single: bool
+
+    def __init__(
+        self,
+        *,
+        signature: str,
+        reason: str,
+        path: Path,
+        fed: list[Place],
+        function: GraphFunction,
+        structure: Any,
+        constants: list[Any],
+        notes: tuple[str, ...],
+        effects: Effects | None,
+    ) -> None:
+        self.signature, self.reason, self.notes = signature, reason, notes
+        self.function, self.effects = function, effects
+        self._path = [place for place, _ in path]
+        places = [place.identity for place in self._path]
+        self._fed = tuple([places.index(place.identity) for place in fed])
+        self._constants = constants
+        self._is_single = structure is None and constants[0] is COMPUTED
+        self._build = builder(structure)
 
     def chain(self) -> Iterator[Entry]:
         """This entry and those that may hold instead."""
@@ -48,43 +93,67 @@ class Entry:
             yield entry
             entry = entry.instead
 
-    def of(self, arrays: list[Any]) -> Entry | None:
-        """The entry of the chain that holds for the tensors and arrays among the arguments."""
-        if self.effects is None:
-            return self
-        tensors = _tensors(arrays)
-        return next((e for e in self.chain() if e._holds(tensors)), None)
+    def read(self) -> list[Any]:
+        """What stands now where it is fed from, as `of` takes it."""
+        values: list[Any] = [None] * len(self._path)
+        for i in self._fed:
+            place = self._path[i]
+            values[i] = place.read(place.holder, place.key)
+        return values
 
-    def run(self, arrays: list[Any]) -> Any:
-        """Call what was traced on the tensors and arrays among the arguments."""
-        inputs = self._inputs(_tensors(arrays))
-        if self.effects is None:
-            results = self.function(inputs)
+    def of(self, arrays: list[Any], values: list[Any]) -> Entry | None:
+        """The entry of the chain that holds.
+
+        Parameters
+        ----------
+        arrays : list
+            The tensors and arrays among the arguments.
+        values : list
+            What stands now where the trace has read.
+        """
+        entry: Entry | None = self
+        while entry is not None:
+            effects = entry.effects
+            if effects is None or not effects.asks or effects.holds(entry._inputs(arrays, values)):
+                break
+            entry = entry.instead
+        return entry
+
+    def run(self, arrays: list[Any], values: list[Any]) -> Any:
+        """Call what was traced, on what `of` is asked about."""
+        inputs = self._inputs(arrays, values)
+        effects = self.effects
+        if effects is None:
+            results = run(self.function, inputs)
+            if self._is_single:
+                return results[0]
         else:
-            inputs = self.effects.inputs(inputs)
-            results = self.function(inputs)
-            self.effects.apply(inputs, results)
-        computed = iter(results)
-        return unflatten(self.structure, [_given(c, computed, inputs) for c in self.constants])
+            inputs = effects.inputs(inputs)
+            results = run(self.function, inputs)
+            effects.apply(inputs, results)
+        given = []
+        count = 0
+        for constant in self._constants:
+            if constant is COMPUTED:
+                given.append(results[count])
+                count += 1
+            elif isinstance(constant, Input):
+                given.append(inputs[constant.position])
+            elif isinstance(constant, np.ndarray):  # a new one, like the function's
+                given.append(constant.copy())
+            else:
+                given.append(constant)
+        return self._build(given)
 
-    def _holds(self, tensors: list[Tensor]) -> bool:
-        return self.effects is None or self.effects.holds(self._inputs(tensors))
-
-    def _inputs(self, tensors: list[Tensor]) -> list[Tensor]:
+    def _inputs(self, arrays: list[Any], values: list[Any]) -> list[Any]:
         """The tensors among the arguments, and those from elsewhere."""
-        if not self.fed:
-            return tensors
-        return tensors + _tensors([place.read(place.holder, place.key) for place in self.fed])
+        inputs = []
+        for array in arrays:
+            inputs.append(array if isinstance(array, Recorded) else asarray(array))
+        for place in self._fed:
+            value = values[place]
+            inputs.append(value if isinstance(value, Recorded) else asarray(value))
+        return inputs
 
 
-def _tensors(arrays: list[Any]) -> list[Tensor]:
-    return [x if isinstance(x, Tensor) else asarray(x) for x in arrays]
-
-
-def _given(constant: Any, computed: Iterator[Tensor], inputs: list[Tensor]) -> Any:
-    """A result of a call; what a trace found to be an array as a new one, like the function's."""
-    if constant is COMPUTED:
-        return next(computed)
-    if isinstance(constant, Input):
-        return inputs[constant.position]
-    return constant.copy() if isinstance(constant, np.ndarray) else constant
+as_compiled(Entry, instead=None)

@@ -14,7 +14,7 @@ from ..graphs.dtypes import is_float
 from ..graphs.errors import ArgumentError, DTypeError, GraphError
 from ..graphs.storage import Storage
 from ..graphs.trees import flatten, unflatten
-from .compiled import CompiledFunction, Entry, compiled_by
+from .compiled import CompiledFunction, Entry, Found, compiled_by
 from .decisions import Decisions
 from .reads import aval_of_leaf
 from .signatures import is_array, key_of
@@ -32,12 +32,12 @@ class TracedFunction(CompiledFunction):
             leaves, structure, [aval_of_leaf(leaf) for leaf in arrays], "the recorded call"
         )
         self._like = structure, [_kind(leaf) for leaf in leaves]
-        self._recorded: Decisions[Entry] = Decisions()
+        self._recorded: Decisions = Decisions()
         self._recorded.add(path, entry)
         self._entries[None] = self._recorded
         return entry
 
-    def _entry(self, key: Any, leaves: list[Any], structure: Any) -> Entry:
+    def _entry(self, key: Any, leaves: list[Any], structure: Any) -> Found:
         like, kinds = self._like
         found = [_kind(leaf) for leaf in leaves]
         if structure != like:
@@ -47,13 +47,15 @@ class TracedFunction(CompiledFunction):
                 raise GraphError(
                     f"trace: argument {position} must be as recorded, got {kind!s} for {recorded!s}"
                 )
-        entry = self._recorded.find()
+        self._entries[key] = self._recorded
+        values: list[Any] = []
+        entry = self._recorded.find(values)
         if entry is None:
             raise GraphError(
                 "trace: what the recorded run read must be as it was, got another value: "
                 f"{self._recorded.difference()}"
             )
-        return entry
+        return entry, values
 
     def __reduce__(self) -> Any:
         raise DTypeError("trace: a recorded function cannot be copied, got a request for a copy")

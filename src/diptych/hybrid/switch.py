@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..graphs.modes import count_detours
+
 _OFF = ("", "0", "false", "no", "off")
 
 
@@ -15,15 +17,18 @@ class _Switch(threading.local):
 
 
 _switch = _Switch()
+_is_off = os.environ.get("DIPTYCH_DISABLE_COMPILE", "").lower() not in _OFF
+count_detours(int(_is_off))
 
 
 def is_disabled() -> bool:
     """Whether compiled functions run their Python code instead.
 
     True within `disabled` on this thread, and where the environment variable
-    ``DIPTYCH_DISABLE_COMPILE`` is set to anything but the empty string, 0, false, no or off.
+    ``DIPTYCH_DISABLE_COMPILE`` was anything but the empty string, 0, false, no or off when this
+    package was imported.
     """
-    return _switch.depth > 0 or os.environ.get("DIPTYCH_DISABLE_COMPILE", "").lower() not in _OFF
+    return _is_off or _switch.depth > 0
 
 
 @contextmanager
@@ -38,7 +43,9 @@ def disabled() -> Iterator[None]:
     tensor([2.])
     """
     _switch.depth += 1
+    count_detours(1)
     try:
         yield
     finally:
+        count_detours(-1)
         _switch.depth -= 1

@@ -1,0 +1,26 @@
+cimport cython
+
+from diptych.eager.tape cimport Recorded
+
+cdef object _NDARRAY
+cdef int _ENTRY, _ATTRIBUTE, _CELL, _LENGTH, _ELSE
+
+cdef class Question:
+    cdef public object place
+    cdef public dict answers
+    cdef object _holder, _key
+    cdef int _way
+    cdef tuple _same, _like
+
+    @cython.locals(same=tuple, like=tuple)
+    cpdef Decisions next(self, list values)
+    cdef Decisions _told(self, object value)
+
+cdef bint _is_like(object value, tuple like) except -1
+
+cdef class Decisions:
+    cdef public Question question
+    cdef public object found
+
+    @cython.locals(here=Decisions, question=Question)
+    cpdef object find(self, list values)

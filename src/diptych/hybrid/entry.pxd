@@ -1,0 +1,22 @@
+cimport cython
+
+from diptych.eager.tape cimport Recorded
+from diptych.hybrid.calls cimport Calls, run
+
+cdef class Entry:
+    cdef public str signature, reason
+    cdef public Calls function
+    cdef public object effects
+    cdef public tuple notes
+    cdef public Entry instead
+    cdef tuple _fed
+    cdef object _build
+    cdef list _constants, _path
+    cdef bint _is_single
+
+    @cython.locals(entry=Entry)
+    cpdef Entry of(self, list arrays, list values)
+    @cython.locals(inputs=list, results=list, count=Py_ssize_t)
+    cpdef object run(self, list arrays, list values)
+    @cython.locals(inputs=list, place=Py_ssize_t)
+    cdef list _inputs(self, list arrays, list values)

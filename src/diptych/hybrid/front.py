@@ -1,0 +1,117 @@
+"""The front of a compiled function: from the arguments of a call to the trace that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..eager.tape import Recorded
+from ..graphs.modes import may_detour, mode
+from .decisions import Decisions
+from .entry import Entry
+
+_NDARRAY = np.ndarray
+_MISSED = object()
+_DEEPEST = 16  # containers of containers, from which on a call is known by `trees.flatten`
+_MOST_KEYS = 4096
+
+
+class Front:
+    """Finds what serves a call, where an earlier one was alike; `CompiledFunction` adds the rest.
+
+    Attributes
+    ----------
+    function : callable
+        What was compiled.
+    """
+
+    function: Callable[..., Any]
+    _known: dict[tuple[Any, ...], Decisions]
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self._known = {}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if may_detour() and self.is_off():
+            return self.function(*args, **kwargs)
+        parts: list[Any] = [mode().enabled]
+        arrays: list[Any] = []
+        key = None
+        if _note(args, parts, arrays, 0) and (not kwargs or _note(kwargs, parts, arrays, 0)):
+            key = tuple(parts)
+            known = self._known.get(key)
+            if known is not None:
+                result = _served(known, arrays)
+                if result is not _MISSED:
+                    return result
+        return self.call(key, args, kwargs)
+
+    def note(self, key: tuple[Any, ...], known: Decisions) -> None:
+        """Let calls of a key be served from now on."""
+        if len(self._known) >= _MOST_KEYS:
+            self._known = {}
+        self._known[key] = known
+
+    def is_off(self) -> bool:
+        """Whether the function itself is to run on this thread."""
+        raise NotImplementedError
+
+    def call(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call by the long way; with a key, calls of the same key may be served the next time."""
+        raise NotImplementedError
+
+
+def _served(known: Decisions, arrays: list[Any]) -> Any:
+    """What a trace gives that holds now; `_MISSED` where none does."""
+    values: list[Any] = []
+    entry: Entry | None = known.find(values)
+    if entry is not None:
+        entry = entry.of(arrays, values)
+    return _MISSED if entry is None else entry.run(arrays, values)
+
+
+def _note(value: Any, parts: list[Any], arrays: list[Any], depth: int) -> bool:
+    """Add to a key what tells an argument from others, and to `arrays` the arrays within.
+
+    False for what only the long way can tell.
+    """
+    kind = type(value)
+    if isinstance(value, Recorded):
+        array = value.array
+        if type(array) is not _NDARRAY:
+            return False
+        parts.append(array.shape)
+        parts.append(array.dtype)
+        parts.append(value.requires_grad)
+        arrays.append(value)
+        return True
+    if kind is _NDARRAY:
+        parts.append(value.shape)
+        parts.append(value.dtype)
+        parts.append(False)
+        arrays.append(value)
+        return True
+    parts.append(kind)
+    if kind is int or kind is bool or kind is str or value is None:
+        parts.append(value)
+        return True
+    if kind is float:
+        parts.append(value)
+        return value != 0.0 and value == value  # zeros are equal, and NaN is not
+    if depth == _DEEPEST:
+        return False
+    if kind is dict:
+        parts.append(tuple(value))
+        items = value.values()
+    elif kind is tuple or kind is list:
+        parts.append(len(value))
+        items = value
+    else:
+        return False
+    alike = True
+    for item in items:
+        alike = alike and _note(item, parts, arrays, depth + 1)
+    return alike
