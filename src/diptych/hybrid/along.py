@@ -257,7 +257,7 @@ class Counter:
     __str__ = __repr__ = __format__ = _refuse
 
 
-class Recorder:
+class AppendOnly:
     """What a round sees of a list that rounds append to: it may be appended to, and no more."""
 
     def __init__(self) -> None:
@@ -298,11 +298,6 @@ def counted(args: Sequence[Any]) -> Any:
     origins = [a.origin for a in args if isinstance(a, Length)]
     rounds = range(int(start), int(stop), step)
     return Counted(int(start), step, len(rounds), origins[0])
-
-
-def enumerated(part: Along, start: int = 0) -> Along:
-    """`enumerate` of what a loop in the graph goes along."""
-    return Together([Counted(start, 1, part.length, None), part])
 
 
 def has_symbol(value: Any) -> bool:

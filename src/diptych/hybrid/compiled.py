@@ -248,7 +248,7 @@ class CompiledFunction(Front, LookedInto):
         for key, arg in (*enumerate(args), *kwargs.items()):
             tracer.give(arg, f"argument {key}")
         with tracer.running(), graph.building():
-            results, shape = flatten(tracer.settled(tracer.call(self.function, args, kwargs)))
+            results, shape = flatten(tracer.loops.settled(tracer.call(self.function, args, kwargs)))
             results = [_result(graph, r) for r in results]
             outputs = [r for r in results if isinstance(r, Value)]
             effects = graph.effects_on_tensors(outputs)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..graphs.errors import GraphError
 from ..graphs.operand import Operand
 from .along import Along, counted
-from .loops import OPERATORS
+from .operators import ARITHMETIC, COMPARISONS, IN_PLACE
 from .purity import IMMUTABLE
 from .rounds import UNBOUND, Round
 
@@ -60,7 +60,7 @@ class Frame:
     def binary(self, name: str, left: Any, right: Any) -> Any:
         tracer = self._active()
         if tracer is None:
-            return OPERATORS[name](left, right)
+            return ARITHMETIC[name](left, right)
         return tracer.binary(name, left, right)
 
     def compare(self, name: str, left: Any, right: Any) -> Any:
@@ -70,7 +70,7 @@ class Frame:
             if found is not NotImplemented:
                 return found
             left, right = tracer.compared(left, right)
-        return _COMPARISONS[name](left, right)
+        return COMPARISONS[name](left, right)
 
     def compared(self, value: Any) -> Any:
         tracer = self._active()
@@ -115,12 +115,12 @@ class Frame:
         """What ``before += value`` leaves under the name."""
         tracer = self._active()
         if tracer is None:
-            return _IN_PLACE[name](before, value)
+            return IN_PLACE[name](before, value)
         if isinstance(before, IMMUTABLE):
             return tracer.binary(name, before, value)
         if not isinstance(before, Operand):
             tracer.check_change(before, "")
-        return _IN_PLACE[name](before, tracer.whole(value))
+        return IN_PLACE[name](before, tracer.whole(value))
 
     def change_attribute(self, name: str, owner: Any, key: str, value: Any) -> None:
         before = self.attribute(owner, key)
@@ -182,19 +182,6 @@ class Frame:
 
     def _active(self) -> Tracer | None:
         return self._tracer if self._tracer.is_running else None
-
-
-_IN_PLACE: dict[str, Callable[[Any, Any], Any]] = {
-    "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv,
-    "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "Pow": operator.ipow,
-    "MatMult": operator.imatmul, "LShift": operator.ilshift, "RShift": operator.irshift,
-    "BitAnd": operator.iand, "BitOr": operator.ior, "BitXor": operator.ixor,
-}  # fmt: skip
-_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
-    "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le,
-    "Gt": operator.gt, "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
-    "In": lambda item, held: item in held, "NotIn": lambda item, held: item not in held,
-}  # fmt: skip
 
 
 def _references(values: tuple[Any, ...]) -> list[int]:

@@ -9,7 +9,6 @@ by round, and the tracer notes why.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,9 +31,9 @@ from .along import (
     Length,
     Rows,
     Together,
-    enumerated,
     plain,
 )  # fmt: skip
+from .operators import ARITHMETIC
 from .rounds import UNBOUND, Appended, Carried, New, OneRound, Round, Unlike
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class Loops:
         """Arithmetic of the number of a round; NotImplemented where it is of other things."""
         if not isinstance(left, Counter) and not isinstance(right, Counter):
             return NotImplemented
-        compute = OPERATORS[name]
+        compute = ARITHMETIC[name]
         sides = [left, right]
         others = [side for side in sides if not isinstance(side, Counter)]
         if others and isinstance(others[0], Value):
@@ -129,7 +128,7 @@ class Loops:
 
     def along_enumerate(self, part: Any, start: Any = 0) -> Any:
         if isinstance(part, Along) and not part.reverse and type(start) is int:
-            return enumerated(part, start)
+            return Together([Counted(start, 1, part.length, None), part])
         return enumerate(self.each(part), start)
 
     def along_reversed(self, part: Any) -> Any:
@@ -327,9 +326,3 @@ def _check_bounds(owner: Value, parts: tuple[Any, ...]) -> None:
 
 
 _LEAST = 2
-OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "Add": operator.add, "Sub": operator.sub, "Mult": operator.mul, "Div": operator.truediv,
-    "FloorDiv": operator.floordiv, "Mod": operator.mod, "Pow": operator.pow,
-    "MatMult": operator.matmul, "LShift": operator.lshift, "RShift": operator.rshift,
-    "BitAnd": operator.and_, "BitOr": operator.or_, "BitXor": operator.xor,
-}  # fmt: skip

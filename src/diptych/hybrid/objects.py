@@ -13,7 +13,7 @@ from types import BuiltinMethodType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 from . import reads
-from .loops import OPERATORS
+from .operators import METHODS
 from .reads import MISSING, Place
 from .staging import is_of_library, is_staged, is_users, is_users_class
 
@@ -28,16 +28,6 @@ _ASKING = (
 )  # fmt: skip
 _dispatcher: Any = singledispatch(len)
 _DISPATCH = _dispatcher.__code__
-
-
-_METHODS = {
-    name: (f"__{method}__", f"__r{method}__")
-    for name, function in OPERATORS.items()
-    for method in [function.__name__.strip("_")]
-} | {
-    "Eq": ("__eq__", "__eq__"), "Lt": ("__lt__", "__gt__"), "Gt": ("__gt__", "__lt__"),
-    "LtE": ("__le__", "__ge__"), "GtE": ("__ge__", "__le__"), "NotEq": ("__ne__", "__ne__"),
-}  # fmt: skip
 
 
 class Objects:
@@ -84,7 +74,7 @@ class Objects:
 
     def operated(self, name: str, left: Any, right: Any) -> Any:
         """What methods of the user's classes give for an operator; else NotImplemented."""
-        method, reflected = _METHODS[name]
+        method, reflected = METHODS[name]
         ask, back = self.special(left, method), self.special(right, reflected)
         if ask is None and back is None:
             return NotImplemented
@@ -97,7 +87,7 @@ class Objects:
     def compared(self, name: str, left: Any, right: Any) -> Any:
         """The same of comparisons, and what a dict says that is asked for one key alone."""
         if name not in ("In", "NotIn"):
-            return self.operated(name, left, right) if name in _METHODS else NotImplemented
+            return self.operated(name, left, right) if name in METHODS else NotImplemented
         ask = self.special(right, "__contains__")
         text = self._tracer.text_of(right)
         if ask is not None:

@@ -16,7 +16,7 @@ from ..graphs.ir import Graph, Value
 from ..graphs.operand import Operand
 from ..graphs.regions import Body
 from ..graphs.trees import flatten, unflatten
-from .along import Collected, Counted, Counter, Recorder
+from .along import AppendOnly, Collected, Counted, Counter
 
 
 class Unbound:
@@ -159,7 +159,7 @@ class New:
         if not self.is_read:
             return []
         leaves, self.structure = flatten(value)
-        if any(isinstance(x, Counter | Recorder) for x in leaves):
+        if any(isinstance(x, Counter | AppendOnly) for x in leaves):
             raise GraphError("for: the number of the last round must be none, got a use of it")
         self.leaves = leaves
         ends = [_value(one.graph, x) for x in leaves if isinstance(x, Operand)]
@@ -184,7 +184,7 @@ class Appended:
         self.name, self.held = name, held
 
     def enter(self, one: OneRound) -> Any:
-        self.inside = Recorder()
+        self.inside = AppendOnly()
         return self.inside
 
     def leave(self, one: OneRound, value: Any) -> list[Value]:

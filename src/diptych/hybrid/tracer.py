@@ -32,11 +32,12 @@ from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.parameter import Parameter
 from . import reads
-from .along import Counter, Recorder, has_symbol, plain
+from .along import AppendOnly, Counter, has_symbol, plain
 from .frame import Frame
 from .graph import Trace
-from .loops import OPERATORS, Loops
+from .loops import Loops
 from .objects import Objects
+from .operators import ARITHMETIC
 from .purity import is_pure
 from .reads import CONTAINERS, MISSING, Place, is_fed
 from .staging import (
@@ -196,10 +197,6 @@ class Tracer:
         text = f"{self.text_of(table) or 'a module'}.{key.lstrip('_')}"
         self.found(Place(text, table, key, reads.entry, reads.Same))
 
-    def settled(self, results: Any) -> Any:
-        """Results with every list that a loop filled as a list."""
-        return self.loops.settled(results)
-
     # -- reads -----------------------------------------------------------------------------------
 
     def name(self, table: dict[str, Any], key: str) -> Any:
@@ -290,7 +287,7 @@ class Tracer:
         # A size and a number make a size, still.
         if not (isinstance(left, int) and isinstance(right, int)):
             left, right = self.whole(left), self.whole(right)
-        return OPERATORS[name](left, right)
+        return ARITHMETIC[name](left, right)
 
     def compared(self, left: Any, right: Any) -> tuple[Any, Any]:
         """Two things that are about to be compared, or looked for in each other."""
@@ -329,17 +326,14 @@ class Tracer:
         captured = self.loops.call(callee, args, kwargs)
         if captured is not NotImplemented:
             return captured
-        if (
-            callee in _MAKING
-            and not isinstance(args[0], Operand)
-            and not kwargs.get("requires_grad")
-        ):
+        makes = callee in _MAKING and args and not isinstance(args[0], Operand)
+        if makes and not kwargs.get("requires_grad"):
             made = callee(*plain(args), **self._named(kwargs))
             return dispatch.current().constant(made.array)
         if callee in _CONVERTING and args and isinstance(args[0], Parameter):
             raise _no_number(callee.__name__)
         if callee is isinstance and args and isinstance(args[0], Value):
-            return self._is_instance(*args)
+            return isinstance(self._stood_for(args[0]), *args[1:])
         if callee in _OF_ATTRIBUTES and len(args) > 1:
             return self._call_of_attributes(callee, *args)
         if isinstance(callee, MethodDescriptorType | WrapperDescriptorType) and args:
@@ -366,17 +360,12 @@ class Tracer:
 
     def class_of(self, value: Any) -> type:
         """The class of what a value stands for, where the function runs as it is written."""
-        held = (p.read(p.holder, p.key) for p, fed in self.fed if fed is value)
-        if isinstance(value, Value):
-            value = next(held, self.graph.tensors.get(value, _SOME))
-        return type(value)
+        return type(self._stood_for(value) if isinstance(value, Value) else value)
 
-    def _is_instance(self, value: Value, kinds: Any) -> bool:
-        """What `isinstance` says where the function runs as it is written."""
-        for place, fed in self.fed:
-            if fed is value:
-                return isinstance(place.read(place.holder, place.key), kinds)
-        return isinstance(value, kinds) or isinstance(self.graph.tensors.get(value, _SOME), kinds)
+    def _stood_for(self, value: Value) -> Any:
+        """What the function has in place of a value where it runs as it is written."""
+        held = (p.read(p.holder, p.key) for p, fed in self.fed if fed is value)
+        return next(held, self.graph.tensors.get(value, _SOME))
 
     def _call_of_attributes(self, callee: Any, owner: Any, key: Any, *others: Any) -> Any:
         if callee is setattr:
@@ -391,7 +380,7 @@ class Tracer:
 
     def _check_foreign(self, callee: Any, args: tuple[Any, ...]) -> None:
         """Raise where what is not looked into would see, or do, what a trace cannot."""
-        if any(isinstance(a, Counter | Recorder) for a in args):
+        if any(isinstance(a, Counter | AppendOnly) for a in args):
             raise StaticValueError(f"for: what a round has for a number is none, got {callee!r}")
         if str(getattr(callee, "__module__", "")).partition(".")[0] == _OWN or callee is isinstance:
             return
