@@ -32,7 +32,7 @@ from .storage import Storage
 Rule = Callable[[Any, Sequence[Any], Sequence[Any]], Sequence[Any]]
 
 
-class Program(NamedTuple):
+class Recipe(NamedTuple):
     """What the extension runs on each row.
 
     Attributes
@@ -101,15 +101,15 @@ class Sweep:
         self._parts, self._spans = [], None
         self._made_at = moves()
         library()  # has the threads of many numbers
-        programs: dict[Program, dict[int, tuple[Storage, ...]]] = {}
+        recipes: dict[Recipe, dict[int, tuple[Storage, ...]]] = {}
         for i, row in enumerate(self._rows):
             avals = tuple([held.aval for held in row])
-            program = _program(self._rule, avals, numbers) if _is_dense(row) else None
-            if program is not None:
-                programs.setdefault(program, {})[i] = row
-        for program, rows in programs.items():
+            recipe = _recipe(self._rule, avals, numbers) if _is_dense(row) else None
+            if recipe is not None:
+                recipes.setdefault(recipe, {})[i] = row
+        for recipe, rows in recipes.items():
             with suppress(ValueError):  # which says what the extension cannot do
-                self._parts.append(_part(program, rows, numbers))
+                self._parts.append(_part(recipe, rows, numbers))
         if self._parts and len(self._parts[0].rows) < len(self._rows):
             # Rows are not taken in their order, so none may see what another writes. Of rows that
             # are one part the extension knows.
@@ -149,7 +149,7 @@ class _Spans:
 
 
 class _Part(NamedTuple):
-    """The rows that have one program, each with the storages that it writes."""
+    """The rows that have one recipe, each with the storages that it writes."""
 
     call: Any
     dtype: np.dtype
@@ -160,21 +160,21 @@ def _is_dense(row: tuple[Storage, ...]) -> bool:
     return all(type(held.array) is np.ndarray and held.array.flags.carray for held in row)
 
 
-def _part(program: Program, rows: dict[int, tuple[Storage, ...]], numbers: int) -> _Part:
+def _part(recipe: Recipe, rows: dict[int, tuple[Storage, ...]], numbers: int) -> _Part:
     held = len(next(iter(rows.values())))
-    dtypes = program.dtypes[1 + held + numbers :]
-    constants = tuple([np.frombuffer(c, d) for c, d in zip(program.constants, dtypes)])
+    dtypes = recipe.dtypes[1 + held + numbers :]
+    constants = tuple([np.frombuffer(c, d) for c, d in zip(recipe.constants, dtypes)])
     arrays = [(i, tuple([storage.array for storage in row])) for i, row in rows.items()]
-    call = speedups.Sweep(program.calls, program.dtypes, constants, numbers, tuple(arrays))
-    written = {registers[-1] for _, registers in program.calls}
+    call = speedups.Sweep(recipe.calls, recipe.dtypes, constants, numbers, tuple(arrays))
+    written = {registers[-1] for _, registers in recipe.calls}
     changed = {
         i: tuple([storage for r, storage in enumerate(row, 1) if r in written])
         for i, row in rows.items()
     }
-    return _Part(call, program.dtypes[0], changed)
+    return _Part(call, recipe.dtypes[0], changed)
 
 
-def _program(rule: Rule, held: tuple[Aval, ...], numbers: int) -> Program | None:
+def _recipe(rule: Rule, held: tuple[Aval, ...], numbers: int) -> Recipe | None:
     """What a rule does to a row; None where it is no loops of ufuncs over the row's elements."""
     graph = Graph()
     scalar = Aval((), held[0].dtype)
@@ -217,7 +217,7 @@ def _is_loop(node: Node, shape: Any) -> bool:
     return isinstance(node.bound.kernel, speedups.Loop) and node.outputs[0].shape in (shape, ())
 
 
-def _translated(operands: list[Value], changed: dict[int, Value], nodes: list[Node]) -> Program:
+def _translated(operands: list[Value], changed: dict[int, Value], nodes: list[Node]) -> Recipe:
     """Nodes as calls, with as few intermediate results as can be.
 
     Parameters
@@ -261,4 +261,4 @@ def _translated(operands: list[Value], changed: dict[int, Value], nodes: list[No
         calls.append((node.bound.kernel.ufunc, (*reads, register[result])))
     calls += [(np.positive, (register[value], i)) for value, i in copied]
     data = [node.attrs["array"].tobytes() for node in constants]
-    return Program(tuple(calls), tuple(dtypes), tuple(data))
+    return Recipe(tuple(calls), tuple(dtypes), tuple(data))

@@ -1,9 +1,9 @@
 /* sigmoid(x) and relu(x): ufuncs made of NumPy's own inner loops. Called one after another on a
 piece that stays in a core's cache, they give the bits that they give on whole arrays. */
 
-#include "speedups.h"
+#include "walk.h"
 
-enum { PIECE = 1 << 10, KINDS = 2, NEGATIVE = 0, EXP, ADD, RECIPROCAL, MAXIMUM, LOOPS };
+enum { KINDS = 2, NEGATIVE = 0, EXP, ADD, RECIPROCAL, MAXIMUM, LOOPS };
 
 typedef struct {
     PyUFuncGenericFunction loop;

@@ -5,8 +5,6 @@ without gaps, or is of another dtype, goes to the careful callable. */
 
 #include "speedups.h"
 
-enum { MOST_JOINED = 64 };
-
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;

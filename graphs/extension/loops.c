@@ -15,7 +15,6 @@ their axes in another order. */
 #include <structmember.h>
 #include <time.h>
 
-enum { RELEASES_GIL = 8192 };
 enum {
     SHARED = 1 << 15,  /* elements a thread that are worth its while */
     WAKES = 8 * SHARED,

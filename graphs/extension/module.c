@@ -95,7 +95,9 @@ PyMODINIT_FUNC PyInit_speedups(void)
         || PyModule_AddType(module, &SumType) < 0 || PyModule_AddType(module, &JoinType) < 0
         || start_blocks() < 0 || find_functions() < 0
         || add(module, "select", make_select()) < 0 || add(module, "sigmoid", make_sigmoid()) < 0
-        || add(module, "relu", make_relu()) < 0) {
+        || add(module, "relu", make_relu()) < 0
+        || PyModule_AddIntMacro(module, MOST_AXES) < 0
+        || PyModule_AddIntMacro(module, MOST_JOINED) < 0) {
         Py_DECREF(module);
         return NULL;
     }

@@ -4,7 +4,7 @@ matrices, no elements, dtypes that need a conversion. */
 
 #include "speedups.h"
 
-enum { RELEASES_GIL = 1 << 15 }; /* multiplications */
+enum { MANY = 1 << 15 }; /* multiplications, for which the GIL is released */
 
 typedef struct {
     PyObject_HEAD
@@ -79,7 +79,7 @@ static PyObject *call_product(PyObject *object, PyObject *const *args, size_t na
         has_rows ? item * columns : 0, has_columns ? item : 0,
     };
     PyThreadState *released =
-        rows * inner * columns < RELEASES_GIL ? NULL : PyEval_SaveThread();
+        rows * inner * columns < MANY ? NULL : PyEval_SaveThread();
     if (inner > 1)
         loop(data, sizes, steps, NULL);
     else if (type == NPY_FLOAT)

@@ -23,7 +23,7 @@
 extern PyTypeObject LoopType, TableType, LocalType, EntryType, OverBlocksType, ProductType,
     SweepType, ViewType, SumType, JoinType;
 
-enum { MOST_AXES = 8 }; /* of what is worked out for a shape */
+enum { MOST_AXES = 8, MOST_JOINED = 64 }; /* of what is worked out for shapes */
 
 /* Reads a tuple of whole numbers (views.c); how many there are, or -1 with an error. */
 int read_sizes(PyObject *tuple, npy_intp *sizes, int most);
@@ -57,6 +57,8 @@ PyObject *make_select(void);
 int find_functions(void);
 PyObject *make_sigmoid(void);
 PyObject *make_relu(void);
+
+enum { RELEASES_GIL = 8192 }; /* elements of a loop that lets other threads run Python */
 
 /* On how many of them a loop over so many elements is to run (loops.c). */
 int threads_for(npy_intp size);

@@ -14,7 +14,7 @@ what is held; where it does, or does not fit, nothing is written and the caller 
 #include "speedups.h"
 #include "walk.h"
 
-enum { MOST_REGISTERS = 64, MOST_CALLS = 64, MOST_NUMBERS = 8, LINE = 64, RELEASES_GIL = 8192 };
+enum { MOST_REGISTERS = 64, MOST_CALLS = 64, MOST_NUMBERS = 8, LINE = 64 };
 
 /* Bytes of intermediate results of a piece, which lie on the stack of a thread. */
 enum { MOST_SCRATCH = 64 << 10 };
@@ -49,7 +49,7 @@ typedef struct {
     Span *span; /* of what is held, in order */
     int types[MOST_REGISTERS];
     char *constant[MOST_REGISTERS];
-    npy_intp place[MOST_REGISTERS], item[MOST_REGISTERS]; /* of an intermediate result */
+    npy_intp offset[MOST_REGISTERS], item[MOST_REGISTERS]; /* of an intermediate result */
     Call program[MOST_CALLS];
 } Sweep;
 
@@ -80,7 +80,7 @@ static void run_calls(char **data, npy_intp const *count, npy_intp const *steps,
     for (int i = 0; i < self->constants; i++)
         pointers[to++] = self->constant[i];
     for (; to < self->registers; to++) {
-        pointers[to] = scratch + self->place[to];
+        pointers[to] = scratch + self->offset[to];
         strides[to] = self->item[to];
     }
     for (npy_intp left = *count; left > 0; left -= PIECE) {
@@ -234,7 +234,7 @@ static int refuse(const char *rule)
 
 static int set_registers(Sweep *self, PyObject *types, PyObject *constants)
 {
-    npy_intp place = 0;
+    npy_intp offset = 0;
     const int results = self->held + 1 + self->numbers + self->constants;
     self->registers = (int)PyTuple_GET_SIZE(types);
     if (self->registers > MOST_REGISTERS || results > self->registers)
@@ -245,11 +245,11 @@ static int set_registers(Sweep *self, PyObject *types, PyObject *constants)
         PyArray_Descr *dtype = (PyArray_Descr *)PyTuple_GET_ITEM(types, i);
         self->types[i] = dtype->type_num;
         self->item[i] = PyDataType_ELSIZE(dtype);
-        self->place[i] = place;
+        self->offset[i] = offset;
         if (i >= results)
-            place += (PIECE * self->item[i] + LINE - 1) / LINE * LINE;
+            offset += (PIECE * self->item[i] + LINE - 1) / LINE * LINE;
     }
-    return place <= MOST_SCRATCH || refuse("must have fewer intermediate results");
+    return offset <= MOST_SCRATCH || refuse("must have fewer intermediate results");
 }
 
 /* A call of the loop that a ufunc has for the types of some registers. */

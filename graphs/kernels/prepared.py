@@ -20,8 +20,6 @@ from . import elementwise, indexing, manipulation, reductions
 from .calls import are_few
 
 Kernel = Callable[..., Any]
-# What the extension takes: axes, and operands of one that joins them.
-_MOST_AXES, _MOST_JOINED = 8, 64
 
 
 def prepared(kernel: Kernel, xp: Any, ins: Any, outs: Any, attrs: dict[str, Any]) -> Kernel:
@@ -49,7 +47,7 @@ def prepared(kernel: Kernel, xp: Any, ins: Any, outs: Any, attrs: dict[str, Any]
 
 def _is_known(aval: Any) -> bool:
     """Whether the extension takes a shape: one without symbolic sizes."""
-    return len(aval.shape) <= _MOST_AXES and all(isinstance(n, int) for n in aval.shape)
+    return len(aval.shape) <= speedups.MOST_AXES and all(isinstance(n, int) for n in aval.shape)
 
 
 # -- views -----------------------------------------------------------------------------------
@@ -113,7 +111,7 @@ def _reshaped(careful: Kernel, ins: Any, out: Any, **attrs: Any) -> Kernel | Non
 
 
 def _joined(careful: Kernel, ins: Any, out: Any, *, axis: int) -> Kernel | None:
-    if len(ins) > _MOST_JOINED or len({x.dtype for x in ins}) > 1:
+    if len(ins) > speedups.MOST_JOINED or len({x.dtype for x in ins}) > 1:
         return None
     if out.size >= reductions.LARGE:  # a copy that is long holds up other threads
         return None
