@@ -1,14 +1,16 @@
 cimport cython
 from diptych.eager.pieces cimport Pieces, join_pieces, piece, together
-from diptych.eager.tape cimport Node, OpNode, Recorded
+from diptych.eager.tape cimport Node, OpNode, made
 
 cdef class Arrivals:
     cdef public list heap
     cdef public dict leaves
-    cdef bint _in_place
+    cdef bint _bare
     cdef dict _waiting
     cdef set _sums
 
+    cpdef list shown(self, list cotangents)
+    cpdef list taken(self, list cotangents)
     cpdef object give(self, object source, Py_ssize_t index, object cotangent)
     @cython.locals(totals=list)
     cdef object _give_node(self, Node node, Py_ssize_t index, object cotangent)
@@ -17,6 +19,9 @@ cdef class Arrivals:
     cpdef tuple next(self)
     @cython.locals(pulled=list, position=Py_ssize_t, found=Pieces)
     cpdef object pull(self, Node node, list totals, tuple wanted)
+    cdef list _pull_tensors(self, Node node, list totals, tuple wanted)
+
+cdef bint _are_floats(object x, object y)
 
 @cython.locals(node=Node, seen=dict, pending=list)
 cdef list _nodes(list outputs)

@@ -14,11 +14,12 @@ from ..graphs.compiled import universal
 from ..graphs.dtypes import FLOAT32, FLOAT64
 from ..graphs.errors import AnomalyError, TapeError
 from ..graphs.kernels import recorder
-from ..graphs.modes import GradMode, in_style, is_grad_enabled, styles
+from ..graphs.kernels.launch import NDARRAY
+from ..graphs.modes import GradMode, in_style, is_grad_enabled, readers, styles
 from ..graphs.pulling import met
 from .pieces import Pieces, join_pieces, piece, together
 from .style import EAGER
-from .tape import Node, OpNode, Recorded
+from .tape import Node, OpNode, made
 from .tensor import Tensor
 
 
@@ -142,16 +143,20 @@ def _sweep(
     """
     asked = set() if wanted is None else {source for source, _ in wanted}
     useful = None if wanted is None else _useful(outputs, asked)
-    arrivals = Arrivals(not is_grad_enabled() and recorder() is None)
+    seen = is_grad_enabled() or recorder() is not None or bool(readers())
+    arrivals = Arrivals(not seen and all(type(seed) is Tensor for seed in seeds))
     for output, seed in zip(outputs, seeds):
         source, index = output.edge() or (output, 0)
-        arrivals.give(source, index, seed)
+        [cotangent] = arrivals.taken([seed])
+        arrivals.give(source, index, cotangent)
     found: dict[tuple[int, int], tuple[Any, Tensor]] = {}
     ran: list[Node] = []
     while arrivals.heap:
         node, totals = arrivals.next()
         if node._hooks is not None or node.retained is not None or id(node) in asked:
+            totals = arrivals.shown(totals)
             _look(node, totals, wanted, given, found)
+            totals = arrivals.taken(totals)
         sources = node.wanted if useful is None else _reaching(node, useful)
         if not sources:
             continue
@@ -162,7 +167,7 @@ def _sweep(
         else:
             ran.append(node)
     for leaf, arrived in arrivals.leaves.values():
-        cotangent = together(arrived) if type(arrived) is Pieces else arrived
+        [cotangent] = arrivals.shown([arrived])
         key = (id(leaf), 0)
         if wanted is None or key in wanted:
             gradient = leaf.apply_hooks(cotangent)
@@ -199,8 +204,9 @@ class Arrivals:
 
     Parameters
     ----------
-    in_place : bool
-        Whether a sum that was made here may grow in place: where nobody can have seen it.
+    bare : bool
+        Whether cotangents are arrays, which nobody else sees, so that sums may grow in place. Else
+        they are tensors, and so is what hooks and the rules of other nodes are given.
 
     Attributes
     ----------
@@ -210,12 +216,25 @@ class Arrivals:
         By id, a leaf and its cotangent.
     """
 
-    def __init__(self, in_place: bool) -> None:
+    def __init__(self, bare: bool) -> None:
         self.heap: list[int] = []
         self.leaves: dict[int, tuple[Any, Any]] = {}
-        self._in_place = in_place
+        self._bare = bare
         self._waiting: dict[int, list[Any]] = {}  # by -seq: cotangents, and the node behind them
         self._sums: set[tuple[int, int]] = set()
+
+    def shown(self, cotangents: list[Any]) -> list[Any]:
+        """Cotangents that arrived, as tensors."""
+        if not self._bare:
+            return cotangents
+        whole = [together(x) if type(x) is Pieces else x for x in cotangents]
+        return [None if x is None else made(Tensor, x) for x in whole]
+
+    def taken(self, cotangents: list[Any]) -> list[Any]:
+        """The contrary of `shown`."""
+        if not self._bare:
+            return cotangents
+        return [None if x is None else x.array for x in cotangents]
 
     def give(self, source: Any, index: int, cotangent: Any) -> None:
         """Add a cotangent of a leaf, or of one result of a node."""
@@ -249,12 +268,14 @@ class Arrivals:
             first = together(first)
         if type(cotangent) is Pieces:
             cotangent = together(cotangent)
-        if place in self._sums and _can_grow(first, cotangent):
-            _add(first.array, cotangent.array, out=first.array)
-            return first
-        if self._in_place:
-            self._sums.add(place)
-        return met(first, cotangent)
+        if not self._bare:
+            return met(first, cotangent)
+        if not _are_floats(first, cotangent):
+            return met(made(Tensor, first), made(Tensor, cotangent)).array
+        if place in self._sums:
+            return _add(first, cotangent, out=first)
+        self._sums.add(place)
+        return _add(first, cotangent)
 
     def next(self) -> tuple[Node, list[Any]]:
         """The last node that was made of those that wait, and what has come to its results."""
@@ -268,33 +289,38 @@ class Arrivals:
 
     def pull(self, node: Node, totals: list[Any], wanted: tuple[int, ...]) -> None:
         """Let cotangents pass through a node."""
-        if self._in_place and isinstance(node, OpNode):
+        if self._bare and isinstance(node, OpNode):
             found = piece(node.bound, totals[0])
             if found is not None:
                 self.give(node.sources[0], node.index_of(0), found)
                 return
+        pulled = node.pull_arrays(totals) if self._bare and wanted is node.wanted else None
+        if pulled is None:
+            pulled = self._pull_tensors(node, totals, wanted)
+        for position, cotangent in pulled:
+            self.give(node.sources[position], node.index_of(position), cotangent)
+
+    def _pull_tensors(
+        self, node: Node, totals: list[Any], wanted: tuple[int, ...]
+    ) -> list[tuple[int, Any]]:
         try:
-            pulled = node.pull(totals, wanted)
+            pulled = node.pull(self.shown(totals), wanted)
         except AnomalyError as error:
             error.add_note(f"in the gradient of {node.name}, called at {node.location}")
             raise
-        for position, cotangent in pulled:
-            self.give(node.sources[position], node.index_of(position), cotangent)
+        return [(i, x.array) for i, x in pulled] if self._bare else pulled
 
 
 _add = universal(np.add)
 
 
-def _can_grow(total: Any, cotangent: Any) -> bool:
-    """Whether adding in place gives the bits of a new sum."""
-    if not (isinstance(total, Recorded) and isinstance(cotangent, Recorded)):
-        return False
-    grows, added = total.array, cotangent.array
+def _are_floats(x: Any, y: Any) -> bool:
+    """Whether NumPy's sum of two arrays, in place or not, has the bits of `accumulate`."""
     return (
-        isinstance(grows, np.ndarray)
-        and isinstance(added, np.ndarray)
-        and grows.dtype == added.dtype
-        and grows.dtype in (FLOAT32, FLOAT64)
+        type(x) is NDARRAY
+        and type(y) is NDARRAY
+        and x.dtype == y.dtype
+        and (x.dtype is FLOAT32 or x.dtype is FLOAT64)
     )
 
 

@@ -14,6 +14,7 @@ from ..graphs.bound import Bound
 from ..graphs.compiled import universal
 from ..graphs.dtypes import FLOAT32, FLOAT64
 from ..graphs.kernels.indexing import for_view
+from ..graphs.kernels.launch import NDARRAY
 from ..graphs.ops import REGISTRY
 from ..graphs.ops.indexing import WHOLE
 from ..graphs.pulling import pull
@@ -31,7 +32,7 @@ class Pieces:
     Attributes
     ----------
     bounds, cotangents : list
-        Per slice, the operator that gave it and its cotangent.
+        Per slice, the operator that gave it and its cotangent, an array.
     axis : int
     begin, end : int
         Where the first of the slices begins along the axis, and where the last one ends.
@@ -51,7 +52,7 @@ def piece(bound: Bound, cotangent: Any) -> Pieces | None:
     """The cotangent of a slice of floats along one axis; None of what another operator gives."""
     if bound.op is not _GETITEM or bound.ins[0].dtype not in _ZEROS:
         return None
-    if type(cotangent) is not Tensor or type(cotangent.array) is not np.ndarray:
+    if type(cotangent) is not NDARRAY:
         return None
     axis = chosen = -1
     fills = True
@@ -101,12 +102,12 @@ def together(pieces: Pieces) -> Any:
     """The cotangent of the value, with the bits of a sum of one for each slice."""
     bound = pieces.bounds[0]
     if len(pieces.bounds) == 1:
-        return pull(bound, (0,), {}, pieces.cotangents)[0][1]
+        return pull(bound, (0,), {}, [made(Tensor, pieces.cotangents[0])])[0][1].array
     whole = bound.ins[0]
     is_full = pieces.covered == whole.shape[pieces.axis]
     total = (np.empty if is_full else np.zeros)(whole.shape, whole.dtype)
     zero = _ZEROS[whole.dtype]  # what the other slices' have there
     for i, cotangent in enumerate(pieces.cotangents):
         place = total[for_view(pieces.bounds[i].attrs["index"])]
-        _add(cotangent.array, zero, out=place)
-    return made(type(pieces.cotangents[0]), total)
+        _add(cotangent, zero, out=place)
+    return total

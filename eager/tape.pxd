@@ -1,4 +1,5 @@
 cimport cython
+from diptych.eager.launches cimport Launches, launches
 from diptych.graphs.bound cimport Bound
 from diptych.graphs.held cimport Held, new_held
 from diptych.graphs.kernels.launch cimport recorder
@@ -43,6 +44,8 @@ cdef class Saved:
 
     @cython.locals(tensor=Recorded)
     cpdef Recorded read(self, Node node)
+    @cython.locals(tensor=Recorded, held=Held)
+    cpdef object read_array(self, Node node)
     cpdef Held shared_storage(self)
 
 @cython.locals(saved=Saved)
@@ -61,6 +64,7 @@ cdef class Node:
     cpdef Py_ssize_t index_of(self, Py_ssize_t position)
     cpdef object apply_hooks(self, Py_ssize_t index, object cotangent)
     cpdef list pull(self, list cotangents, tuple wanted)
+    cpdef list pull_arrays(self, list cotangents)
     cpdef object unpack(self, Py_ssize_t position)
     @cython.locals(saved=Saved)
     cpdef object storage_of_result(self, Py_ssize_t index)
@@ -75,7 +79,10 @@ cdef class OpNode(Node):
     @cython.locals(bound=Bound, reads=tuple, values=dict, read=tuple, i=Py_ssize_t,
                    position=Py_ssize_t)
     cpdef list pull(self, list cotangents, tuple wanted)
+    @cython.locals(noted=Launches, given=list, i=Py_ssize_t)
+    cpdef list pull_arrays(self, list cotangents)
 
+cdef object _array_of(Saved saved, Node node)
 @cython.locals(node=OpNode)
 cpdef OpNode new_node(Bound bound, tuple sources, tuple wanted, tuple saved)
 @cython.locals(found=list, count=Py_ssize_t, i=Py_ssize_t)

@@ -22,6 +22,7 @@ from ..graphs.parameter import Parameter
 from ..graphs.pulling import pull
 from ..graphs.storage import Storage
 from ..graphs.watch import is_watching
+from .launches import launches
 
 _count = itertools.count()
 _FIRST = ((), (0,), (0, 1), (0, 1, 2))
@@ -291,6 +292,14 @@ class Saved:
             join(tensor, node, self.index)
         return tensor
 
+    def read_array(self, node: Node) -> Any:
+        """The saved array; an error if it was changed in place since."""
+        tensor = self.tensor
+        held = self.storage if tensor is None else tensor._storage
+        if (0 if held is None else held.version) != self.version:
+            self.read(node)
+        return self.array if tensor is None else tensor.array
+
     def shared_storage(self) -> Storage:
         """The storage of a result."""
         if self.storage is None:
@@ -437,6 +446,10 @@ class Node:
         """
         raise NotImplementedError(self.name)
 
+    def pull_arrays(self, cotangents: list[Any]) -> list[tuple[int, Any]] | None:
+        """`pull` of all that is wanted, on arrays; None where only tensors will do."""
+        return None
+
     def unpack(self, position: int) -> Any:
         """A saved value, by its position among these.
 
@@ -512,6 +525,21 @@ class OpNode(Node):
             if cotangent is None:
                 cotangents[i] = zeros_of(self.outputs[i])
         return pull(bound, wanted, values, cotangents)
+
+    def pull_arrays(self, cotangents: list[Any]) -> list[tuple[int, Any]] | None:
+        noted = launches(self.bound, self.wanted)
+        if noted is None or type(self.saved) is not tuple:
+            return None
+        given = []
+        for saved in self.saved:
+            given.append(_array_of(saved, self))
+        for i, cotangent in enumerate(cotangents):
+            given.append(zeros_of(self.outputs[i]).array if cotangent is None else cotangent)
+        return noted.run(given)
+
+
+def _array_of(saved: Saved, node: Node) -> Any:
+    return saved.read_array(node)
 
 
 def new_node(

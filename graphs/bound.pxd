@@ -9,6 +9,7 @@ cdef class Bound:
     cdef public dict attrs
     cdef public tuple ins, outs, casts, floats
     cdef public bint differentiable, view
+    cdef public dict launches
     cdef dict _reads, _rules, _constants
     cdef tuple _last
 

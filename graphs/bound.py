@@ -53,6 +53,8 @@ class Bound:
         Whether a gradient can flow through the call.
     view : bool
         Whether the result may be a view of the first operand.
+    launches : dict
+        What the tape knows of the kernels that its gradient rules launch.
     """
 
     __slots__ = (
@@ -66,6 +68,7 @@ class Bound:
         "floats",
         "ins",
         "kernel",
+        "launches",
         "name",
         "op",
         "outs",
@@ -88,6 +91,7 @@ class Bound:
         self._reads: dict[tuple[int, ...], tuple[Any, ...]] = {}
         self._rules: dict[int, Callable[..., Any]] = {}
         self._constants: dict[Any, Any] = {}
+        self.launches: dict[tuple[int, ...], Any] = {}
         self._last: tuple[Any, int, Any] = (None, -1, None)
         self.kernel: Any = None
         device = next((a.device for a in (*ins, *outs) if a.ndim), outs[0].device if outs else CPU)
