@@ -1,6 +1,9 @@
 cimport cython
 from diptych.eager.pieces cimport Pieces, join_pieces, piece, together
+from diptych.graphs.bound cimport Bound
 from diptych.eager.tape cimport Node, OpNode, made
+
+cdef object _add, _ARRAY
 
 cdef class Arrivals:
     cdef public list heap
@@ -17,10 +20,11 @@ cdef class Arrivals:
     cdef object _met(self, object first, object cotangent, tuple place)
     @cython.locals(heap=list, totals=list, index=Py_ssize_t)
     cpdef tuple next(self)
-    @cython.locals(pulled=list, position=Py_ssize_t, found=Pieces)
+    @cython.locals(pulled=list, i=Py_ssize_t, position=Py_ssize_t, found=Pieces)
     cpdef object pull(self, Node node, list totals, tuple wanted)
     cdef list _pull_tensors(self, Node node, list totals, tuple wanted)
 
+cdef Bound _bound_of(OpNode node)
 cdef bint _are_floats(object x, object y)
 
 @cython.locals(node=Node, seen=dict, pending=list)

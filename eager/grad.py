@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..graphs.autodiff import as_list, seeds_for, unreached
+from ..graphs.bound import Bound
 from ..graphs.compiled import universal
 from ..graphs.dtypes import FLOAT32, FLOAT64
 from ..graphs.errors import AnomalyError, TapeError
 from ..graphs.kernels import recorder
-from ..graphs.kernels.launch import NDARRAY
 from ..graphs.modes import GradMode, in_style, is_grad_enabled, readers, styles
 from ..graphs.pulling import met
 from .pieces import Pieces, join_pieces, piece, together
@@ -143,8 +143,7 @@ def _sweep(
     """
     asked = set() if wanted is None else {source for source, _ in wanted}
     useful = None if wanted is None else _useful(outputs, asked)
-    seen = is_grad_enabled() or recorder() is not None or bool(readers())
-    arrivals = Arrivals(not seen and all(type(seed) is Tensor for seed in seeds))
+    arrivals = Arrivals(not _is_seen() and all(map(_is_tensor, seeds)))
     for output, seed in zip(outputs, seeds):
         source, index = output.edge() or (output, 0)
         [cotangent] = arrivals.taken([seed])
@@ -153,7 +152,7 @@ def _sweep(
     ran: list[Node] = []
     while arrivals.heap:
         node, totals = arrivals.next()
-        if node._hooks is not None or node.retained is not None or id(node) in asked:
+        if node._hooks is not None or node.retained is not None or (asked and id(node) in asked):
             totals = arrivals.shown(totals)
             _look(node, totals, wanted, given, found)
             totals = arrivals.taken(totals)
@@ -175,6 +174,15 @@ def _sweep(
                 given |= {id(cotangent.array), id(gradient.array)}
             found[key] = (leaf, gradient)
     return found, ran
+
+
+def _is_seen() -> bool:
+    """Whether what a sweep computes is recorded or watched."""
+    return is_grad_enabled() or recorder() is not None or bool(readers())
+
+
+def _is_tensor(seed: Any) -> bool:
+    return type(seed) is Tensor
 
 
 def _look(
@@ -290,14 +298,18 @@ class Arrivals:
     def pull(self, node: Node, totals: list[Any], wanted: tuple[int, ...]) -> None:
         """Let cotangents pass through a node."""
         if self._bare and isinstance(node, OpNode):
-            found = piece(node.bound, totals[0])
+            found = piece(_bound_of(node), totals[0])
             if found is not None:
                 self.give(node.sources[0], node.index_of(0), found)
                 return
-        pulled = node.pull_arrays(totals) if self._bare and wanted is node.wanted else None
-        if pulled is None:
-            pulled = self._pull_tensors(node, totals, wanted)
-        for position, cotangent in pulled:
+        if self._bare and wanted is node.wanted:
+            pulled = node.pull_arrays(totals)
+            if pulled is not None:
+                for i, cotangent in enumerate(pulled):
+                    if cotangent is not None:
+                        self.give(node.sources[wanted[i]], node.index_of(wanted[i]), cotangent)
+                return
+        for position, cotangent in self._pull_tensors(node, totals, wanted):
             self.give(node.sources[position], node.index_of(position), cotangent)
 
     def _pull_tensors(
@@ -312,13 +324,18 @@ class Arrivals:
 
 
 _add = universal(np.add)
+_ARRAY = np.ndarray
+
+
+def _bound_of(node: OpNode) -> Bound:
+    return node.bound
 
 
 def _are_floats(x: Any, y: Any) -> bool:
     """Whether NumPy's sum of two arrays, in place or not, has the bits of `accumulate`."""
     return (
-        type(x) is NDARRAY
-        and type(y) is NDARRAY
+        type(x) is _ARRAY
+        and type(y) is _ARRAY
         and x.dtype == y.dtype
         and (x.dtype is FLOAT32 or x.dtype is FLOAT64)
     )

@@ -8,8 +8,7 @@ cdef class Step:
     cdef public Py_ssize_t result
 
 cdef class Launches:
-    cdef public Py_ssize_t count
-    cdef public list begin, steps, found
+    cdef public list behind, steps, found
 
     @cython.locals(arrays=list, operands=list, step=Step, place=Py_ssize_t, i=Py_ssize_t,
                    pulled=list)

@@ -29,23 +29,20 @@ class Launches:
 
     Attributes
     ----------
-    count : int
-        How many arrays are given.
-    begin : list
-        Arrays in their places: constants alone.
+    behind : list
+        What stands in the places behind those of what is given: constants, and None.
     steps : list of Step
-    found : list of (int, int)
-        Positions of operands, and the places of their cotangents.
+    found : list of int
+        Per operand, the place of its cotangent; -1 where it has none.
     """
 
-    count: int
-    begin: list[Any]
+    behind: list[Any]
     steps: list[Step]
-    found: list[tuple[int, int]]
+    found: list[int]
 
-    def run(self, given: list[Any]) -> list[tuple[int, Any]]:
-        """Cotangents of the operands, as (position, array)."""
-        arrays = given + self.begin[self.count :]
+    def run(self, given: list[Any]) -> list[Any]:
+        """The cotangent of each operand, an array or None."""
+        arrays = given + self.behind
         for step in self.steps:
             operands = []
             for place in step.operands:
@@ -60,8 +57,8 @@ class Launches:
                 for i, result in enumerate(computed):
                     arrays[step.result + i] = result
         pulled = []
-        for position, place in self.found:
-            pulled.append((position, arrays[place]))
+        for place in self.found:
+            pulled.append(None if place < 0 else arrays[place])
         return pulled
 
 
@@ -102,7 +99,8 @@ def _noted(bound: Bound, wanted: tuple[int, ...]) -> Launches | None:
         return None
     if not all(isinstance(value, Value) for _, value in pulled):
         return None
-    return _steps(given, graph, pulled)
+    cotangents = dict(pulled)
+    return _steps(given, graph, [cotangents.get(position) for position in wanted])
 
 
 def _is_own(op: Op) -> bool:
@@ -110,17 +108,18 @@ def _is_own(op: Op) -> bool:
     return op.module.startswith(ops.__name__)
 
 
-def _steps(given: list[Value], graph: Graph, pulled: list[tuple[int, Any]]) -> Launches | None:
+def _steps(given: list[Value], graph: Graph, pulled: list[Value | None]) -> Launches | None:
     nodes = graph.nodes[len(given) :]
     found = Launches()
-    found.count, found.begin, found.steps = len(given), [None] * len(given), []
+    found.behind, found.steps = [], []
+    count = len(given)
     places = {value: i for i, value in enumerate(given)}
     last = {value: node for node in nodes for value in node.inputs}
-    results = {value for _, value in pulled}
+    results = {value for value in pulled if value is not None}
     for node in nodes:
         if node.op is CONSTANT:
-            places[node.outputs[0]] = len(found.begin)
-            found.begin.append(node.attrs["array"])
+            places[node.outputs[0]] = count + len(found.behind)
+            found.behind.append(node.attrs["array"])
             continue
         if node.op.is_source or node.op.region or node.op.effect or not _is_own(node.op):
             return None
@@ -129,13 +128,13 @@ def _steps(given: list[Value], graph: Graph, pulled: list[tuple[int, Any]]) -> L
         step.operands = tuple([places[value] for value in node.inputs])
         over = {v for v in node.inputs if last[v] is node and v not in results}
         step.freed = tuple([places[v] for v in over if v.node.op is not CONSTANT])
-        step.result = len(found.begin)
+        step.result = count + len(found.behind)
         for value in node.outputs:
-            places[value] = len(found.begin)
-            found.begin.append(None)
+            places[value] = count + len(found.behind)
+            found.behind.append(None)
         found.steps.append(step)
     # A constant must not become anybody's gradient, who may write into it.
-    if not all(v in places and v.node.op is not CONSTANT for _, v in pulled):
+    if not all(value in places and value.node.op is not CONSTANT for value in results):
         return None
-    found.found = [(position, places[value]) for position, value in pulled]
+    found.found = [-1 if value is None else places[value] for value in pulled]
     return found

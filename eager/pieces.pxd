@@ -3,7 +3,7 @@ from diptych.eager.tape cimport Recorded, made
 from diptych.graphs.bound cimport Bound
 from diptych.graphs.pulling cimport pull
 
-cdef object _GETITEM, _add
+cdef object _GETITEM, _add, _ARRAY
 cdef dict _ZEROS
 
 cdef class Pieces:

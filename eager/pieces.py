@@ -14,7 +14,6 @@ from ..graphs.bound import Bound
 from ..graphs.compiled import universal
 from ..graphs.dtypes import FLOAT32, FLOAT64
 from ..graphs.kernels.indexing import for_view
-from ..graphs.kernels.launch import NDARRAY
 from ..graphs.ops import REGISTRY
 from ..graphs.ops.indexing import WHOLE
 from ..graphs.pulling import pull
@@ -24,6 +23,7 @@ from .tensor import Tensor
 _GETITEM = REGISTRY["getitem"]
 _ZEROS = {dtype: np.zeros((), dtype) for dtype in (FLOAT32, FLOAT64)}
 _add = universal(np.add)
+_ARRAY = np.ndarray
 
 
 class Pieces:
@@ -52,7 +52,7 @@ def piece(bound: Bound, cotangent: Any) -> Pieces | None:
     """The cotangent of a slice of floats along one axis; None of what another operator gives."""
     if bound.op is not _GETITEM or bound.ins[0].dtype not in _ZEROS:
         return None
-    if type(cotangent) is not NDARRAY:
+    if type(cotangent) is not _ARRAY:
         return None
     axis = chosen = -1
     fills = True

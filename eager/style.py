@@ -72,14 +72,12 @@ class Eager(DirectStyle):
 
     def _record(self, bound: Bound, tensors: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Put a node on the tape, if a gradient is wanted for an operand."""
-        sources, indices = [], []
+        sources = []
         moved = False
         for operand in tensors:
             source = _source(operand)
-            index = 0 if source is None else _index(operand)
             sources.append(source)
-            indices.append(index)
-            moved = moved or index != 0
+            moved = moved or (source is not None and _index(operand) != 0)
         origins = tuple(sources)
         wanted = positions(origins)
         if not wanted:
@@ -97,7 +95,7 @@ class Eager(DirectStyle):
                 saved.append(new_saved(name, operand, -1))
         node = new_node(bound, origins, wanted, tuple(saved))
         if moved:
-            node.indices = tuple(indices)
+            node.indices = tuple([0 if s is None else _index(x) for s, x in zip(origins, tensors)])
         for index, result in enumerate(results):
             if bound.floats[index]:
                 join(result, node, index)

@@ -446,8 +446,13 @@ class Node:
         """
         raise NotImplementedError(self.name)
 
-    def pull_arrays(self, cotangents: list[Any]) -> list[tuple[int, Any]] | None:
-        """`pull` of all that is wanted, on arrays; None where only tensors will do."""
+    def pull_arrays(self, cotangents: list[Any]) -> list[Any] | None:
+        """Cotangents of all operands that are wanted, on arrays; None where only tensors will do.
+
+        Parameters
+        ----------
+        cotangents : list of array or None
+        """
         return None
 
     def unpack(self, position: int) -> Any:
@@ -526,7 +531,7 @@ class OpNode(Node):
                 cotangents[i] = zeros_of(self.outputs[i])
         return pull(bound, wanted, values, cotangents)
 
-    def pull_arrays(self, cotangents: list[Any]) -> list[tuple[int, Any]] | None:
+    def pull_arrays(self, cotangents: list[Any]) -> list[Any] | None:
         noted = launches(self.bound, self.wanted)
         if noted is None or type(self.saved) is not tuple:
             return None
