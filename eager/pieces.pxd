@@ -1,5 +1,5 @@
 cimport cython
-from diptych.eager.tape cimport Recorded, made
+from diptych.eager.tape cimport made
 from diptych.graphs.bound cimport Bound
 from diptych.graphs.pulling cimport pull
 
@@ -14,5 +14,5 @@ cdef class Pieces:
                fills=cython.bint, found=Pieces)
 cpdef Pieces piece(Bound bound, object cotangent)
 cpdef bint join_pieces(Pieces pieces, Pieces others)
-@cython.locals(bound=Bound, cotangent=Recorded, i=Py_ssize_t)
+@cython.locals(bound=Bound, i=Py_ssize_t)
 cpdef object together(Pieces pieces)
