@@ -9,7 +9,7 @@ from .operators import CHAIN_WORKLOAD, OPERATOR_WORKLOADS
 from .text_lstm import TEXT_LSTM
 from .transformer import TRANSFORMER_WORKLOADS
 from .tree import TREE
-from .workload import Workload
+from .workload import Rung, Workload
 
 WORKLOADS: dict[str, Workload] = {
     w.name: w
@@ -33,4 +33,4 @@ def find(name: str) -> Workload:
     return WORKLOADS[name]
 
 
-__all__ = ["WORKLOADS", "Workload", "find"]
+__all__ = ["WORKLOADS", "Rung", "Workload", "find"]

@@ -96,7 +96,7 @@ def _rungs(build: Callable[..., Task]) -> tuple[Rung, ...]:
         Rung("step", "gradients and update are compiled, too", "hybrid-step",
              partial(build, unrolled)),
         Rung("static", "the same, built as a graph in place of traced", "static",
-             partial(build, scanned), is_certified=False),
+             partial(build, scanned)),
     )  # fmt: skip
 
 

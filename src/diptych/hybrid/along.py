@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..graphs import ops
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .rounds import OneRound
 
 Origin = tuple[Value, int]  # an axis of a value
+
+# A `range` of a known number of rounds is a loop of the graph from so many on.
+FEWEST_ROUNDS = 8
 
 
 class Length(int):
@@ -49,6 +52,11 @@ class Along:
     def length(self) -> Size:
         """The number of rounds."""
         raise NotImplementedError
+
+    @property
+    def is_known(self) -> bool:
+        """Whether Python alone says how many rounds there are, and no size does."""
+        return False
 
     def item(self, one: OneRound) -> Any:
         """What a round sees."""
@@ -100,6 +108,7 @@ class Counted(Along):
     step: int
     count: Size
     origin: Origin | None
+    is_known: bool = False
 
     @property
     def length(self) -> Size:
@@ -109,8 +118,7 @@ class Counted(Along):
         return one.counter(self)
 
     def peeled(self) -> tuple[Any, Along]:
-        rest = Counted(self.start + self.step, self.step, self.count - 1, self.origin)
-        return self.start, rest
+        return self.start, replace(self, start=self.start + self.step, count=self.count - 1)
 
     def items(self) -> Iterator[int]:
         if isinstance(self.length, Dim):
@@ -134,6 +142,10 @@ class Together(Along):
     @property
     def length(self) -> Size:
         return self.parts[0].length
+
+    @property
+    def is_known(self) -> bool:
+        return all(part.is_known for part in self.parts)
 
     def item(self, one: OneRound) -> Any:
         return tuple(part.item(one) for part in self.parts)
@@ -161,6 +173,10 @@ class Backwards(Along):
     def length(self) -> Size:
         return self.forwards.length
 
+    @property
+    def is_known(self) -> bool:
+        return self.forwards.is_known
+
     def item(self, one: OneRound) -> Any:
         return self.forwards.item(one)
 
@@ -170,8 +186,7 @@ class Backwards(Along):
             return forwards.value[-1], Backwards(Rows(forwards.value[:-1]))
         if isinstance(forwards, Counted) and isinstance(forwards.count, int):
             last = forwards.start + (forwards.count - 1) * forwards.step
-            rest = Counted(forwards.start, forwards.step, forwards.count - 1, forwards.origin)
-            return last, Backwards(rest)
+            return last, Backwards(replace(forwards, count=forwards.count - 1))
         raise GraphError("for: the first round backwards must be known, got a symbolic one")
 
     def items(self) -> Iterator[Any]:
@@ -286,8 +301,12 @@ def plain(value: Any) -> Any:
 
 
 def counted(args: Sequence[Any]) -> Any:
-    """`range`, where a size of a traced value says how far it goes."""
+    """`range`, where a size of a traced value says how far it goes, or it goes far."""
     start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
+    if all(type(n) is int for n in (start, stop, step)):
+        numbers = range(*args)
+        is_long = len(numbers) >= FEWEST_ROUNDS
+        return Counted(start, step, len(numbers), None, is_known=True) if is_long else numbers
     is_size = isinstance(stop, Length | Dim) or isinstance(start, Length)
     if not is_size or not isinstance(step, int) or step == 0 or not isinstance(start, int):
         return range(*args)

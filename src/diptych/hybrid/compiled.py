@@ -344,8 +344,9 @@ def compile(
     call on the size that a loop goes along.
 
     A ``for`` over a tensor, over ``range`` of its size, and over ``enumerate``, ``zip`` and
-    ``reversed`` of these is traced once and becomes a `scan`; a list to which it appends can be
-    stacked, concatenated and gone through. Other loops unroll.
+    ``reversed`` of these is traced once and becomes a `scan`, and so is a ``range`` of many known
+    numbers; a list to which it appends can be stacked, concatenated and gone through. Other loops
+    unroll.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..graphs import ops
 from ..graphs.dims import Dim
 from ..graphs.dtypes import INT64
-from ..graphs.errors import StaticValueError
+from ..graphs.errors import GraphError, StaticValueError
 from ..graphs.ir import Graph, Value
 from ..graphs.nodes import user_location
 from ..graphs.ops import dispatch
@@ -238,6 +238,9 @@ class _Scan:
         one = OneRound(Body(self.graph, "for"), self.along.length)
         given = [name.enter(one) for name in self.names]
         found = self.loops.run(one, self.work.body, self.along.item(one), given)
+        length = self.along.length if self.along.is_known else None
+        if isinstance(length, int) and length < _FEWEST_SIMPLE and _is_simple(one.graph):
+            raise GraphError("for: a round must do more than element-wise work, which is fused")
         with one.graph.building():
             ends = [name.leave(one, value) for name, value in zip(self.names, found)]
         return self._close(one, [end for own in ends for end in own])
@@ -300,6 +303,11 @@ class _Scan:
             return ops.full((), last, dtype=INT64)
 
 
+def _is_simple(graph: Graph) -> bool:
+    """Whether a round's work is that of one loop over elements, as all rounds' then is."""
+    return all(n.op.expr or n.op.view or n.op.structural for n in graph.nodes)
+
+
 def _check_bounds(owner: Value, parts: tuple[Any, ...]) -> None:
     """Raise a StaticValueError where a symbolic size may be too short for an index.
 
@@ -326,3 +334,4 @@ def _check_bounds(owner: Value, parts: tuple[Any, ...]) -> None:
 
 
 _LEAST = 2
+_FEWEST_SIMPLE = 128

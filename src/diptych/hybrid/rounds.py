@@ -11,7 +11,7 @@ from ..graphs import ops
 from ..graphs.avals import Aval
 from ..graphs.dims import Size
 from ..graphs.dtypes import INT64
-from ..graphs.errors import GraphError
+from ..graphs.errors import GraphError, StaticValueError
 from ..graphs.ir import Graph, Value
 from ..graphs.operand import Operand
 from ..graphs.regions import Body
@@ -86,13 +86,22 @@ class OneRound:
             return None
         [axis] = axes
         along = parts[axis].along
-        if along is None or along.step != 1 or value.graph is self.graph:
+        if along is None or along.start < 0 or along.step < 1 or value.graph is self.graph:
             return None
-        if axis >= len(value.shape) or value.shape[axis] != along.start + self.length:
+        if axis >= len(value.shape):
             return None
-        if along.start:
+        size, end = value.shape[axis], along.start + along.step * (self.length - 1) + 1
+        if size != end:
+            if not isinstance(size, int) or not isinstance(end, int):
+                return None
+            if size < end:
+                raise StaticValueError(
+                    f"getitem: the last index must be in 0..{size - 1}, got {end - 1}"
+                )
+        if along.start or along.step != 1 or size != end:
+            stop = end if isinstance(end, int) else None
             with self.graph.parent.building():
-                value = value[(*[_ALL] * axis, slice(along.start, None))]
+                value = value[(*[_ALL] * axis, slice(along.start, stop, along.step))]
         return self.slice_of(value, axis)
 
 
