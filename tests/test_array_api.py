@@ -95,7 +95,7 @@ def test_an_unknown_kind_is_refused() -> None:
         dt.isdtype("float32", "floating")
 
 
-@pytest.mark.parametrize("name", KINDS["real floating"] | KINDS["complex floating"])
+@pytest.mark.parametrize("name", sorted(KINDS["real floating"] | KINDS["complex floating"]))
 def test_limits_of_floats(name: str) -> None:
     real = {"complex64": "float32", "complex128": "float64"}.get(name, name)
     for given in (name, DTYPES[name], dt.zeros(2, dtype=name)):
@@ -113,7 +113,7 @@ def test_limits_of_floats(name: str) -> None:
         assert all(type(x) is float for x in numbers)
 
 
-@pytest.mark.parametrize("name", KINDS["integral"])
+@pytest.mark.parametrize("name", sorted(KINDS["integral"]))
 def test_limits_of_integers(name: str) -> None:
     info = dt.iinfo(dt.zeros(2, dtype=name))
     signed = not name.startswith("u")

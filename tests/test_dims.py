@@ -133,7 +133,11 @@ def test_text_evaluates_to_the_value(x: Any, binding: dict[str, int]) -> None:
     assert eval(repr(x), {}, dict(binding)) == value(x, binding)
 
 
-@pytest.mark.parametrize("ask", [int, bool, float, range, lambda n: [0][n]], ids=str)
+@pytest.mark.parametrize(
+    "ask",
+    [int, bool, float, range, lambda n: [0][n]],
+    ids=["int", "bool", "float", "range", "an index"],
+)
 def test_a_dimension_has_no_number_before_a_run(ask: Any) -> None:
     with pytest.raises(StaticValueError, match=r"dimension: 2\*a is known only when .*, got"):
         ask(2 * A)

@@ -146,7 +146,7 @@ def cyclic():
         (cyclic(), "values must nest at most 32 deep"),
         ([np.ones(2)], "a state must be a dict, got list"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_no_file_can_hold_is_refused_and_nothing_is_written(path, state, match):
     dt.save(path, {"before": 1})
