@@ -156,3 +156,27 @@ def test_what_a_rule_overwrites_in_its_context_is_of_one_call() -> None:
     for _ in range(2):
         [found] = dt.grad(scale(x, factor=3.0), x, dt.tensor([1.0]))
         assert found.tolist() == [6.0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "error", "match"),
+    [
+        (
+            lambda c, g: dt.ones((3,)),
+            dt.errors.ShapeError,
+            r"shape, got \(3,\) for \(2,\)",
+        ),
+        (lambda c, g: g.astype("float64"), dt.errors.DTypeError, "dtype, got float64 for float32"),
+        (lambda c, g: g.numpy(), dt.errors.ArgumentError, "must give tensors, got ndarray"),
+    ],
+    ids=["shape", "dtype", "array"],
+)
+def test_a_rule_must_give_a_cotangent_of_its_operand(
+    rule: Any, error: type[Exception], match: str
+) -> None:
+    name = f"own_wrong_{error.__name__}"
+    wrong = dt.custom_op(name, "x -> y", lambda x: x * 2, vjp=(rule,), saves=("",))
+    x = dt.tensor([1.0, 2.0], requires_grad=True)
+    for _ in range(5):
+        with pytest.raises(error, match=f"{name}: .*{match}"):
+            dt.grad(dt.sum(wrong(dt.tanh(x))), x)

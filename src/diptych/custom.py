@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from .graphs.avals import Aval, aval_of, show
+from .graphs.bound import Context
 from .graphs.dtypes import is_float
 from .graphs.errors import ArgumentError, DTypeError, ShapeError, TapeError
+from .graphs.operand import Operand
 from .graphs.ops.core import REGISTRY, Operator, defop
 
 
@@ -67,9 +69,10 @@ def custom_op(
         When the name is no identifier or taken, the signature is malformed, both `backward` and
         `vjp` are given, `vjp` or `saves` does not fit the operands, or an attribute is no
         identifier or not hashable. From a call: when an attribute is not hashable, or the code
-        writes to an operand.
+        writes to an operand. From a gradient: when a rule in `vjp` gives no tensor.
     ShapeError, DTypeError
-        From a call: when the code gives something else than was inferred.
+        From a call: when the code gives something else than was inferred; from a gradient: when a
+        cotangent is not like its operand.
 
     Examples
     --------
@@ -92,6 +95,8 @@ def custom_op(
     if backward is not None:
         pulled = _backward_op(name, operands, results, backward, attrs)
         vjp = tuple(partial(_rule, pulled, i, operands, results) for i in range(len(operands)))
+    elif vjp is not None:
+        vjp = tuple(partial(_checked, name, i, rule) for i, rule in enumerate(vjp))
     return defop(
         name,
         signature,
@@ -155,6 +160,27 @@ def _check_rules(
         raise ArgumentError(
             f"custom_op: {name} needs saves of operands and results, got {sorted(unknown)}"
         )
+
+
+def _checked(
+    name: str, position: int, rule: Callable[..., Any], ctx: Context, *cotangents: Any
+) -> Any:
+    """What the rule of an operand gives, which must be a cotangent of the operand."""
+    found, aval = rule(ctx, *cotangents), ctx.ins[position]
+    if found is None:
+        return None
+    if not isinstance(found, Operand):
+        raise ArgumentError(f"{name}: rules in vjp must give tensors, got {type(found).__name__}")
+    if found.shape != aval.shape:
+        raise ShapeError(
+            f"{name}: a cotangent must have its operand's shape, got {show(found.shape)} for "
+            f"{show(aval.shape)}"
+        )
+    if found.dtype != aval.dtype:
+        raise DTypeError(
+            f"{name}: a cotangent must have its operand's dtype, got {found.dtype} for {aval.dtype}"
+        )
+    return found
 
 
 def _check_hashable(prefix: str, attrs: dict[str, Any]) -> None:
