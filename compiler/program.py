@@ -170,6 +170,10 @@ class Program:
         executor = self.executor if recorder() is None else self._observed()
         return executor.run([arrays[i] for i in self._kept], sizes)
 
+    def prepare(self, sizes: dict[str, int]) -> None:
+        """Compile for sizes of the symbolic dimensions, so that no run needs to."""
+        self.executor.prepare(sizes)
+
     def _observed(self) -> Any:
         """The executor while kernels are observed: watched, they are launched one by one."""
         if not is_watching():

@@ -35,6 +35,7 @@ DEFAULT_INT = INT64
 DEFAULT_COMPLEX = COMPLEX64
 
 _RANK = {"b": 0, "i": 1, "u": 1, "f": 2, "V": 2, "c": 3}
+_OWN = set(DTYPES.values())  # whose names NumPy makes anew each time
 _WEAK = {bool: BOOL, int: DEFAULT_INT, float: DEFAULT_FLOAT, complex: DEFAULT_COMPLEX}
 
 
@@ -46,6 +47,8 @@ def as_dtype(dtype: Any) -> np.dtype:
     DTypeError
         When it is none that Diptych computes with.
     """
+    if isinstance(dtype, np.dtype) and dtype in _OWN:
+        return dtype
     if isinstance(dtype, type) and dtype in _WEAK:
         return _WEAK[dtype]
     try:

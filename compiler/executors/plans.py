@@ -88,6 +88,11 @@ class Planning:
         """A new plan."""
         raise NotImplementedError
 
+    def prepare(self, binding: dict[str, int]) -> None:
+        """Make the plan for a binding, unless it is there."""
+        if _key(binding) not in self._plans:
+            self._plan(binding)
+
     def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
         plan = self._plans.get(_key(binding) if binding else ())
         if plan is None or (plan.moves != moves() and not plan.is_current()):

@@ -21,5 +21,8 @@ class Reference:
     def run(self, feeds: list[Any], binding: dict[str, int]) -> list[Any]:
         return self._interpreter.run(feeds, binding)
 
+    def prepare(self, binding: dict[str, int]) -> None:
+        """There is nothing to be made before a run."""
+
     def explain(self) -> list[str]:
         return ["reference: each node launches its kernel and allocates its result"]

@@ -46,8 +46,10 @@ cdef class Calls:
     cdef public dict sizes
     cdef public bint is_differentiable
 
-@cython.locals(forward=Forward, plain=Program, arrays=list, sources=list, origins=tuple,
-               wanted=tuple, sizes=dict, i=Py_ssize_t, axis=Py_ssize_t)
+@cython.locals(found=list)
+cdef tuple _sources(Calls function, list tensors)
+@cython.locals(forward=Forward, plain=Program, arrays=list, origins=tuple, wanted=tuple,
+               sizes=dict, i=Py_ssize_t, axis=Py_ssize_t)
 cpdef list run(Calls function, list tensors)
 @cython.locals(node=GraphNode, computed=list, results=list, saved=list, versions=list,
                storage=Held, count=Py_ssize_t, index=Py_ssize_t, i=Py_ssize_t, program=Program)

@@ -191,12 +191,7 @@ def run(function: Calls, tensors: list[Any]) -> list[Any]:
     if readers():
         note_reads(function.name, [*tensors, *function.parameters])
     if function.is_differentiable and mode().enabled:
-        sources = []
-        for tensor in tensors:
-            sources.append(source_of(tensor))
-        for parameter in function.parameters:
-            sources.append(source_of(parameter))
-        origins = tuple(sources)
+        origins = _sources(function, tensors)
         wanted = positions(origins)
         if wanted:
             forward = function.forwards.get(wanted)
@@ -208,6 +203,22 @@ def run(function: Calls, tensors: list[Any]) -> list[Any]:
     if plain is None:
         plain = function.prepare_plain()
     return _tensors(plain.call(arrays, sizes))
+
+
+def recording(function: Calls, tensors: list[Any]) -> tuple[int, ...]:
+    """The positions of the operands for which a call would record now."""
+    if function.is_differentiable and mode().enabled:
+        return positions(_sources(function, tensors))
+    return ()
+
+
+def _sources(function: Calls, tensors: list[Any]) -> tuple[Any, ...]:
+    found = []
+    for tensor in tensors:
+        found.append(source_of(tensor))
+    for parameter in function.parameters:
+        found.append(source_of(parameter))
+    return tuple(found)
 
 
 def _record(

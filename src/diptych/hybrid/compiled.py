@@ -7,48 +7,39 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from types import FunctionType, MethodType
 from typing import Any, TypeVar
 
-import numpy as np
-
 from ..compiler import EXECUTORS, RECOMPUTE, passes_of
-from ..eager import asarray
 from ..graphs.avals import Aval, show
 from ..graphs.batching import innermost
-from ..graphs.errors import ArgumentError, DiptychError, DTypeError, StaticValueError, unknown
+from ..graphs.errors import ArgumentError, DiptychError, DTypeError, unknown
 from ..graphs.ir import Value
 from ..graphs.modes import is_grad_enabled
-from ..graphs.operand import Operand
+from ..graphs.nodes import user_location
 from ..graphs.ops import dispatch
-from ..graphs.trees import flatten, unflatten
+from ..graphs.trees import flatten
+from .background import BACKGROUND
+from .calls import recording
+from .costs import costs_of
 from .decisions import Decisions, Path
-from .entry import COMPUTED, Entry, Input
-from .front import Front
-from .function import GraphFunction
-from .graph import Trace
+from .entry import Entry
+from .front import Front, Served
+from .function import GraphFunction, Spent
+from .gate import judged
 from .loops import ROLL
-from .reads import Place, attribute, aval_or_none, token
-from .signatures import (
-    Axis,
-    Family,
-    Shapes,
-    family_of,
-    is_array,
-    is_equal_by_value,
-    key_of,
-    resized,
-)  # fmt: skip
+from .signatures import Axis, Family, Shapes, family_of, is_array, key_of, resized
 from .staging import LookedInto
 from .switch import is_disabled
-from .tracer import Tracer
+from .tracing import Options, name_of, traced
 
 C = TypeVar("C", bound="CompiledFunction")
 # A trace that holds, and what stands where it has read.
 Found = tuple[Entry, list[Any]]
 
 _MOST_KEYS = 4096  # of calls, beside the traces that serve them
+_UNASKED = 1024  # eager calls of a key, until it is asked again which trace holds
 
 _log = logging.getLogger(__name__)
 
@@ -59,27 +50,25 @@ class CompiledFunction(Front, LookedInto):
     def __init__(
         self,
         function: Callable[..., Any],
-        executor: str,
-        passes: tuple[str, ...] | None,
-        limit: int,
+        options: Options,
     ) -> None:
         super().__init__(function)
-        self._executor, self._passes, self._limit = executor, passes, limit
-        # The loops of Python sum cotangents in another order, and are what eager code runs.
-        self._rolls = executor != "reference" if passes is None else ROLL in passes
+        self._options = options
         # By the key of a call, and by that of a family with symbols for sizes.
         self._entries: dict[Any, Decisions] = {}
         self._families: dict[Any, Family] = {}
+        self._choices: dict[Any, Served] = {}
+        self._failures: list[str] = []
         self._is_over = False
-        self._trace_s = 0.0
+        self._spent = Spent()
         self._lock = threading.RLock()
         if hasattr(function, "__name__"):
             update_wrapper(self, function, updated=())
 
-    def is_off(self) -> bool:
+    def _is_off(self) -> bool:
         return dispatch.is_building() or innermost() is not None or is_disabled()
 
-    def call(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves, structure = flatten((args, kwargs))
         if any(isinstance(x, Value) for x in leaves):
             return self.function(*args, **kwargs)
@@ -87,10 +76,69 @@ class CompiledFunction(Front, LookedInto):
         found = self._entry(whole, leaves, structure)
         if found is None:
             return self.function(*args, **kwargs)
-        if key is not None:
-            self.note(key, self._entries[whole])
         entry, values = found
-        return entry.run([leaf for leaf in leaves if is_array(leaf)], values)
+        arrays = [leaf for leaf in leaves if is_array(leaf)]
+        served = self._choice(whole, entry, arrays, values)
+        if key is not None:
+            self._remember(key, served)
+        return self.function(*args, **kwargs) if served.is_eager else entry.run(arrays, values)
+
+    # -- whether it runs compiled ----------------------------------------------------------------
+
+    def _choice(self, key: Any, entry: Entry, arrays: list[Any], values: list[Any]) -> Served:
+        """How calls of a key run for which an entry holds."""
+        served = self._choices.get(key)
+        if served is None or served.entry is not entry:
+            served = Served(self._entries[key], entry)
+            function, operands = entry.function, entry.operands(arrays, values)
+            wanted = recording(function, operands)
+            sizes = {s: operands[i].shape[axis] for s, (i, axis) in function.sizes.items()}
+            if not self._pays(entry, sizes, bool(wanted)):
+                served.is_eager = True
+            elif self._options.background:
+                served.is_eager = True
+                job = partial(self._prepare, served, wanted, sizes)
+                BACKGROUND.do(served, job)
+            self._choices[key] = served
+        served.calls = _UNASKED
+        return served
+
+    def _pays(self, entry: Entry, sizes: dict[str, int], is_recorded: bool) -> bool:
+        """What the gate says of an entry, which is noted there."""
+        options = self._options
+        if not options.gate or options.executor == "reference":
+            return True
+        plain = Options(options.executor, None, limit=2)
+        costs = costs_of(options.executor, partial(CompiledFunction, options=plain))
+        if costs is None:
+            return True
+        verdict = judged(entry.function, sizes, is_recorded, options.executor == "native", costs)
+        entry.verdicts[verdict.pays] = verdict
+        if not verdict.pays:
+            _log.info("%s(%s) %s", self._name, entry.signature, verdict)
+        return verdict.pays
+
+    def _prepare(self, served: Served, wanted: tuple[int, ...], sizes: dict[str, int]) -> None:
+        """Compile what serves a key, which then runs compiled; if that fails, as eager code."""
+        try:
+            served.entry.function.prepare_all(wanted, sizes)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            self._failures.append(f"compiling for ({served.entry.signature}) failed: {reason}")
+            warnings.warn(
+                f"compile: {self._name} must be compiled, got {reason}; it runs as eager code",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        else:
+            served.is_eager = False
+
+    @property
+    def is_compiling(self) -> bool:
+        """Whether code is being compiled in the background."""
+        return any(map(BACKGROUND.has, list(self._choices.values())))
+
+    # -- which trace holds -----------------------------------------------------------------------
 
     def _entry(self, key: tuple[Any, ...], leaves: list[Any], structure: Any) -> Found | None:
         """The trace for a call; made if there is none, and None where there are too many."""
@@ -103,7 +151,7 @@ class CompiledFunction(Front, LookedInto):
             try:
                 return self._known_or_traced(key, leaves, structure)
             finally:
-                self._trace_s += time.perf_counter() - start
+                self._spent.tracing += time.perf_counter() - start
 
     def _known_or_traced(
         self, key: tuple[Any, ...], leaves: list[Any], structure: Any
@@ -156,6 +204,11 @@ class CompiledFunction(Front, LookedInto):
         self._entries[key] = known
         return found
 
+    def _trace(
+        self, leaves: list[Any], structure: Any, avals: list[Aval], reason: str
+    ) -> tuple[Path, Entry, set[Axis]]:
+        return traced(self.function, self._options, self._spent, leaves, structure, avals, reason)
+
     def _keep(self, known: Decisions, path: Path, entry: Entry) -> None:
         entry.instead = known.find([])
         known.add(path, entry)
@@ -166,6 +219,7 @@ class CompiledFunction(Front, LookedInto):
         kept = {k: known for k, known in self._entries.items() if k[0] in self._families}
         found = set(map(id, kept.values()))
         self._entries = kept | {k: d for k, d in self._entries.items() if id(d) not in found}
+        self._choices = {}
 
     def _reason(self, key: Any, family: Family, shapes: Shapes) -> str:
         """Why no trace holds, for a call whose family has been met or not."""
@@ -180,16 +234,14 @@ class CompiledFunction(Front, LookedInto):
 
     def _is_full(self) -> bool:
         """Whether there are as many traces as there may be; the first time, a warning says so."""
-        if self.traces < self._limit:
+        if self.traces < self._options.limit:
             return False
         if not self._is_over:
             self._is_over = True
-            last = self._all()[-1].reason
-            warnings.warn(
-                f"compile: at most {self._limit} traces are made, got more of {self._name}, the "
-                f"last one for {last}; other calls run as eager code",
-                RuntimeWarning,
-                stacklevel=5,
+            most, last = self._options.limit, self._all()[-1].reason
+            _warn(
+                f"compile: at most {most} traces are made, got more of {self._name}, the last one "
+                f"for {last}; other calls run as eager code"
             )
         return True
 
@@ -213,66 +265,7 @@ class CompiledFunction(Front, LookedInto):
 
     def __reduce__(self) -> Any:
         # A copy traces anew: what was traced reads the parameters of the original.
-        return (CompiledFunction, (self.function, self._executor, self._passes, self._limit))
-
-    def _trace(
-        self, leaves: list[Any], structure: Any, avals: list[Aval], reason: str
-    ) -> tuple[Path, Entry, set[Axis]]:
-        """A trace, the reads that it rests on, and the axes of arguments that loops go along."""
-        try:
-            return self._traced(leaves, structure, avals, reason, feeds=True)
-        except StaticValueError as error:
-            # It may be an array found outside whose numbers are asked for: a mask, for one.
-            try:
-                return self._traced(leaves, structure, avals, reason, feeds=False)
-            except StaticValueError:
-                raise error from None
-
-    def _traced(
-        self, leaves: list[Any], structure: Any, avals: list[Aval], reason: str, feeds: bool
-    ) -> tuple[Path, Entry, set[Axis]]:
-        graph = Trace()
-        tracer = Tracer(graph, self._rolls, feeds)
-        tracer.enter(getattr(self.function, "__self__", self.function), self._name)
-        arrays = [leaf for leaf in leaves if is_array(leaf)]
-        given = [graph.add_input(asarray(x), aval) for x, aval in zip(arrays, avals)]
-        traced = []
-        remaining = iter(given)
-        for position, leaf in enumerate(leaves):
-            if is_array(leaf):
-                leaf = next(remaining)
-            elif not is_equal_by_value(leaf):
-                tracer.enter(leaf, f"argument {position}")
-            traced.append(leaf)
-        args, kwargs = unflatten(structure, traced)
-        for key, arg in (*enumerate(args), *kwargs.items()):
-            tracer.give(arg, f"argument {key}")
-        with tracer.running(), graph.building():
-            results, shape = flatten(tracer.loops.settled(tracer.call(self.function, args, kwargs)))
-            results = [_result(graph, r) for r in results]
-            outputs = [r for r in results if isinstance(r, Value)]
-            effects = graph.effects_on_tensors(outputs)
-        for parameter in graph.parameters:
-            tracer.found(_place_of(parameter, "requires_grad"))
-        for parameter in graph.gradients_read:
-            tracer.found(_place_of(parameter, "grad", aval_or_none))
-        graph.tensors = {}  # they are of this call alone
-        changed = [] if effects is None else [graph.inputs[c.input] for c in effects.changed]
-        shown = iter(avals)
-        entry = Entry(
-            signature=", ".join(str(next(shown)) if is_array(x) else repr(x) for x in leaves),
-            reason=reason,
-            path=tracer.path,
-            fed=[place for place, _ in tracer.fed],
-            function=GraphFunction(
-                graph, graph.inputs, outputs, self._name, self._executor, self._passes, changed
-            ),
-            structure=shape,
-            constants=[COMPUTED if isinstance(r, Value) else r for r in results],
-            notes=tuple(tracer.notes),
-            effects=effects,
-        )
-        return tracer.path, entry, tracer.loops.axes_of(given)
+        return (CompiledFunction, (self.function, self._options))
 
     @property
     def traces(self) -> int:
@@ -282,12 +275,12 @@ class CompiledFunction(Front, LookedInto):
     @property
     def trace_s(self) -> float:
         """Seconds spent so far on tracing, and on building backward passes."""
-        return self._trace_s + sum(f.build_s for f in self._functions())
+        return self._spent.tracing
 
     @property
     def compile_s(self) -> float:
         """Seconds spent so far on compiling what was traced."""
-        return sum(f.compile_s for f in self._functions())
+        return self._spent.compiling
 
     def _functions(self) -> list[GraphFunction]:
         return [entry.function for entry in self._all()]
@@ -298,16 +291,17 @@ class CompiledFunction(Front, LookedInto):
 
     @property
     def _name(self) -> str:
-        name = getattr(self.function, "__name__", type(self.function).__name__)
-        return name.strip("<>")
+        return name_of(self.function)
 
     def explain(self) -> str:
         """What was traced for which signature, and what each pass and executor did."""
         lines = []
         for entry in self._all():
             lines.append(f"{self._name}({entry.signature})")
-            said = [f"traced for {entry.reason}", *entry.notes, *entry.function.explain()]
+            gated = map(str, entry.verdicts.values())
+            said = [f"traced for {entry.reason}", *gated, *entry.notes, *entry.function.explain()]
             lines += [f"  {line}" for line in said]
+        lines += self._failures
         refusals = {family.refusal for family in self._families.values() if family.refusal}
         lines += [f"sizes are no symbols: {refusal}" for refusal in sorted(refusals)]
         return "\n".join(lines) or f"{self._name}: not called yet"
@@ -327,6 +321,9 @@ def compile(
     executor: str = "planned",
     passes: Iterable[str] | None = None,
     limit: int = 64,
+    gate: bool = True,
+    background: bool = False,
+    deterministic: bool = False,
 ) -> Any:
     """Run a function of tensors as a static program, forward and backward.
 
@@ -361,6 +358,19 @@ def compile(
         graph, by default with all but `reference`.
     limit : int
         The most traces to make; a RuntimeWarning says so, and further calls run as eager code.
+    gate : bool
+        Run calls as eager code for which compiling does not pay. What eager and compiled calls
+        cost is measured once on each machine, in about a tenth of a second, and kept with the
+        compiled code; from that, and from the number of operators that a trace holds, follows the
+        choice, which `explain` gives with its figures. With `reference` there is no gate.
+    background : bool
+        Compile on another thread. Calls run as eager code until it is done, and compiled from
+        then on, which changes results within the rounding of the executor. Tracing, which runs
+        the function, is not put off. Where compiling fails, a RuntimeWarning says so, and calls
+        go on as eager code.
+    deterministic : bool
+        Refuse what would let calls of one kind change from eager to compiled code within a run:
+        `background`. The gate does not.
 
     Returns
     -------
@@ -375,7 +385,7 @@ def compile(
     DTypeError
         When a result is an object of another kind.
     ArgumentError
-        When `limit` is no whole number of at least 1.
+        When `limit` is no whole number of at least 1, or `background` is to be deterministic.
     UnknownNameError
         When an executor or a pass is not known.
 
@@ -389,29 +399,34 @@ def compile(
     """
     if not isinstance(limit, int) or limit < 1:
         raise ArgumentError(f"compile: limit must be a whole number of at least 1, got {limit!r}")
+    if background and deterministic:
+        raise ArgumentError(
+            "compile: what is deterministic must not change from eager to compiled code amid a "
+            "run, got background=True"
+        )
+    options = Options(executor, check_passes(executor, passes), limit, gate, background)
     if function is None:
-        _check_options(executor, passes)
-        return lambda function: compiled_by(CompiledFunction, function, executor, passes, limit)
-    return compiled_by(CompiledFunction, function, executor, passes, limit)
+        return lambda function: compiled_by(CompiledFunction, function, options)
+    return compiled_by(CompiledFunction, function, options)
 
 
-def compiled_by(
-    kind: type[C],
-    function: Callable[..., Any],
-    executor: str,
-    passes: Iterable[str] | None,
-    limit: int = 1,
-) -> C:
-    """A function as one of a kind of compiled functions, with checked options."""
-    chosen = _check_options(executor, passes)
+def compiled_by(kind: type[C], function: Callable[..., Any], options: Options) -> C:
+    """A function as one of a kind of compiled functions."""
     if isinstance(function, CompiledFunction):
         function = function.function
     if not callable(function):
         raise DTypeError(f"compile: must be callable, got {type(function).__name__}")
-    return kind(function, executor, chosen, limit)
+    return kind(function, options)
 
 
-def _check_options(executor: str, passes: Iterable[str] | None) -> tuple[str, ...] | None:
+def check_passes(executor: str, passes: Iterable[str] | None) -> tuple[str, ...] | None:
+    """The passes that were chosen for an executor, by name.
+
+    Raises
+    ------
+    UnknownNameError
+        When an executor or a pass is not known.
+    """
     if executor not in EXECUTORS:
         raise unknown("executor", executor, EXECUTORS)
     if isinstance(passes, str):
@@ -424,6 +439,15 @@ def _check_options(executor: str, passes: Iterable[str] | None) -> tuple[str, ..
     return chosen
 
 
+def _warn(text: str) -> None:
+    """A warning at the user's own line."""
+    place = user_location()
+    if place is None:
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+    else:
+        warnings.warn_explicit(text, RuntimeWarning, place.file, place.line)
+
+
 def _found(known: Decisions, leaves: list[Any]) -> Found | None:
     """The entry that holds now for such arguments, and what it reads."""
     values: list[Any] = []
@@ -432,22 +456,3 @@ def _found(known: Decisions, leaves: list[Any]) -> Found | None:
         return None
     entry = first.of([leaf for leaf in leaves if is_array(leaf)], values)
     return None if entry is None else (entry, values)
-
-
-def _place_of(parameter: Any, key: str, tell: Callable[[Any], Any] = token) -> Place:
-    name = f"{key} of {parameter.storage.name or 'a parameter'}"
-    return Place(name, parameter, key, attribute, tell)
-
-
-def _result(graph: Trace, result: Any) -> Any:
-    """A result of a traced function: a value of its graph, an argument, or plain data."""
-    if isinstance(result, Operand):
-        value = graph.lift(result, "compile")
-        position = graph.input_of(value)
-        return graph.without_spent(value) if position is None else Input(position)
-    if result is None or isinstance(result, str | int | float | np.ndarray | np.generic):
-        return result
-    raise DTypeError(
-        "compile: results must be tensors, plain data, or lists, tuples, named tuples and dicts of "
-        f"them, got {type(result).__name__}"
-    )

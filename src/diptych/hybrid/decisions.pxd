@@ -10,13 +10,16 @@ cdef class Question:
     cdef public dict answers
     cdef object _holder, _key
     cdef int _way
-    cdef tuple _same, _like
+    cdef tuple _same, _like, _held
 
-    @cython.locals(same=tuple, like=tuple)
+    @cython.locals(same=tuple, like=tuple, held=tuple)
     cpdef Decisions next(self, list values)
     cdef Decisions _told(self, object value)
 
 cdef bint _is_like(object value, tuple like) except -1
+
+@cython.locals(items=tuple, i=Py_ssize_t, count=Py_ssize_t)
+cdef bint _is_unchanged(list snapshot) except -1
 
 cdef class Decisions:
     cdef public Question question

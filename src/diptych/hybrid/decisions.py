@@ -43,9 +43,11 @@ class Question:
     _holder: Any
     _key: Any
     _way: int
-    # The last answer that was known by its object, or by an array's shape, dtype and flag alone.
+    # The last answer that was known by its object, by an array's shape, dtype and flag, or by what
+    # containers hold, alone.
     _same: tuple[Any, Decisions] | None
     _like: tuple[Any, Any, Any, Decisions] | None
+    _held: tuple[Any, list[Any], Decisions] | None
 
     def __init__(self, place: Place) -> None:
         self.place, self.answers = place, {}
@@ -77,6 +79,9 @@ class Question:
         like = self._like
         if like is not None and _is_like(value, like):
             return like[3]
+        held = self._held
+        if held is not None and value is held[0] and _is_unchanged(held[1]):
+            return held[2]
         return self._told(value)
 
     def _told(self, value: Any) -> Decisions | None:
@@ -96,10 +101,13 @@ class Question:
         elif self.place.tell is reads.aval_or_none and type(_array_of(value)) is _NDARRAY:
             array = _array_of(value)
             self._like = (array.shape, array.dtype, None, found)
+        elif self.place.tell is reads.content:
+            snapshot = reads.snapshot(value)
+            self._held = None if snapshot is None else (value, snapshot, found)
         return found
 
 
-as_compiled(Question, _same=None, _like=None)
+as_compiled(Question, _same=None, _like=None, _held=None)
 
 
 def _array_of(value: Any) -> Any:
@@ -116,6 +124,28 @@ def _is_like(value: Any, like: tuple[Any, ...]) -> bool:
     if type(array) is not _NDARRAY or array.dtype is not like[1] or array.shape != like[0]:
         return False
     return like[2] is None or like[2] == flag
+
+
+def _is_unchanged(snapshot: list[Any]) -> bool:
+    """Whether containers hold what they held."""
+    for holder, items in snapshot:
+        i = 0
+        count = len(items)
+        if type(holder) is dict:
+            if 2 * len(holder) != count:
+                return False
+            for key, item in holder.items():
+                if key is not items[i] or item is not items[i + 1]:
+                    return False
+                i += 2
+        elif len(holder) != count:
+            return False
+        else:
+            for item in holder:
+                if item is not items[i]:
+                    return False
+                i += 1
+    return True
 
 
 class Decisions:

@@ -71,7 +71,7 @@ class Effects:
 
     def holds(self, arguments: list[Tensor]) -> bool:
         """Whether the trace is of what the arguments and leaves are now."""
-        inputs = self._complete(arguments)
+        inputs = self.complete(arguments)
         for position, there in self.starts:
             if inputs[position].grad_fn is not None:
                 return False
@@ -88,7 +88,7 @@ class Effects:
             For an argument that may not change, or that shares memory with another. Nothing has
             run then.
         """
-        inputs = self._complete(arguments)
+        inputs = self.complete(arguments)
         for change in self.changed:
             with GradMode(change.recorded):
                 check_change(inputs[change.input], change.operator)
@@ -103,8 +103,8 @@ class Effects:
         for leaf, output in self.left:
             _tensor(leaf, inputs).grad = None if output is None else outputs[output]
 
-    def _complete(self, arguments: list[Tensor]) -> list[Any]:
-        """The arguments, and the gradients that are fed."""
+    def complete(self, arguments: list[Tensor]) -> list[Any]:
+        """The arguments, and the gradients that are fed, in the order of the inputs."""
         if not self.fed:
             return arguments
         rest = iter(arguments)

@@ -8,6 +8,7 @@ cdef class Entry:
     cdef public Calls function
     cdef public object effects
     cdef public tuple notes
+    cdef public dict verdicts
     cdef public Entry instead
     cdef tuple _fed
     cdef object _build

@@ -50,6 +50,11 @@ class Entry:
         Of the results, from `trees.flatten`; `COMPUTED` and `Input` stand for tensors.
     notes : sequence of str
     effects : Effects or None
+
+    Attributes
+    ----------
+    verdicts : dict
+        The last of the gate for calls that run compiled, and for those that do not.
     """
 
     signature: str
@@ -57,6 +62,7 @@ class Entry:
     function: GraphFunction
     notes: tuple[str, ...]
     effects: Effects | None
+    verdicts: dict[bool, Any]
     instead: Entry | None
     _path: list[Place]
     _fed: tuple[int, ...]
@@ -79,6 +85,7 @@ class Entry:
     ) -> None:
         self.signature, self.reason, self.notes = signature, reason, notes
         self.function, self.effects = function, effects
+        self.verdicts = {}
         self._path = [place for place, _ in path]
         places = [place.identity for place in self._path]
         self._fed = tuple([places.index(place.identity) for place in fed])
@@ -144,6 +151,11 @@ class Entry:
             else:
                 given.append(constant)
         return self._build(given)
+
+    def operands(self, arrays: list[Any], values: list[Any]) -> list[Any]:
+        """What a call on these would compute with."""
+        inputs = self._inputs(arrays, values)
+        return inputs if self.effects is None else self.effects.complete(inputs)
 
     def _inputs(self, arrays: list[Any], values: list[Any]) -> list[Any]:
         """The tensors among the arguments, and those from elsewhere."""

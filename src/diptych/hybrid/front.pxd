@@ -8,10 +8,17 @@ from diptych.hybrid.entry cimport Entry
 cdef object _NDARRAY, _MISSED
 cdef int _DEEPEST
 
+cdef class Served:
+    cdef public Decisions decisions
+    cdef public Entry entry
+    cdef public bint is_eager
+    cdef public Py_ssize_t calls
+
 cdef class Front:
     cdef public object function
     cdef dict _known
 
+cdef bint _goes_on(Served served)
 @cython.locals(entry=Entry, values=list)
-cdef object _served(Decisions known, list arrays)
-cdef bint _note(object value, list parts, list arrays, int depth) except -1
+cdef object _served(Served served, list arrays)
+cdef bint _read_key(object value, list parts, list arrays, int depth) except -1

@@ -18,6 +18,31 @@ _DEEPEST = 16  # containers of containers, from which on a call is known by `tre
 _MOST_KEYS = 4096
 
 
+class Served:
+    """By what the calls of one key are served.
+
+    Attributes
+    ----------
+    decisions : Decisions
+        Which trace holds.
+    entry : Entry
+        The trace that the choice below was made for.
+    is_eager : bool
+        Whether they run as eager code.
+    calls : int
+        So many of them, until it is asked again whether that trace holds.
+    """
+
+    decisions: Decisions
+    entry: Entry
+    is_eager: bool
+    calls: int
+
+    def __init__(self, decisions: Decisions, entry: Entry) -> None:
+        self.decisions, self.entry = decisions, entry
+        self.is_eager, self.calls = False, 0
+
+
 class Front:
     """Finds what serves a call, where an earlier one was alike; `CompiledFunction` adds the rest.
 
@@ -28,52 +53,63 @@ class Front:
     """
 
     function: Callable[..., Any]
-    _known: dict[tuple[Any, ...], Decisions]
+    _known: dict[tuple[Any, ...], Served]
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
         self._known = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if may_detour() and self.is_off():
+        if may_detour() and self._is_off():
             return self.function(*args, **kwargs)
         parts: list[Any] = [mode().enabled]
         arrays: list[Any] = []
         key = None
-        if _note(args, parts, arrays, 0) and (not kwargs or _note(kwargs, parts, arrays, 0)):
+        if _read_key(args, parts, arrays, 0) and (
+            not kwargs or _read_key(kwargs, parts, arrays, 0)
+        ):
             key = tuple(parts)
-            known = self._known.get(key)
-            if known is not None:
-                result = _served(known, arrays)
-                if result is not _MISSED:
-                    return result
-        return self.call(key, args, kwargs)
+            served: Served | None = self._known.get(key)
+            if served is not None:
+                if not served.is_eager:
+                    result = _served(served, arrays)
+                    if result is not _MISSED:
+                        return result
+                elif _goes_on(served):
+                    return self.function(*args, **kwargs) if kwargs else self.function(*args)
+        return self._call(key, args, kwargs)
 
-    def note(self, key: tuple[Any, ...], known: Decisions) -> None:
+    def _remember(self, key: tuple[Any, ...], served: Served) -> None:
         """Let calls of a key be served from now on."""
         if len(self._known) >= _MOST_KEYS:
             self._known = {}
-        self._known[key] = known
+        self._known[key] = served
 
-    def is_off(self) -> bool:
+    def _is_off(self) -> bool:
         """Whether the function itself is to run on this thread."""
         raise NotImplementedError
 
-    def call(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call by the long way; with a key, calls of the same key may be served the next time."""
         raise NotImplementedError
 
 
-def _served(known: Decisions, arrays: list[Any]) -> Any:
+def _goes_on(served: Served) -> bool:
+    """Whether one more call runs as eager code without a question."""
+    served.calls -= 1
+    return served.calls >= 0
+
+
+def _served(served: Served, arrays: list[Any]) -> Any:
     """What a trace gives that holds now; `_MISSED` where none does."""
     values: list[Any] = []
-    entry: Entry | None = known.find(values)
+    entry: Entry | None = served.decisions.find(values)
     if entry is not None:
         entry = entry.of(arrays, values)
     return _MISSED if entry is None else entry.run(arrays, values)
 
 
-def _note(value: Any, parts: list[Any], arrays: list[Any], depth: int) -> bool:
+def _read_key(value: Any, parts: list[Any], arrays: list[Any], depth: int) -> bool:
     """Add to a key what tells an argument from others, and to `arrays` the arrays within.
 
     False for what only the long way can tell.
@@ -113,5 +149,5 @@ def _note(value: Any, parts: list[Any], arrays: list[Any], depth: int) -> bool:
         return False
     alike = True
     for item in items:
-        alike = alike and _note(item, parts, arrays, depth + 1)
+        alike = alike and _read_key(item, parts, arrays, depth + 1)
     return alike

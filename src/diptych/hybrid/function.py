@@ -19,7 +19,7 @@ from ..eager import Tensor
 from ..graphs.batching import per_example
 from ..graphs.dims import Dim, Size
 from ..graphs.dtypes import is_float
-from ..graphs.ir import Graph, Update, Value
+from ..graphs.ir import Graph, Node, Update, Value
 from ..graphs.partition import cut, depending, feeding, is_made_again
 from .calls import Calls, Forward, GraphNode, Pull, Variant
 
@@ -34,6 +34,20 @@ class Backward:
     @property
     def present(self) -> list[Value]:
         return [g for g in self.gradients if g is not None]
+
+
+@dataclass(slots=True)
+class Spent:
+    """Seconds spent so far.
+
+    Attributes
+    ----------
+    tracing, compiling : float
+        Also on building backward passes; on making programs of what was traced.
+    """
+
+    tracing: float = 0.0
+    compiling: float = 0.0
 
 
 class GraphFunction(Calls):
@@ -53,11 +67,8 @@ class GraphFunction(Calls):
         `recompute` among them; by default where code is fused, which computes again for little.
     changed : sequence of Value
         The inputs that the caller writes to after each run.
-
-    Attributes
-    ----------
-    build_s, compile_s : float
-        Seconds spent on building backward passes and on compiling programs.
+    spent : Spent
+        To which what this function takes is added.
     """
 
     def __init__(
@@ -68,7 +79,8 @@ class GraphFunction(Calls):
         name: str,
         executor: str,
         passes: tuple[str, ...] | None,
-        changed: Sequence[Value] = (),
+        changed: Sequence[Value],
+        spent: Spent,
     ) -> None:
         self.graph, self.inputs, self.outputs = graph, inputs, outputs
         self._options: dict[str, Any] = {"executor": executor, "passes": passes}
@@ -90,11 +102,16 @@ class GraphFunction(Calls):
         self._state = [v for s, v in graph.variables if id(s) in written]
         # What a run reads and is then written over.
         self._passing = [*self._state, *changed]
-        self.build_s = self.compile_s = 0.0
+        self._spent = spent
         self._forward_nodes = len(graph.nodes)
         self._backwards: dict[Variant, Backward] = {}
         self._derivatives: dict[Variant, GraphFunction] = {}
         self._lock = threading.RLock()
+
+    @property
+    def nodes(self) -> list[Node]:
+        """Those of the forward pass."""
+        return self.graph.nodes[: self._forward_nodes]
 
     def backward(self, variant: Variant) -> Backward:
         """The backward pass of a variant, appended to the graph at its first use."""
@@ -102,7 +119,7 @@ class GraphFunction(Calls):
             if variant not in self._backwards:
                 start = time.perf_counter()
                 self._backwards[variant] = self._append_backward(variant)
-                self.build_s += time.perf_counter() - start
+                self._spent.tracing += time.perf_counter() - start
             return self._backwards[variant]
 
     def _append_backward(self, variant: Variant) -> Backward:
@@ -122,7 +139,7 @@ class GraphFunction(Calls):
         """Which outputs depend on an operand that records."""
         operands = [*self.inputs, *self.parameters]
         sources = [read for i in wanted for read in self.graph.reads_of(_leaf(operands[i]))]
-        reached = depending(self.graph.nodes[: self._forward_nodes], sources)
+        reached = depending(self.nodes, sources)
         found = enumerate(self.outputs)
         return tuple([i for i, v in found if v in reached and is_float(v.dtype)])
 
@@ -184,7 +201,7 @@ class GraphFunction(Calls):
         if self._recomputes:
             start = time.perf_counter()
             chosen = least_kept(self.graph, self._forward_nodes, reads)
-            self.build_s += time.perf_counter() - start
+            self._spent.tracing += time.perf_counter() - start
         kept = (*self._passing, *chosen)
         return Forward(
             self._compile(self.graph, self.inputs, [*self.outputs, *kept]),
@@ -195,6 +212,16 @@ class GraphFunction(Calls):
             _bytes(read),
             tuple([storage for storage, _ in self.graph.variables]),
         )
+
+    def prepare_all(self, wanted: tuple[int, ...], sizes: dict[str, int]) -> None:
+        """Compile what calls of some sizes run, where operands at some positions record."""
+        forward = self.prepare(wanted) if wanted else Forward()
+        if forward.program is None:
+            self.prepare_plain().prepare(sizes)
+            return
+        forward.program.prepare(sizes)
+        present = tuple([i in forward.recorded for i in range(len(self.outputs))])
+        self.prepare_pull((present, wanted), forward).program.prepare(sizes)
 
     def _is_forward(self, value: Value) -> bool:
         """Whether a value is of the forward pass and more than a view or a constant."""
@@ -231,7 +258,7 @@ class GraphFunction(Calls):
                 graph = cut(self.graph, inputs, backward.present)
                 self._derivatives[variant] = GraphFunction(
                     graph, list(graph.placeholders.values()), list(graph.outputs),
-                    f"{self.name} backward", **self._options,
+                    f"{self.name} backward", **self._options, changed=(), spent=self._spent,
                 )  # fmt: skip
             derivative = self._derivatives[variant]
         numbers = {id(storage): i for i, storage in enumerate(node.forward.storages)}
@@ -251,7 +278,7 @@ class GraphFunction(Calls):
         if passes is not None:
             passes = ["prune", *(name for name in passes if name in passes_of(executor))]
         program = compile_graph(graph, fetches, executor=executor, passes=passes)
-        self.compile_s += time.perf_counter() - start
+        self._spent.compiling += time.perf_counter() - start
         return program
 
 

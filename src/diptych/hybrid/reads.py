@@ -140,6 +140,33 @@ def _content(value: Any, above: dict[int, int]) -> Any:
     return Scalar(kind, found if isinstance(value, CONTAINERS) else (Same(value), found))
 
 
+def snapshot(value: Any) -> list[tuple[Any, tuple[Any, ...]]] | None:
+    """The lists, tuples and dicts within a value, and what each of them holds.
+
+    Where each of them holds the very same as before, the token of the content is the same, too.
+    None where that is not said so soon: of other containers, of objects, and of arrays.
+    """
+    found: list[tuple[Any, tuple[Any, ...]]] = []
+    pending, seen = [value], set()
+    while pending:
+        holder = pending.pop()
+        if id(holder) in seen:
+            continue
+        seen.add(id(holder))
+        kind = type(holder)
+        if kind is dict:
+            items = tuple([x for item in holder.items() for x in item])
+        elif kind is list or kind is tuple:
+            items = tuple(holder)
+        elif parts(holder) is None and not is_fed(holder):
+            continue
+        else:
+            return None
+        found.append((holder, items))
+        pending += items
+    return found
+
+
 def parts(value: Any) -> list[tuple[Any, Any]] | None:
     """What a container or an object of the user's own class holds, and where; None for others."""
     kind = type(value)

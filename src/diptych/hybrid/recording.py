@@ -14,10 +14,12 @@ from ..graphs.dtypes import is_float
 from ..graphs.errors import ArgumentError, DTypeError, GraphError
 from ..graphs.storage import Storage
 from ..graphs.trees import flatten, unflatten
-from .compiled import CompiledFunction, Entry, Found, compiled_by
+from .compiled import CompiledFunction, Found, check_passes, compiled_by
 from .decisions import Decisions
+from .entry import Entry
 from .reads import aval_of_leaf
 from .signatures import is_array, key_of
+from .tracing import Options
 
 _CLOSE = 1e-4  # relative to the largest number: results of other kernels differ by less
 
@@ -109,7 +111,8 @@ def trace(
     leaves, structure = flatten((examples, {}))
     if not any(map(is_array, leaves)):
         raise ArgumentError("trace: examples must hold a tensor or an array, got none")
-    recorded: TracedFunction = compiled_by(TracedFunction, function, executor, passes)
+    options = Options(executor, check_passes(executor, passes))
+    recorded: TracedFunction = compiled_by(TracedFunction, function, options)
     entry = recorded._record(leaves, structure)
     if check:
         args, kwargs = unflatten(structure, [_altered(leaf) for leaf in leaves])
