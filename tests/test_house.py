@@ -102,10 +102,21 @@ def test_every_module_of_graphs_has_a_layer():
     assert names - {"__init__"} == set().union(*LAYERS)
 
 
-@pytest.mark.parametrize("heavy", ["networkx", "cupy", "rich", "matplotlib", "diptych.bench"])
+@pytest.mark.parametrize(
+    "heavy",
+    ["networkx", "cupy", "rich", "matplotlib", "diptych.bench", "diptych.compiler", "diptych.nn"],
+)
 def test_importing_does_not_load(heavy):
     code = f"import sys, diptych; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["bench", "compare", "compile", "hybrid", "nn", "save", "static"])
+def test_what_is_loaded_later_is_there(name):
+    code = (
+        f"import diptych as dt; assert {name!r} in dir(dt); dt.{name}; from diptych import {name}"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_bare_folder_names_are_not_packages_of_their_own():

@@ -10,6 +10,7 @@
 import builtins as _builtins
 import os as _os
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 if _os.environ.get("DIPTYCH_PURE_PYTHON", "").lower() not in ("", "0", "false", "no", "off"):
@@ -20,7 +21,7 @@ if _os.environ.get("DIPTYCH_PURE_PYTHON", "").lower() not in ("", "0", "false", 
 from .graphs.collector import paused as _paused
 
 with _paused():  # the thousands of objects that an import makes stay
-    from . import cuda, data, eager, errors, fft, hybrid, linalg, nn, optim, static
+    from . import eager, errors
 
 from .anomaly import detect_anomaly
 from .custom import custom_op
@@ -40,7 +41,6 @@ from .graphs.parameter import Parameter
 from .graphs.storage import Storage
 from .graphs.threads import get_num_threads, set_num_threads
 from .graphs.transforms import grad, hessian, jacobian, jvp, vjp
-from .hybrid import compile
 from .namespace import (
     __array_api_version__,
     __array_namespace_info__,
@@ -57,7 +57,13 @@ from .namespace import (
     result_type,
 )
 from .random import rand, randn
-from .saving import load, save
+
+if _TYPE_CHECKING:
+    from . import bench as bench
+    from . import cuda, data, fft, hybrid, linalg, nn, optim, static
+    from .bench import compare as compare
+    from .hybrid import compile
+    from .saving import load, save
 
 __version__ = "0.1.0"
 
@@ -78,14 +84,20 @@ __all__ = [
 ]  # fmt: skip
 
 
+# What a script in eager code may do without is loaded when it is first asked for: these modules,
+# and these functions of modules.
+_MODULES = ("bench", "cuda", "data", "fft", "hybrid", "linalg", "nn", "optim", "static")
+_MODULE_OF = {"compare": "bench", "compile": "hybrid", "load": "saving", "save": "saving"}
+
+
 def __getattr__(name: str) -> _Any:
-    """`bench` and `compare` are loaded when they are first asked for."""
-    if name == "compare":
-        return _import_module("diptych.bench").compare
-    if name == "bench":
-        return _import_module("diptych.bench")
-    raise AttributeError(f"module 'diptych' has no attribute {name!r}")
+    if name not in _MODULES and name not in _MODULE_OF:
+        raise AttributeError(f"module 'diptych' has no attribute {name!r}")
+    with _paused():
+        module = _import_module(f"diptych.{_MODULE_OF.get(name, name)}")
+    found = globals()[name] = getattr(module, name) if name in _MODULE_OF else module
+    return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "bench", "compare"})
+    return sorted({*globals(), *_MODULES, *_MODULE_OF})
