@@ -20,7 +20,16 @@ from .mapped import mapped_cond, mapped_scan, mapped_while
 from .operand import Operand
 from .ops import dispatch
 from .ops.plain import array_of
-from .regions import CHECKPOINT, COND, SCAN, WHILE, Body, append_region, stacked
+from .regions import (
+    CHECKPOINT,
+    SCAN,
+    Body,
+    append_cond,
+    append_region,
+    append_while,
+    feed_of,
+    stacked,
+)  # fmt: skip
 from .trees import flatten, unflatten
 
 __all__ = ["checkpoint", "cond", "scan", "while_loop"]
@@ -72,6 +81,7 @@ def cond(
         return true_fn(*operands) if bool(pred) else false_fn(*operands)
     branches = [_branch(graph, "cond", fn, operands) for fn in (true_fn, false_fn)]
     (then, found, structure), (other, other_found, other_structure) = branches
+    then.outputs, other.outputs = tuple(found), tuple(other_found)
     if structure != other_structure:
         raise GraphError(
             f"cond: both functions must give the same structure, got {len(found)} and "
@@ -83,27 +93,8 @@ def cond(
                 f"cond: both functions must give the same shapes and dtypes, got {a.aval} and "
                 f"{b.aval} as result {position}"
             )
-    state = list({id(s): s for body, *_ in branches for s, _ in body.written}.values())
-    for body, values, _ in branches:
-        last = {id(s): v for s, v in body.written}
-        kept = (last[id(s)] if id(s) in last else body.variable_of(s) for s in state)
-        body.outputs = (*values, *kept)
-    operand_values: dict[Value, int] = {graph.lift(pred, "cond"): 0}
-    feeds = tuple(
-        tuple(
-            operand_values.setdefault(body.captured[inside], len(operand_values))
-            for inside in body.placeholders.values()
-        )
-        for body, *_ in branches
-    )
-    # The predicate may be captured, too: then it is fed to the body as any operand is.
-    results = append_region(
-        graph, COND, list(operand_values), [v.aval for v in then.outputs],
-        bodies=(then, other), feeds=feeds,
-    )  # fmt: skip
-    for storage, value in zip(state, results[len(found) :]):
-        graph.assign(storage, value, when=results[0])
-    return unflatten(structure, list(results[: len(found)]))
+    results = append_cond(graph, pred, then, other)
+    return unflatten(structure, list(results))
 
 
 def while_loop(
@@ -173,25 +164,9 @@ def while_loop(
         results = _carried(
             goes, "while_loop", body_fn(unflatten(structure, goes_in)), first, structure
         )
-    state = goes.written
-    goes.outputs = (*results, *(value for _, value in state))
-    operands = [*first, *(graph.read(s) for s, _ in state)]
-    inner = [*goes_in, *(goes.variable_of(s) for s, _ in state)]
-    index = {inside: i for i, inside in enumerate(inner)}
-    asks_index = {inside: i for i, inside in enumerate(asks_in)}
-    # The condition sees the state as the rounds before left it.
-    asks_index.update((asks.variable_of(s), len(first) + i) for i, (s, _) in enumerate(state))
-    carries = len(operands)
-    feeds = tuple(
-        _feed(body, known, operands) for body, known in ((asks, asks_index), (goes, index))
-    )
-    values = append_region(
-        graph, WHILE, operands, [v.aval for v in operands[:carries]],
-        bodies=(asks, goes), feeds=feeds, carries=carries, state=len(state),
-    )  # fmt: skip
-    for (storage, _), value in zip(state, values[len(first) :]):
-        graph.assign(storage, value, when=values[0])
-    return unflatten(structure, list(values[: len(first)]))
+    goes.outputs = tuple(results)
+    values = append_while(graph, first, (asks, asks_in), (goes, goes_in))
+    return unflatten(structure, list(values))
 
 
 def scan(
@@ -269,7 +244,7 @@ def scan(
     places = [*inner[:count], *(body.variable_of(s) for s, _ in state), *inner[count:]]
     operands += along
     known = {inside: i for i, inside in enumerate(places)}
-    feeds = (_feed(body, known, operands),)
+    feeds = (feed_of(body, known, operands),)
     outs = [v.aval for v in operands[:carries]] + [stacked(v.aval, length) for v in found]
     values = append_region(
         graph, SCAN, operands, outs,
@@ -326,7 +301,7 @@ def append_checkpoint(graph: Graph, function: Callable[..., Any], args: tuple[An
     body, found, structure = _branch(graph, "checkpoint", function, args)
     body.outputs = (*found, *(value for _, value in body.written))
     operands: list[Value] = []
-    feed = _feed(body, {}, operands)
+    feed = feed_of(body, {}, operands)
     values = append_region(
         graph, CHECKPOINT, operands, [v.aval for v in body.outputs], bodies=(body,), feeds=(feed,)
     )
@@ -432,17 +407,6 @@ def _branch(graph: Graph, name: str, fn: Any, operands: Any) -> tuple[Body, list
         leaves = [body.lift(x, name) if isinstance(x, Value) else x for x in leaves]
         results, structure = flatten(fn(*unflatten(inside, leaves)))
         return body, [_value(body, r) for r in results], structure
-
-
-def _feed(body: Body, known: dict[Value, int], operands: list[Value]) -> tuple[int, ...]:
-    """Which operand each placeholder of a body takes; captures are added to the operands."""
-    feed = []
-    for inside in body.placeholders.values():
-        if inside not in known:
-            operands.append(body.captured[inside])
-            known[inside] = len(operands) - 1
-        feed.append(known[inside])
-    return tuple(feed)
 
 
 def _carried(body: Body, name: str, carry: Any, first: list[Value], structure: Any) -> list[Value]:

@@ -157,6 +157,85 @@ def append_region(
     return graph.append(bound, tuple(operands), None, user_location()).outputs
 
 
+def append_cond(graph: Graph, pred: Value, then: Body, other: Body) -> tuple[Value, ...]:
+    """Append a choice between two bodies with alike outputs; what the chosen one gives.
+
+    Storages that one of them assigns are assigned in the graph around.
+    """
+    count = len(then.outputs)
+    state = list({id(s): s for body in (then, other) for s, _ in body.written}.values())
+    for body in (then, other):
+        last = {id(s): v for s, v in body.written}
+        kept = (last[id(s)] if id(s) in last else body.variable_of(s) for s in state)
+        body.outputs = (*body.outputs, *kept)
+    # The predicate may be captured, too: then it is fed to the body as any operand is.
+    operands: dict[Value, int] = {graph.lift(pred, "cond"): 0}
+    feeds = tuple([
+        tuple([
+            operands.setdefault(body.captured[inside], len(operands))
+            for inside in body.placeholders.values()
+        ])
+        for body in (then, other)
+    ])  # fmt: skip
+    values = append_region(
+        graph, COND, list(operands), [v.aval for v in then.outputs],
+        bodies=(then, other), feeds=feeds,
+    )  # fmt: skip
+    for storage, value in zip(state, values[count:]):
+        graph.assign(storage, value, when=values[0])
+    return values[:count]
+
+
+def append_while(
+    graph: Graph,
+    first: Sequence[Value],
+    asks: tuple[Body, Sequence[Value]],
+    goes: tuple[Body, Sequence[Value]],
+) -> tuple[Value, ...]:
+    """Append a loop that goes on while a body says so; the last carries.
+
+    Parameters
+    ----------
+    graph : Graph
+    first : sequence of Value
+        The first carries.
+    asks, goes : (Body, sequence of Value)
+        Gives one bool, and the next carries; with the placeholders that stand for the carries.
+        Storages that the second assigns are carried, too, and assigned in the graph around.
+    """
+    (asking, asks_in), (body, goes_in) = asks, goes
+    state = body.written
+    body.outputs = (*body.outputs, *(value for _, value in state))
+    operands = [*first, *(graph.read(s) for s, _ in state)]
+    inside = [*goes_in, *(body.variable_of(s) for s, _ in state)]
+    index = {value: i for i, value in enumerate(inside)}
+    asks_index = {value: i for i, value in enumerate(asks_in)}
+    # The condition sees the state as the rounds before left it.
+    asks_index.update((asking.variable_of(s), len(first) + i) for i, (s, _) in enumerate(state))
+    carries = len(operands)
+    feeds = tuple([
+        feed_of(b, known, operands) for b, known in ((asking, asks_index), (body, index))
+    ])  # fmt: skip
+    values = append_region(
+        graph, WHILE, operands, [v.aval for v in operands[:carries]],
+        bodies=(asking, body), feeds=feeds, carries=carries, state=len(state),
+    )  # fmt: skip
+    for (storage, _), value in zip(state, values[len(first) :]):
+        graph.assign(storage, value, when=values[0])
+    return values[: len(first)]
+
+
+def feed_of(body: Body, known: dict[Value, int], operands: list[Value]) -> tuple[int, ...]:
+    """Which operand each placeholder of a body takes; captures are added to the operands."""
+    feed = []
+    for inside in body.placeholders.values():
+        if inside not in known:
+            operands.append(body.captured[inside])
+            known[inside] = len(operands) - 1
+        feed.append(known[inside])
+    return tuple(feed)
+
+
 def trips(graph: Graph) -> Dim:
     """The number of rounds of a loop that only running it will tell."""
     return Dim.of_data(f"trips{len(graph.nodes)}")
@@ -301,6 +380,6 @@ _RUN = {
 }
 
 __all__ = [
-    "CHECKPOINT", "COND", "FUSED", "SCAN", "WHILE", "Body", "append_region", "grow", "kernel_of",
-    "stacked", "trips",
+    "CHECKPOINT", "COND", "FUSED", "SCAN", "WHILE", "Body", "append_cond", "append_region",
+    "append_while", "feed_of", "grow", "kernel_of", "stacked", "trips",
 ]  # fmt: skip
