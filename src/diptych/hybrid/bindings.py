@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, *_COMPREHENSIONS)
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, *_COMPREHENSIONS)
 
 
 def _within(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
@@ -16,7 +16,7 @@ def _within(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
     while pending:
         node = pending.pop()
         yield node
-        if not isinstance(node, _SCOPES):
+        if not isinstance(node, SCOPES):
             pending.extend(ast.iter_child_nodes(node))
 
 
@@ -134,7 +134,7 @@ def leaves_early(body: Sequence[ast.AST]) -> bool:
             return True
         if outer and isinstance(node, ast.Break | ast.Continue):
             return True
-        if isinstance(node, _SCOPES):
+        if isinstance(node, SCOPES):
             continue
         inside = outer and not isinstance(node, ast.For | ast.While)
         pending.extend((child, inside) for child in ast.iter_child_nodes(node))

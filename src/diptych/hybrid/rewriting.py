@@ -24,6 +24,19 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+from .asks import (
+    as_statement,
+    ask,
+    assigned,
+    each_of,
+    has_star,
+    index_of,
+    load,
+    tested,
+    thunk,
+    tracer_method,
+    whole_of,
+)  # fmt: skip
 from .bindings import (
     appended_in,
     bound_in,
@@ -35,15 +48,9 @@ from .bindings import (
 )  # fmt: skip
 from .source import Definition, Source, function_of
 
-TRACER = "__tracer__"
-
 # These look at the frame that calls them.
 _FRAMED = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "breakpoint"}
 _ALONG = {"enumerate", "range", "reversed", "zip"}
-_FRESH = (
-    ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Compare, ast.JoinedStr, ast.Lambda,
-    ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.BinOp, ast.UnaryOp,
-)  # fmt: skip
 
 
 def rewritten(source: Source, free: Sequence[str], known: Any) -> Definition:
@@ -57,13 +64,13 @@ def rewritten(source: Source, free: Sequence[str], known: Any) -> Definition:
     known : dict
         The globals of its module.
     """
-    found: Definition = _Rewriter(set(free), known, source.owner).visit(
+    found: Definition = Rewriter(set(free), known, source.owner).visit(
         copy.deepcopy(source.definition)
     )
     return found
 
 
-class _Rewriter(ast.NodeTransformer):
+class Rewriter(ast.NodeTransformer):
     def __init__(self, free: set[str], known: Any, owner: str | None) -> None:
         self.free, self.known, self.owner = free, known, owner
         self.scopes: list[set[str]] = []
@@ -76,10 +83,10 @@ class _Rewriter(ast.NodeTransformer):
         if not isinstance(node.ctx, ast.Load) or self._is_local(node.id):
             return node
         if node.id in self.free:
-            return _ask("free", node, ast.Constant(node.id), node)
+            return ask("free", node, ast.Constant(node.id), node)
         if node.id not in self.known and hasattr(builtins, node.id):
             return node
-        return _ask("name", node, ast.Constant(node.id), node)
+        return ask("name", node, ast.Constant(node.id), node)
 
     def _is_local(self, name: str) -> bool:
         """Whether a function around binds a name, or the class in whose body it is read."""
@@ -130,8 +137,8 @@ class _Rewriter(ast.NodeTransformer):
     def _comprehension(self, node: Any) -> Any:
         with _scope(self, node):
             for generator in node.generators:
-                generator.iter = _each(self.visit(generator.iter))
-                generator.ifs = [_test(self.visit(test)) for test in generator.ifs]
+                generator.iter = each_of(self.visit(generator.iter))
+                generator.ifs = [tested(self.visit(test)) for test in generator.ifs]
             for name in ("elt", "key", "value"):
                 if hasattr(node, name):
                     setattr(node, name, self.visit(getattr(node, name)))
@@ -145,7 +152,7 @@ class _Rewriter(ast.NodeTransformer):
         node.value = self.visit(node.value)
         if not isinstance(node.ctx, ast.Load):
             return node
-        return _ask("attribute", node, node.value, self._key(node))
+        return ask("attribute", node, node.value, self._key(node))
 
     def _key(self, node: ast.Attribute) -> ast.expr:
         """The name of an attribute, changed by the class where it is private."""
@@ -156,9 +163,9 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         node.value, node.slice = self.visit(node.value), self.visit(node.slice)
-        if not isinstance(node.ctx, ast.Load) or _has_star(node.slice):
+        if not isinstance(node.ctx, ast.Load) or has_star(node.slice):
             return node
-        return _ask("item", node, node.value, _index(node.slice))
+        return ask("item", node, node.value, index_of(node.slice))
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if isinstance(node.func, ast.Name) and node.func.id in _FRAMED:
@@ -167,15 +174,15 @@ class _Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         for keyword in node.keywords:
             if keyword.arg is None:
-                keyword.value = _whole(keyword.value)
+                keyword.value = whole_of(keyword.value)
         return ast.copy_location(
-            ast.Call(_tracer("call", node), [node.func, *node.args], node.keywords), node
+            ast.Call(tracer_method("call", node), [node.func, *node.args], node.keywords), node
         )
 
     def visit_Starred(self, node: ast.Starred) -> ast.expr:
         node.value = self.visit(node.value)
         if isinstance(node.ctx, ast.Load):
-            node.value = _each(node.value)
+            node.value = each_of(node.value)
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
@@ -185,34 +192,34 @@ class _Rewriter(ast.NodeTransformer):
             return node
         if len(sides) == 2:
             name = ast.Constant(type(node.ops[0]).__name__)
-            return _ask("compare", node, name, *sides)
-        node.left, *node.comparators = [_ask("compared", side, side) for side in sides]
+            return ask("compare", node, name, *sides)
+        node.left, *node.comparators = [ask("compared", side, side) for side in sides]
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         left, right = self.visit(node.left), self.visit(node.right)
-        return _ask("binary", node, ast.Constant(type(node.op).__name__), left, right)
+        return ask("binary", node, ast.Constant(type(node.op).__name__), left, right)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         # The last operand is not asked, and an earlier one is only where it is the result.
         values = [self.visit(v) for v in node.values]
-        node.values = [*map(_test, values[:-1]), values[-1]]
+        node.values = [*map(tested, values[:-1]), values[-1]]
         return node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         node.operand = self.visit(node.operand)
         if isinstance(node.op, ast.Not):
-            node.operand = _test(node.operand)
+            node.operand = tested(node.operand)
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         self.generic_visit(node)
-        node.test = _test(node.test)
+        node.test = tested(node.test)
         return node
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
         self.generic_visit(node)
-        node.value = _ask("compared", node.value, node.value)  # as the text of a size would be
+        node.value = ask("compared", node.value, node.value)  # as the text of a size would be
         return node
 
     # -- statements ------------------------------------------------------------------------------
@@ -226,13 +233,13 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Return(self, node: ast.Return) -> ast.stmt:
         if node.value is not None:
-            node.value = _whole(self.visit(node.value))
+            node.value = whole_of(self.visit(node.value))
         return node
 
     def visit_Assign(self, node: ast.Assign) -> Any:
         node.value = self.visit(node.value)
         if any(isinstance(t, ast.Tuple | ast.List) for t in node.targets):
-            node.value = _each(node.value)
+            node.value = each_of(node.value)
         return self._stored(node, node.targets, node.value)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
@@ -248,16 +255,16 @@ class _Rewriter(ast.NodeTransformer):
         ):
             return node
         if len(targets) == 1 and isinstance(targets[0], ast.Attribute | ast.Subscript):
-            return _statement(self._store(targets[0], value), node)
+            return as_statement(self._store(targets[0], value), node)
         held = self._fresh()
-        lines: list[ast.stmt] = [_assigned(held, value, node)]
+        lines: list[ast.stmt] = [assigned(held, value, node)]
         for target in targets:
-            lines += self._unpacked(target, _load(held, node), node)
+            lines += self._unpacked(target, load(held, node), node)
         return lines
 
     def _unpacked(self, target: ast.expr, value: ast.expr, node: ast.stmt) -> list[ast.stmt]:
         if isinstance(target, ast.Attribute | ast.Subscript):
-            return [_statement(self._store(target, value), node)]
+            return [as_statement(self._store(target, value), node)]
         if not isinstance(target, ast.Tuple | ast.List):
             return [ast.copy_location(ast.Assign([target], value), node)]
         names, lines = [], []
@@ -270,65 +277,63 @@ class _Rewriter(ast.NodeTransformer):
             held = self._fresh()
             name: ast.expr = ast.copy_location(ast.Name(held, ast.Store()), part)
             names.append(ast.Starred(name, ast.Store()) if starred else name)
-            lines += self._unpacked(inner, _load(held, node), node)
+            lines += self._unpacked(inner, load(held, node), node)
         outer = ast.copy_location(ast.Assign([ast.Tuple(names, ast.Store())], value), node)
         return [outer, *lines]
 
     def _store(self, target: Any, value: ast.expr) -> ast.expr:
         owner = self.visit(target.value)
         if isinstance(target, ast.Attribute):
-            return _ask("set_attribute", target, owner, self._key(target), value)
-        return _ask("set_item", target, owner, _index(self.visit(target.slice)), value)
+            return ask("set_attribute", target, owner, self._key(target), value)
+        return ask("set_item", target, owner, index_of(self.visit(target.slice)), value)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> Any:
         value = self.visit(node.value)
         name = type(node.op).__name__
         if isinstance(node.target, ast.Name):
             before = self.visit(ast.copy_location(ast.Name(node.target.id, ast.Load()), node))
-            changed = _ask("changed", node, ast.Constant(name), before, value)
+            changed = ask("changed", node, ast.Constant(name), before, value)
             return ast.copy_location(ast.Assign([node.target], changed), node)
         owner = self.visit(node.target.value)
         if isinstance(node.target, ast.Attribute):
             key = self._key(node.target)
-            return _statement(
-                _ask("change_attribute", node, ast.Constant(name), owner, key, value), node
+            return as_statement(
+                ask("change_attribute", node, ast.Constant(name), owner, key, value), node
             )
-        key = _index(self.visit(node.target.slice))
-        return _statement(_ask("change_item", node, ast.Constant(name), owner, key, value), node)
+        key = index_of(self.visit(node.target.slice))
+        return as_statement(ask("change_item", node, ast.Constant(name), owner, key, value), node)
 
     def visit_Global(self, node: ast.Global) -> Any:
-        return [node, *(_statement(self._outer(name, node), node) for name in node.names)]
+        return [node, *(as_statement(self._outer(name, node), node) for name in node.names)]
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> Any:
         outer = [name for name in node.names if not self._is_bound(name)]
         return [
             node,
-            *(_statement(self._outer(name, node), node) for name in outer),
-            _statement(_ask("check_round", node, ast.Constant("nonlocal")), node),
+            *(as_statement(self._outer(name, node), node) for name in outer),
+            as_statement(ask("check_round", node, ast.Constant("nonlocal")), node),
         ]
 
     def _outer(self, name: str, node: ast.stmt) -> ast.expr:
-        return _ask("check_outer", node, ast.Constant(name))
+        return ask("check_outer", node, ast.Constant(name))
 
     def visit_Delete(self, node: ast.Delete) -> Any:
         lines: list[ast.stmt] = []
         for target in node.targets:
             if isinstance(target, ast.Attribute):
-                found = _ask(
-                    "delete_attribute", target, self.visit(target.value), self._key(target)
-                )
-                lines.append(_statement(found, node))
+                found = ask("delete_attribute", target, self.visit(target.value), self._key(target))
+                lines.append(as_statement(found, node))
             elif isinstance(target, ast.Subscript):
-                index = _index(self.visit(target.slice))
+                index = index_of(self.visit(target.slice))
                 lines.append(
-                    _statement(_ask("delete_item", target, self.visit(target.value), index), node)
+                    as_statement(ask("delete_item", target, self.visit(target.value), index), node)
                 )
             else:
                 lines.append(ast.copy_location(ast.Delete([target]), node))
         return lines
 
     def visit_If(self, node: ast.If) -> ast.stmt:
-        node.test = _test(self.visit(node.test))
+        node.test = tested(self.visit(node.test))
         node.body, node.orelse = self._block(node.body), self._block(node.orelse)
         return node
 
@@ -336,28 +341,28 @@ class _Rewriter(ast.NodeTransformer):
         return self.visit_If(node)  # type: ignore[arg-type]
 
     def visit_Match(self, node: ast.Match) -> ast.stmt:
-        node.subject = _whole(self.visit(node.subject))
+        node.subject = whole_of(self.visit(node.subject))
         for case in node.cases:  # a pattern has no calls
-            case.guard = case.guard and _test(self.visit(case.guard))
+            case.guard = case.guard and tested(self.visit(case.guard))
             case.body = self._block(case.body)
         return node
 
     def visit_With(self, node: ast.With) -> ast.stmt:
         for item in node.items:
-            item.context_expr = _ask("entered", item.context_expr, self.visit(item.context_expr))
+            item.context_expr = ask("entered", item.context_expr, self.visit(item.context_expr))
         node.body = self._block(node.body)
         return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         self.generic_visit(node)
-        node.test = _test(node.test)
+        node.test = tested(node.test)
         return node
 
     def visit_For(self, node: ast.For) -> Any:
         """First what the loop goes along; then, if its body can be a function, the try to trace it
         once; else, and where that gives None, the loop."""
         held, carried = self._fresh(), self._fresh()
-        lines: list[ast.stmt] = [_assigned(held, self._along(node.iter), node)]
+        lines: list[ast.stmt] = [assigned(held, self._along(node.iter), node)]
         around = self.functions[-1]
         read = read_beyond(around, node)
         bound, own = bound_in(node.body), set(names_in(node.target))
@@ -372,19 +377,19 @@ class _Rewriter(ast.NodeTransformer):
             return [*lines, inline]
         body = self._body(once, names)
         state = ast.Tuple(
-            [_ask("bound", node, _thunk(_load(name, node), node)) for name in names], ast.Load()
+            [ask("bound", node, thunk(load(name, node), node)) for name in names], ast.Load()
         )
         shown = ast.Tuple([ast.Constant(name) for name in names], ast.Load())
         kinds = "".join("a" if n in lists else "r" if n in read else "-" for n in names)
-        asked = [_load(held, node), _load(body.name, node), shown, ast.Constant(kinds), state]
-        found = _ask("loop", node, *asked)
-        none = ast.Compare(_load(carried, node), [ast.Is()], [ast.Constant(None)])
+        asked = [load(held, node), load(body.name, node), shown, ast.Constant(kinds), state]
+        found = ask("loop", node, *asked)
+        none = ast.Compare(load(carried, node), [ast.Is()], [ast.Constant(None)])
         taken: ast.stmt = ast.Pass()
         if names:
             targets: list[ast.expr] = [ast.Name(name, ast.Store()) for name in names]
-            taken = ast.Assign([ast.Tuple(targets, ast.Store())], _load(carried, node))
+            taken = ast.Assign([ast.Tuple(targets, ast.Store())], load(carried, node))
         choice = ast.If(none, [inline], [ast.copy_location(taken, node)])
-        return [*lines, body, _assigned(carried, found, node), ast.copy_location(choice, node)]
+        return [*lines, body, assigned(carried, found, node), ast.copy_location(choice, node)]
 
     def _along(self, node: ast.expr) -> ast.expr:
         """What a loop goes along: `range`, `zip` and the like are seen as such."""
@@ -394,13 +399,13 @@ class _Rewriter(ast.NodeTransformer):
             stars = any(isinstance(a, ast.Starred) for a in node.args)
             if name in _ALONG and not hidden and not stars:
                 inner = self.visit if name == "range" else self._along
-                return _ask("along_" + name, node, *(inner(a) for a in node.args))
-        return _ask("along", node, self.visit(node))
+                return ask("along_" + name, node, *(inner(a) for a in node.args))
+        return ask("along", node, self.visit(node))
 
     def _loop(self, node: ast.For, held: str) -> ast.stmt:
         one = self._fresh()
-        first = self._unpacked(node.target, _load(one, node), node)
-        iterated = _ask("each", node, _load(held, node))
+        first = self._unpacked(node.target, load(one, node), node)
+        iterated = ask("each", node, load(held, node))
         body = [*first, *self._block(node.body)]
         target = ast.Name(one, ast.Store())
         loop = ast.For(target, iterated, body, self._block(node.orelse))
@@ -411,8 +416,8 @@ class _Rewriter(ast.NodeTransformer):
         one = self._fresh()
         targets = set(names_in(node.target))
         self.scopes.append({one, *names, *targets})
-        first = self._unpacked(node.target, _load(one, node), node)
-        values = [_ask("bound", node, _thunk(_load(name, node), node)) for name in names]
+        first = self._unpacked(node.target, load(one, node), node)
+        values = [ask("bound", node, thunk(load(name, node), node)) for name in names]
         last = ast.Return(ast.Tuple(values, ast.Load()))
         body = [*first, *self._block(node.body), ast.copy_location(last, node)]
         self.scopes.pop()
@@ -430,7 +435,7 @@ class _ClassNames(set[str]):
 class _scope:
     """The names that a function, comprehension or class binds, while it is rewritten."""
 
-    def __init__(self, rewriter: _Rewriter, node: ast.AST) -> None:
+    def __init__(self, rewriter: Rewriter, node: ast.AST) -> None:
         self.scopes, self.names = rewriter.scopes, set(locals_of(node))
 
     def __enter__(self) -> None:
@@ -438,59 +443,3 @@ class _scope:
 
     def __exit__(self, *error: object) -> None:
         self.scopes.pop()
-
-
-# -- what is asked -------------------------------------------------------------------------------
-
-
-def _tracer(method: str, at: ast.AST) -> ast.expr:
-    found = ast.Attribute(ast.Name(TRACER, ast.Load()), method, ast.Load())
-    return ast.copy_location(found, at)
-
-
-def _ask(method: str, at: ast.AST, *operands: ast.expr) -> ast.expr:
-    return ast.copy_location(ast.Call(_tracer(method, at), list(operands), []), at)
-
-
-def _whole(node: ast.expr) -> ast.expr:
-    return node if isinstance(node, _FRESH) else _ask("whole", node, node)
-
-
-def _each(node: ast.expr) -> ast.expr:
-    return node if isinstance(node, _FRESH) else _ask("each", node, node)
-
-
-def _test(node: ast.expr) -> ast.expr:
-    return node if isinstance(node, ast.Constant) else _ask("test", node, node)
-
-
-def _index(node: ast.expr) -> ast.expr:
-    """What stands between brackets, as an expression that may stand elsewhere."""
-    if isinstance(node, ast.Slice):
-        none = ast.Constant(None)
-        parts = [part or none for part in (node.lower, node.upper, node.step)]
-        return _ask("slice", node, *parts)
-    if isinstance(node, ast.Tuple):
-        return ast.copy_location(ast.Tuple([_index(e) for e in node.elts], ast.Load()), node)
-    return node
-
-
-def _has_star(node: ast.expr) -> bool:
-    return isinstance(node, ast.Tuple) and any(isinstance(e, ast.Starred) for e in node.elts)
-
-
-def _statement(expression: ast.expr, at: ast.AST) -> ast.stmt:
-    return ast.copy_location(ast.Expr(expression), at)
-
-
-def _assigned(name: str, value: ast.expr, at: ast.AST) -> ast.stmt:
-    return ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), at)
-
-
-def _load(name: str, at: ast.AST) -> ast.expr:
-    return ast.copy_location(ast.Name(name, ast.Load()), at)
-
-
-def _thunk(node: ast.expr, at: ast.AST) -> ast.expr:
-    none = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    return ast.copy_location(ast.Lambda(none, node), at)

@@ -11,7 +11,8 @@ from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from .rewriting import TRACER, rewritten
+from .asks import TRACER
+from .rewriting import rewritten
 from .source import compiled, source_of
 
 # Below the bridge nothing depends on state that the trace would not see otherwise.
