@@ -260,7 +260,7 @@ class _Loop:
             if any(isinstance(d, Dim) and d.depends_on_data for d in value.shape):
                 raise GraphError(
                     "while_loop: the gradient of a loop inside a loop needs a bound on its rounds, "
-                    "got none; pass max_iterations"
+                    "got none; pass max_iterations, or write a for over a range that breaks"
                 )
 
 

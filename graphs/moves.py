@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .errors import GraphError, TapeError
-from .ir import PLACEHOLDER, STOP_GRADIENT, Graph, Node, Value
+from .ir import PLACEHOLDER, STOP_GRADIENT, Graph, Node, Value, is_within
 from .modes import is_grad_enabled
-from .ops import broadcast_to
+from .ops import broadcast_to, dispatch
 from .ops.core import Bound
 from .ops.indexing import getitem, hashable
 from .partition import copies, depending, laid_out, untouched
@@ -45,6 +45,8 @@ class Memory:
 
 class Moves:
     """The changes in place of a graph that is being traced; here of a body within it."""
+
+    takes_changes = False  # of what is around the body
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -118,8 +120,19 @@ class Moves:
             self._taken[value, current] = found
         return found
 
+    def is_view(self, value: Value) -> bool:
+        """Whether a value shows the memory of another one."""
+        return bool(self._origin(value)[1])
+
+    def share(self, value: Value, other: Value) -> bool:
+        """Whether two values show the same memory."""
+        return self._are_one(self._origin(value)[0], self._origin(other)[0])
+
     def is_there(self, x: Value, index: Any, value: Any) -> bool:
         """Whether a value is ``x[index]`` itself, which Python assigns after ``x[index] += y``."""
+        inner = self._inner()
+        if inner is not None:
+            return inner.moves.is_there(inner.arriving(x), index, value)
         if not isinstance(value, Value) or value.graph is not x.graph:
             return False
         base, views = self._origin(value)
@@ -159,6 +172,10 @@ class Moves:
         ShapeError, DTypeError
             When the result does not fit.
         """
+        inner = self._inner()
+        if inner is not None:
+            inner.moves.change(inner.arriving(name), compute, operator)
+            return name
         base, views = self._origin(name)
         leaf = self._graph.leaf_of(base)
         detached = any(bound.op is STOP_GRADIENT for bound in views)
@@ -190,6 +207,12 @@ class Moves:
         memory.value = new
         self._memories[base] = self._memories[new] = memory
         return name
+
+    def _inner(self) -> Any:
+        """The body within the graph that is being built, if it takes changes of what is around."""
+        graph: Any = dispatch.current()
+        inside = graph is not self._graph and is_within(graph, self._graph)
+        return graph if inside and graph.moves is not None and graph.moves.takes_changes else None
 
     def _origin(self, value: Value) -> tuple[Value, list[Bound]]:
         """The value whose memory a value shows, and the views on the way, the last one first."""

@@ -122,7 +122,8 @@ class Value(Operand):
         return f"%{self.node.id}{suffix}"
 
     def __bool__(self) -> bool:
-        raise self._no_number("bool()", "write the choice with dt.where")
+        script = ", or take dt.hybrid.script in place of dt.compile" if self.graph.is_trace else ""
+        raise self._no_number("bool()", f"write the choice with dt.where{script}")
 
     def __int__(self) -> int:
         raise self._no_number("int()")

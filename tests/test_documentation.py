@@ -36,6 +36,8 @@ def _run(tests: list[doctest.DocTest]) -> None:
     runner = doctest.DocTestRunner(verbose=False)
     for test in tests:
         test.globs.update(dt=dt, np=np)
+        if ".hybrid." in test.name:
+            test.globs["__name__"] = "examples"  # a user's functions are looked into, no others
         runner.run(test, out=report.append)
     assert not runner.failures, "".join(report)
 

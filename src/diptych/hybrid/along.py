@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..graphs import ops
 from ..graphs.dims import Dim, Size
-from ..graphs.dtypes import BOOL
 from ..graphs.errors import GraphError, StaticValueError
 from ..graphs.ir import Value
+from ..graphs.ops import dispatch
+from .weak import Number, computed, index_of
 
 if TYPE_CHECKING:
     from .rounds import OneRound
@@ -66,6 +67,10 @@ class Along:
         """What the first round sees, and what the others go along."""
         raise NotImplementedError
 
+    def at(self, number: Any) -> Any:
+        """What a round sees whose number may be known only when the graph runs."""
+        raise NotImplementedError
+
     def items(self) -> Iterator[Any]:
         """What the rounds see one after the other, where no loop in the graph does it."""
         raise NotImplementedError
@@ -91,6 +96,9 @@ class Rows(Along):
 
     def peeled(self) -> tuple[Any, Along]:
         return self.value[0], Rows(self.value[1:])
+
+    def at(self, number: Any) -> Any:
+        return self.value[index_of(number)]
 
     def items(self) -> Iterator[Any]:
         return iter(self.value)
@@ -119,6 +127,9 @@ class Counted(Along):
 
     def peeled(self) -> tuple[Any, Along]:
         return self.start, replace(self, start=self.start + self.step, count=self.count - 1)
+
+    def at(self, number: Any) -> Any:
+        return computed("Add", computed("Mult", number, self.step), self.start)
 
     def items(self) -> Iterator[int]:
         if isinstance(self.length, Dim):
@@ -154,6 +165,9 @@ class Together(Along):
         firsts, rests = zip(*(part.peeled() for part in self.parts))
         return firsts, Together(rests)
 
+    def at(self, number: Any) -> Any:
+        return tuple([part.at(number) for part in self.parts])
+
     def items(self) -> Iterator[Any]:
         return zip(*(part.items() for part in self.parts))
 
@@ -188,6 +202,9 @@ class Backwards(Along):
             last = forwards.start + (forwards.count - 1) * forwards.step
             return last, Backwards(replace(forwards, count=forwards.count - 1))
         raise GraphError("for: the first round backwards must be known, got a symbolic one")
+
+    def at(self, number: Any) -> Any:
+        return self.forwards.at(computed("Sub", self.length - 1, number))
 
     def items(self) -> Iterator[Any]:
         return reversed(list(self.forwards.items()))
@@ -240,45 +257,32 @@ class Collected:
         return self._list
 
 
-class Counter:
-    """The number of a round, while it is traced: any of them, so no number to ask for.
-
-    It may be an index, and it may meet tensors in arithmetic, where it is weak as numbers are.
+class Counter(Number):
+    """The number of a round, while it is traced: any of them. It may be an index.
 
     Parameters
     ----------
     value : Value
         Of shape (), int64.
-    along : Counted or None
-        What it counts; None where it was computed with.
+    along : Counted
+        What it counts.
     """
 
-    def __init__(self, value: Value, along: Counted | None) -> None:
-        self.value, self.along = value, along
-
-    def like(self, other: Value) -> Value:
-        """The number as a tensor of the dtype of what it meets."""
-        if other.dtype == BOOL:
-            self._refuse()
-        return self.value.astype(other.dtype)
-
-    def _refuse(self, *args: Any) -> Any:
-        raise StaticValueError(
-            "for: a round that is traced once has no number of its own, got a request for it"
-        )
-
-    __bool__ = __index__ = __int__ = __float__ = __hash__ = __len__ = __iter__ = _refuse
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
-    __str__ = __repr__ = __format__ = _refuse
+    def __init__(self, value: Value, along: Counted) -> None:
+        super().__init__(value, int)
+        self.along = along
 
 
 class AppendOnly:
     """What a round sees of a list that rounds append to: it may be appended to, and no more."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: Any) -> None:
         self.items: list[Any] = []
+        self._graph = graph
 
     def append(self, item: Any) -> None:
+        if dispatch.current() is not self._graph:
+            raise GraphError("for: every round must append alike, got one in a branch on data")
         self.items.append(item)
 
     def _refuse(self, *args: Any) -> Any:

@@ -265,7 +265,7 @@ class CompiledFunction(Front, LookedInto):
 
     def __reduce__(self) -> Any:
         # A copy traces anew: what was traced reads the parameters of the original.
-        return (CompiledFunction, (self.function, self._options))
+        return (type(self), (self.function, self._options))
 
     @property
     def traces(self) -> int:
@@ -397,17 +397,24 @@ def compile(
     >>> f(dt.tensor([0.0]), dt.tensor([2.0]))
     tensor([0.])
     """
-    if not isinstance(limit, int) or limit < 1:
-        raise ArgumentError(f"compile: limit must be a whole number of at least 1, got {limit!r}")
     if background and deterministic:
         raise ArgumentError(
             "compile: what is deterministic must not change from eager to compiled code amid a "
             "run, got background=True"
         )
-    options = Options(executor, check_passes(executor, passes), limit, gate, background)
+    options = checked("compile", executor, passes, limit, gate=gate, background=background)
     if function is None:
         return lambda function: compiled_by(CompiledFunction, function, options)
     return compiled_by(CompiledFunction, function, options)
+
+
+def checked(
+    name: str, executor: str, passes: Iterable[str] | None, limit: int, **others: bool
+) -> Options:
+    """Options that are what the function of a name takes."""
+    if not isinstance(limit, int) or limit < 1:
+        raise ArgumentError(f"{name}: limit must be a whole number of at least 1, got {limit!r}")
+    return Options(executor, check_passes(executor, passes), limit, **others)
 
 
 def compiled_by(kind: type[C], function: Callable[..., Any], options: Options) -> C:

@@ -14,6 +14,7 @@ from .along import Along, counted
 from .operators import ARITHMETIC, COMPARISONS, IN_PLACE
 from .purity import IMMUTABLE
 from .rounds import UNBOUND, Round
+from .weak import Number
 
 if TYPE_CHECKING:
     from .tracer import Tracer
@@ -65,12 +66,9 @@ class Frame:
 
     def compare(self, name: str, left: Any, right: Any) -> Any:
         tracer = self._active()
-        if tracer is not None:
-            found = tracer.objects.compared(name, left, right)
-            if found is not NotImplemented:
-                return found
-            left, right = tracer.compared(left, right)
-        return COMPARISONS[name](left, right)
+        if tracer is None:
+            return COMPARISONS[name](left, right)
+        return tracer.compare(name, left, right)
 
     def compared(self, value: Any) -> Any:
         tracer = self._active()
@@ -116,7 +114,7 @@ class Frame:
         tracer = self._active()
         if tracer is None:
             return IN_PLACE[name](before, value)
-        if isinstance(before, IMMUTABLE):
+        if isinstance(before, (*IMMUTABLE, Number)):
             return tracer.binary(name, before, value)
         if not isinstance(before, Operand):
             tracer.check_change(before, "")
@@ -177,7 +175,7 @@ class Frame:
 
     def check_round(self, what: str) -> None:
         tracer = self._active()
-        if tracer is not None and tracer.loops.is_in_round:
+        if tracer is not None and tracer.is_in_body:
             raise GraphError(f"for: a round must change its own names alone, got {what}")
 
     def _active(self) -> Tracer | None:

@@ -126,7 +126,7 @@ class GraphFunction(Calls):
         present, wanted = variant
         seeded = [v for v, here in zip(self.outputs, present) if here]
         sources = [*self.inputs, *self.parameters]
-        prefix = f"cotangent{len(self._backwards)}"
+        prefix = f"cotangent{len(self.graph.nodes)}"
         cotangents = [
             self.graph.add_placeholder(f"{prefix}.{i}", v.aval) for i, v in enumerate(seeded)
         ]

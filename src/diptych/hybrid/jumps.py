@@ -42,7 +42,7 @@ def ends_of(loop: ast.AST) -> tuple[str, ...]:
     return found
 
 
-def without_jumps(function: ast.FunctionDef) -> None:
+def without_jumps(function: ast.AST) -> None:
     """Rewrite the body of a function, and those of the functions in it; in place."""
     for node in ast.walk(function):
         if isinstance(node, ast.FunctionDef) and not is_generator(node):
@@ -217,10 +217,14 @@ def _always_jumps(statements: Sequence[ast.stmt]) -> bool:
             return True
         if isinstance(node, ast.With) and _always_jumps(node.body):
             return True
-        endless = isinstance(node, ast.While) and isinstance(node.test, ast.Constant)
-        if endless and node.test.value and ast.Break not in _jumps(node.body):
+        if isinstance(node, ast.While) and _is_endless(node):
             return True
     return False
+
+
+def _is_endless(node: ast.While) -> bool:
+    is_constant = isinstance(node.test, ast.Constant) and bool(node.test.value)
+    return is_constant and ast.Break not in _jumps(node.body)
 
 
 # -- pieces ----------------------------------------------------------------------------------------

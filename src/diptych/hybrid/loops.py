@@ -27,14 +27,13 @@ from .along import (
     Backwards,
     Collected,
     Counted,
-    Counter,
     Length,
     Rows,
     Together,
     plain,
 )  # fmt: skip
-from .operators import ARITHMETIC
 from .rounds import UNBOUND, Appended, Carried, New, OneRound, Round, Unlike
+from .weak import Number, index_of
 
 if TYPE_CHECKING:
     from .tracer import Tracer
@@ -75,11 +74,6 @@ class Loops:
                 pending.extend(value.node.inputs)
         return found
 
-    @property
-    def is_in_round(self) -> bool:
-        """Whether the body of a loop is being traced, which must not change what is around it."""
-        return bool(self._rounds)
-
     def shape_of(self, owner: Any) -> Any:
         shape = owner.shape
         if not isinstance(owner, Value):
@@ -94,24 +88,7 @@ class Loops:
                 return found
         parts = key if isinstance(key, tuple) else (key,)
         _check_bounds(owner, parts)
-        if any(isinstance(part, Counter) for part in parts):
-            parts = tuple([p.value if isinstance(p, Counter) else p for p in parts])
-            key = parts if isinstance(key, tuple) else parts[0]
-        return owner[plain(key)]
-
-    def binary(self, name: str, left: Any, right: Any) -> Any:
-        """Arithmetic of the number of a round; NotImplemented where it is of other things."""
-        if not isinstance(left, Counter) and not isinstance(right, Counter):
-            return NotImplemented
-        compute = ARITHMETIC[name]
-        sides = [left, right]
-        others = [side for side in sides if not isinstance(side, Counter)]
-        if others and isinstance(others[0], Value):
-            return compute(*(s.like(others[0]) if isinstance(s, Counter) else s for s in sides))
-        if name in ("Add", "Sub", "Mult") and all(type(side) in (int, Length) for side in others):
-            values = [s.value if isinstance(s, Counter) else int(s) for s in sides]
-            return Counter(compute(*values), None)
-        raise StaticValueError(f"for: the number of a round must be an index, got {name} with it")
+        return owner[plain(index_of(key))]
 
     def along(self, value: Any) -> Any:
         if isinstance(value, Collected):
@@ -213,8 +190,7 @@ class Loops:
     def run(self, one: OneRound, body: Callable[..., Any], item: Any, state: list[Any]) -> Any:
         """One round, traced."""
         self._rounds.append(one)
-        with one.graph.building():
-            found = body(item, *state)
+        found = self._tracer.own.run(one.graph, lambda: body(item, *state))
         self._rounds.pop()
         return found
 
@@ -325,7 +301,7 @@ def _check_bounds(owner: Value, parts: tuple[Any, ...]) -> None:
             if part == slice(None) or fits:
                 continue
         elif (
-            isinstance(part, Value | Counter)
+            isinstance(part, Value | Number)
             or not isinstance(part, int)
             or -_LEAST <= part < _LEAST
         ):

@@ -25,8 +25,11 @@ ARITHMETIC: dict[str, Binary] = {
 IN_PLACE: dict[str, Binary] = {
     name: getattr(operator, f"__i{method}__") for name, method in _ARITHMETIC.items()
 }
+ORDERING: dict[str, Binary] = {
+    name: getattr(operator, f"__{method}__") for name, (method, _) in _RICH.items()
+}
 COMPARISONS: dict[str, Binary] = {
-    **{name: getattr(operator, f"__{method}__") for name, (method, _) in _RICH.items()},
+    **ORDERING,
     "Is": operator.is_,
     "IsNot": operator.is_not,
     "In": lambda item, held: item in held,

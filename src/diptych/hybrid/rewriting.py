@@ -90,7 +90,7 @@ class Rewriter(ast.NodeTransformer):
 
     def _is_local(self, name: str) -> bool:
         """Whether a function around binds a name, or the class in whose body it is read."""
-        around = [s for s in self.scopes[:-1] if not isinstance(s, _ClassNames)]
+        around = [s for s in self.scopes[:-1] if not isinstance(s, ClassNames)]
         return any(name in s for s in (*around, *self.scopes[-1:]))
 
     def _is_bound(self, name: str) -> bool:
@@ -120,7 +120,7 @@ class Rewriter(ast.NodeTransformer):
         node.bases = [self.visit(base) for base in node.bases]
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         owner, self.owner = self.owner, node.name
-        self.scopes.append(_ClassNames(bound_in(node.body)))
+        self.scopes.append(ClassNames(bound_in(node.body)))
         node.body = [
             self.visit(s) if isinstance(s, ast.FunctionDef | ast.Assign | ast.AnnAssign) else s
             for s in node.body
@@ -138,7 +138,7 @@ class Rewriter(ast.NodeTransformer):
         with _scope(self, node):
             for generator in node.generators:
                 generator.iter = each_of(self.visit(generator.iter))
-                generator.ifs = [tested(self.visit(test)) for test in generator.ifs]
+                generator.ifs = [self._plain(t, "a comprehension") for t in generator.ifs]
             for name in ("elt", "key", "value"):
                 if hasattr(node, name):
                     setattr(node, name, self.visit(getattr(node, name)))
@@ -202,20 +202,24 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         # The last operand is not asked, and an earlier one is only where it is the result.
-        values = [self.visit(v) for v in node.values]
-        node.values = [*map(tested, values[:-1]), values[-1]]
+        *first, last = node.values
+        what = "an operand that binds names"
+        node.values = [*(self._plain(v, what) for v in first), self.visit(last)]
         return node
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
-        node.operand = self.visit(node.operand)
-        if isinstance(node.op, ast.Not):
-            node.operand = tested(node.operand)
+        is_not = isinstance(node.op, ast.Not)
+        node.operand = self._plain(node.operand, "not") if is_not else self.visit(node.operand)
         return node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        self.generic_visit(node)
-        node.test = tested(node.test)
+        node.test = self._plain(node.test, "a choice that binds names")
+        node.body, node.orelse = self.visit(node.body), self.visit(node.orelse)
         return node
+
+    def _plain(self, test: ast.expr, construct: str) -> ast.expr:
+        """A condition that Python asks."""
+        return tested(self.visit(test))
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> ast.expr:
         self.generic_visit(node)
@@ -332,18 +336,20 @@ class Rewriter(ast.NodeTransformer):
                 lines.append(ast.copy_location(ast.Delete([target]), node))
         return lines
 
-    def visit_If(self, node: ast.If) -> ast.stmt:
-        node.test = tested(self.visit(node.test))
+    def visit_If(self, node: ast.If) -> Any:
+        node.test = self._plain(node.test, "if in a generator")
         node.body, node.orelse = self._block(node.body), self._block(node.orelse)
         return node
 
-    def visit_While(self, node: ast.While) -> ast.stmt:
-        return self.visit_If(node)  # type: ignore[arg-type]
+    def visit_While(self, node: ast.While) -> Any:
+        node.test = self._plain(node.test, "while in a generator")
+        node.body, node.orelse = self._block(node.body), self._block(node.orelse)
+        return node
 
     def visit_Match(self, node: ast.Match) -> ast.stmt:
         node.subject = whole_of(self.visit(node.subject))
         for case in node.cases:  # a pattern has no calls
-            case.guard = case.guard and tested(self.visit(case.guard))
+            case.guard = case.guard and self._plain(case.guard, "the guard of a case")
             case.body = self._block(case.body)
         return node
 
@@ -354,8 +360,8 @@ class Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
-        self.generic_visit(node)
-        node.test = tested(node.test)
+        node.test = self._plain(node.test, "assert")
+        node.msg = node.msg and self.visit(node.msg)
         return node
 
     def visit_For(self, node: ast.For) -> Any:
@@ -428,7 +434,7 @@ class Rewriter(ast.NodeTransformer):
         return f"__{self.count}__"
 
 
-class _ClassNames(set[str]):
+class ClassNames(set[str]):
     """The names that a class binds, which functions in it do not see."""
 
 

@@ -12,11 +12,12 @@ from ..graphs.avals import Aval
 from ..graphs.dims import Size
 from ..graphs.dtypes import INT64
 from ..graphs.errors import GraphError, StaticValueError
-from ..graphs.ir import Graph, Value
+from ..graphs.ir import Graph, Value, is_within
 from ..graphs.operand import Operand
 from ..graphs.regions import Body
 from ..graphs.trees import flatten, unflatten
 from .along import AppendOnly, Collected, Counted, Counter
+from .weak import Number
 
 
 class Unbound:
@@ -80,13 +81,13 @@ class OneRound:
     def sliced(self, value: Value, index: Any) -> Value | None:
         """``value[index]`` as a slice that the loop goes along, if it is one."""
         parts = index if isinstance(index, tuple) else (index,)
-        axes = [i for i, part in enumerate(parts) if isinstance(part, Counter)]
-        others = [part for part in parts if not isinstance(part, Counter)]
+        axes = [i for i, part in enumerate(parts) if isinstance(part, Number)]
+        others = [part for part in parts if not isinstance(part, Number)]
         if len(axes) != 1 or any(type(p) is not slice or p != _ALL for p in others):
             return None
         [axis] = axes
-        along = parts[axis].along
-        if along is None or along.start < 0 or along.step < 1 or value.graph is self.graph:
+        along = getattr(parts[axis], "along", None)
+        if along is None or along.start < 0 or along.step < 1 or is_within(value.graph, self.graph):
             return None
         if axis >= len(value.shape):
             return None
@@ -168,7 +169,7 @@ class New:
         if not self.is_read:
             return []
         leaves, self.structure = flatten(value)
-        if any(isinstance(x, Counter | AppendOnly) for x in leaves):
+        if any(isinstance(x, Number | AppendOnly) for x in leaves):
             raise GraphError("for: the number of the last round must be none, got a use of it")
         self.leaves = leaves
         ends = [_value(one.graph, x) for x in leaves if isinstance(x, Operand)]
@@ -193,7 +194,7 @@ class Appended:
         self.name, self.held = name, held
 
     def enter(self, one: OneRound) -> Any:
-        self.inside = AppendOnly()
+        self.inside = AppendOnly(one.graph)
         return self.inside
 
     def leave(self, one: OneRound, value: Any) -> list[Value]:

@@ -40,7 +40,7 @@ def source_of(function: FunctionType) -> Source | None:
     code = function.__code__
     lines = linecache.getlines(code.co_filename, function.__globals__)
     text = "".join(lines)
-    if not text or code not in _codes_of(text):
+    if not text or code not in _codes_of(text, code.co_flags & _FUTURE):
         return None
     found = [
         Source(definition, owner)
@@ -106,10 +106,10 @@ def _definitions(text: str) -> tuple[tuple[Definition, str | None], ...]:
 
 
 @lru_cache(maxsize=64)
-def _codes_of(text: str) -> frozenset[CodeType]:
+def _codes_of(text: str, flags: int) -> frozenset[CodeType]:
     """The code of all functions in a file; of none where it is no Python."""
     try:
-        return frozenset(_codes(compile(text, "", "exec", dont_inherit=True)))
+        return frozenset(_codes(compile(text, "", "exec", flags, dont_inherit=True)))
     except SyntaxError:
         return frozenset()
 

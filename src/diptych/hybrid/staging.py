@@ -11,8 +11,11 @@ from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from ..graphs.errors import GraphError
 from .asks import TRACER
+from .jumps import UnsupportedSyntax
 from .rewriting import rewritten
+from .scripting import scripted
 from .source import compiled, source_of
 
 # Below the bridge nothing depends on state that the trace would not see otherwise.
@@ -23,7 +26,7 @@ _LIBRARIES = tuple(
 )
 
 # Code objects are equal where their files differ, so the file is told as well.
-_codes: WeakKeyDictionary[CodeType, dict[str, CodeType | None]] = WeakKeyDictionary()
+_codes: WeakKeyDictionary[CodeType, dict[Any, CodeType | None]] = WeakKeyDictionary()
 _made: WeakSet[CodeType] = WeakSet()
 _users: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _CACHED: Any = type(lru_cache(len))
@@ -68,12 +71,13 @@ def is_library_file(file: str) -> bool:
     return any(PurePath(file).is_relative_to(folder) for folder in _LIBRARIES)
 
 
-def staged(function: FunctionType, tracer: Any) -> FunctionType | None:
+def staged(function: FunctionType, tracer: Any, scripts: bool = False) -> FunctionType | None:
     """A function that does the same and asks a tracer; None where its source is not known.
 
-    It shares the globals, the closure and the defaults of the original.
+    It shares the globals, the closure and the defaults of the original. With `scripts` it asks for
+    branches, too.
     """
-    code = _staged_code(function)
+    code = _staged_code(function, scripted if scripts else rewritten)
     if code is None:
         return None
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
@@ -97,20 +101,27 @@ def is_staged(function: FunctionType) -> bool:
     return function.__code__ in _made
 
 
-def _staged_code(function: FunctionType) -> CodeType | None:
+def _staged_code(function: FunctionType, rewrite: Any) -> CodeType | None:
     code = function.__code__
     known = _codes.setdefault(code, {})
-    if code.co_filename not in known:
-        known[code.co_filename] = _rewritten_code(function)
-    return known[code.co_filename]
+    key = (code.co_filename, rewrite)
+    if key not in known:
+        known[key] = _rewritten_code(function, rewrite)
+    return known[key]
 
 
-def _rewritten_code(function: FunctionType) -> CodeType | None:
+def _rewritten_code(function: FunctionType, rewrite: Any) -> CodeType | None:
     source = source_of(function)
     if source is None:
         return None
     code = function.__code__
-    definition = rewritten(source, code.co_freevars, function.__globals__)
+    try:
+        definition = rewrite(source, code.co_freevars, function.__globals__)
+    except UnsupportedSyntax as unsupported:
+        raise GraphError(
+            f"script: {unsupported.construct} has no place in a graph, got one at "
+            f"{code.co_filename}:{unsupported.line}"
+        ) from None
     made = compiled(definition, code, (TRACER,))
     if made is not None:
         _made.update(_all(made))

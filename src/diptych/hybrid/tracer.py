@@ -28,18 +28,23 @@ from ..eager import asarray, tensor
 from ..graphs.errors import GraphError, StaticValueError
 from ..graphs.guards import watching
 from ..graphs.ir import Value
+from ..graphs.nodes import user_location
 from ..graphs.operand import Operand
 from ..graphs.ops import dispatch
 from ..graphs.parameter import Parameter
 from . import reads
-from .along import AppendOnly, Counter, has_symbol, plain
+from .along import AppendOnly, has_symbol, plain
+from .bodies import Own
+from .branches import Branches
 from .frame import Frame
 from .graph import Trace
 from .loops import Loops
 from .objects import Objects
-from .operators import ARITHMETIC
+from .operators import ARITHMETIC, COMPARISONS, ORDERING
 from .purity import is_pure
 from .reads import CONTAINERS, MISSING, Place, is_fed
+from .repeats import Repeats
+from .scripted import ScriptFrame
 from .staging import (
     is_library_file,
     is_staged,
@@ -50,6 +55,7 @@ from .staging import (
     python_function,
     staged,
 )  # fmt: skip
+from .weak import Number, as_operands, index_of, operated
 
 _SCALARS = (int, float, complex, bool, str, bytes, type(None), np.generic, np.dtype, slice, range)
 _SOME = asarray(0.0)
@@ -91,6 +97,8 @@ class Tracer:
         Whether loops become loops of the graph.
     feeds : bool
         Whether NumPy arrays found outside are fed at each call. Else their numbers are guarded.
+    scripts : bool
+        Whether branches on data become branches of the graph.
 
     Attributes
     ----------
@@ -102,13 +110,16 @@ class Tracer:
         What was not captured, and why.
     """
 
-    def __init__(self, graph: Trace, captures: bool, feeds: bool) -> None:
-        self.graph, self._feeds = graph, feeds
+    def __init__(self, graph: Trace, captures: bool, feeds: bool, scripts: bool = False) -> None:
+        self.graph, self._feeds, self._scripts = graph, feeds, scripts
         self.path: list[tuple[Place, Any]] = []
         self.fed: list[tuple[Place, Value]] = []
         self.notes: list[str] = []
         self.loops = Loops(self, captures)
         self.objects = Objects(self)
+        self.own = Own()
+        self.branches = Branches(self, self.own)
+        self.repeats = Repeats(self, self.branches, self.own)
         self._seen: dict[tuple[int, Any, Any, Any], Any] = {}
         self._absent: set[tuple[int, Any, Any, Any]] = set()
         self._outside: dict[int, tuple[Any, str]] = {}
@@ -129,6 +140,16 @@ class Tracer:
     def is_running(self) -> bool:
         """Whether this thread traces by it now."""
         return _running.tracer is self
+
+    @property
+    def is_in_body(self) -> bool:
+        """Whether a branch or a round is being traced, which must not change what is around it."""
+        return self.own.is_open
+
+    @property
+    def _body_name(self) -> str:
+        name: str = getattr(dispatch.current(), "name", "for")
+        return name
 
     # -- what is outside -------------------------------------------------------------------------
 
@@ -278,7 +299,7 @@ class Tracer:
 
     def binary(self, name: str, left: Any, right: Any) -> Any:
         """An operator of Python on two things."""
-        found = self.loops.binary(name, left, right)
+        found = operated(name, left, right)
         if found is not NotImplemented:
             return found
         found = self.objects.operated(name, left, right)
@@ -288,6 +309,15 @@ class Tracer:
         if not (isinstance(left, int) and isinstance(right, int)):
             left, right = self.whole(left), self.whole(right)
         return ARITHMETIC[name](left, right)
+
+    def compare(self, name: str, left: Any, right: Any) -> Any:
+        """A comparison of Python of two things."""
+        found = operated(name, left, right) if name in ORDERING else NotImplemented
+        if found is NotImplemented:
+            found = self.objects.compared(name, left, right)
+        if found is NotImplemented:
+            found = COMPARISONS[name](*self.compared(left, right))
+        return found
 
     def compared(self, left: Any, right: Any) -> tuple[Any, Any]:
         """Two things that are about to be compared, or looked for in each other."""
@@ -302,8 +332,13 @@ class Tracer:
 
     def check_change(self, owner: Any, what: str) -> None:
         """Raise a GraphError where a change would be made when tracing and not again."""
-        if self.loops.is_in_round:
-            raise GraphError("for: a round must not change what is not its own, got a change")
+        if self.own.has(owner):
+            return
+        if self.is_in_body:
+            raise GraphError(
+                f"{self._body_name}: a branch or round that is traced must not change what is not "
+                f"its own, got a change of a {type(owner).__name__}{what} at {user_location()}"
+            )
         text = self.text_of(owner) or self._given.get(id(owner), (None, None))[1]
         if text is not None:
             raise GraphError(
@@ -316,8 +351,9 @@ class Tracer:
         setattr(owner, key, value)
 
     def set_item(self, owner: Any, key: Any, value: Any) -> None:
-        self.check_change(owner, f"[{key!r}]")
-        owner[key] = value
+        if not isinstance(owner, Operand):
+            self.check_change(owner, f"[{key!r}]")
+        owner[index_of(key)] = value.like(owner) if isinstance(value, Number) else value
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -341,6 +377,12 @@ class Tracer:
         made = self.objects.call(callee, args, kwargs)
         if made is not NotImplemented:
             return made
+        if self._scripts:
+            made = self.branches.call(callee, args, kwargs)
+            if made is not NotImplemented:
+                return made
+        if str(getattr(callee, "__module__", "")).partition(".")[0] == _OWN:
+            args, kwargs = as_operands(args, kwargs)
         if isinstance(callee, BuiltinMethodType | MethodWrapperType):
             return self._call_builtin(callee, args, kwargs)
         found = python_function(callee)
@@ -380,21 +422,25 @@ class Tracer:
 
     def _check_foreign(self, callee: Any, args: tuple[Any, ...]) -> None:
         """Raise where what is not looked into would see, or do, what a trace cannot."""
-        if any(isinstance(a, Counter | AppendOnly) for a in args):
+        if any(isinstance(a, Number | AppendOnly) for a in args):
             raise StaticValueError(f"for: what a round has for a number is none, got {callee!r}")
         if str(getattr(callee, "__module__", "")).partition(".")[0] == _OWN or callee is isinstance:
             return
         if any(map(has_symbol, args)) and callee not in _OF_SIZES:
             raise StaticValueError(f"dimension: {callee!r} must be given numbers, got a symbol")
-        if self.loops.is_in_round and not is_pure(callee):
-            raise GraphError(f"for: a round must not call what may change others, got {callee!r}")
+        if self.is_in_body and not is_pure(callee):
+            raise GraphError(
+                f"{self._body_name}: a branch or round that is traced must not call what may "
+                f"change others, got {callee!r} at {user_location()}; use dt.hybrid.call_python"
+            )
 
     def _call_builtin(self, callee: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self._check_foreign(callee, (*args, *kwargs.values()))
         owner = callee.__self__
         changes = isinstance(owner, _CHANGEABLE) and callee.__name__ in _CHANGING
         if changes or callee.__name__ in _SETTING:
             self.check_change(owner, f".{callee.__name__}()")
+        if not (changes and self.own.has(owner)):
+            self._check_foreign(callee, (*args, *kwargs.values()))
         if self.text_of(owner) is not None and isinstance(owner, CONTAINERS):
             if callee.__name__ == "get" and args:
                 try:
@@ -456,7 +502,8 @@ class Tracer:
             named = function.__kwdefaults__ or {}
             for default in (*(function.__defaults__ or ()), *named.values()):
                 self.enter(default, f"a default of {function.__name__}")
-            made = staged(function, Frame(self, function))
+            frame = ScriptFrame(self, function) if self._scripts else Frame(self, function)
+            made = staged(function, frame, self._scripts)
             self._staged[function] = made
             if made is None:
                 self._guard_unseen(function)

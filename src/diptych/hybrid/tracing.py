@@ -22,17 +22,19 @@ from .loops import ROLL
 from .reads import Place, attribute, aval_or_none, token
 from .signatures import Axis, is_array, is_equal_by_value
 from .tracer import Tracer
+from .weak import Number
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a function is compiled; see `compile`."""
+    """How a function is compiled; see `compile`. With `scripts`, branches on data, too."""
 
     executor: str
     passes: tuple[str, ...] | None
     limit: int = 1
     gate: bool = False
     background: bool = False
+    scripts: bool = False
 
     @property
     def rolls(self) -> bool:
@@ -94,7 +96,7 @@ def _traced(
 ) -> tuple[Path, Entry, set[Axis]]:
     name = name_of(function)
     graph = Trace()
-    tracer = Tracer(graph, options.rolls, feeds)
+    tracer = Tracer(graph, options.rolls, feeds, options.scripts)
     tracer.enter(getattr(function, "__self__", function), name)
     arrays = [leaf for leaf in leaves if is_array(leaf)]
     given = [graph.add_input(asarray(x), aval) for x, aval in zip(arrays, avals)]
@@ -144,6 +146,7 @@ def _place_of(parameter: Any, key: str, tell: Callable[[Any], Any] = token) -> P
 
 def _result(graph: Trace, result: Any) -> Any:
     """A result of a traced function: a value of its graph, an argument, or plain data."""
+    result = result.value if isinstance(result, Number) else result
     if isinstance(result, Operand):
         value = graph.lift(result, "compile")
         position = graph.input_of(value)
