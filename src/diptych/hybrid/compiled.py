@@ -88,19 +88,23 @@ class CompiledFunction(Front, LookedInto):
     def _choice(self, key: Any, entry: Entry, arrays: list[Any], values: list[Any]) -> Served:
         """How calls of a key run for which an entry holds."""
         served = self._choices.get(key)
-        if served is None or served.entry is not entry:
-            served = Served(self._entries[key], entry)
-            function, operands = entry.function, entry.operands(arrays, values)
-            wanted = recording(function, operands)
-            sizes = {s: operands[i].shape[axis] for s, (i, axis) in function.sizes.items()}
-            if not self._pays(entry, sizes, bool(wanted)):
-                served.is_eager = True
-            elif self._options.background:
-                served.is_eager = True
-                job = partial(self._prepare, served, wanted, sizes)
-                BACKGROUND.do(served, job)
-            self._choices[key] = served
+        # What was to be compiled by the time of a fork is not, in the child.
+        is_lost = served is not None and served.is_due and not BACKGROUND.has(served)
+        if served is None or served.entry is not entry or is_lost:
+            served = self._choices[key] = self._chosen(key, entry, arrays, values)
         served.calls = _UNASKED
+        return served
+
+    def _chosen(self, key: Any, entry: Entry, arrays: list[Any], values: list[Any]) -> Served:
+        served = Served(self._entries[key], entry)
+        function, operands = entry.function, entry.operands(arrays, values)
+        wanted = recording(function, operands)
+        sizes = {s: operands[i].shape[axis] for s, (i, axis) in function.sizes.items()}
+        if not self._pays(entry, sizes, bool(wanted)):
+            served.is_eager = True
+        elif self._options.background:
+            served.is_eager = served.is_due = True
+            BACKGROUND.do(served, partial(self._prepare, served, wanted, sizes))
         return served
 
     def _pays(self, entry: Entry, sizes: dict[str, int], is_recorded: bool) -> bool:
@@ -132,6 +136,7 @@ class CompiledFunction(Front, LookedInto):
             )
         else:
             served.is_eager = False
+        served.is_due = False
 
     @property
     def is_compiling(self) -> bool:

@@ -11,7 +11,7 @@ cdef int _DEEPEST
 cdef class Served:
     cdef public Decisions decisions
     cdef public Entry entry
-    cdef public bint is_eager
+    cdef public bint is_eager, is_due
     cdef public Py_ssize_t calls
 
 cdef class Front:

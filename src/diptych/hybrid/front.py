@@ -29,6 +29,8 @@ class Served:
         The trace that the choice below was made for.
     is_eager : bool
         Whether they run as eager code.
+    is_due : bool
+        Whether that is so until they are compiled.
     calls : int
         So many of them, until it is asked again whether that trace holds.
     """
@@ -36,11 +38,12 @@ class Served:
     decisions: Decisions
     entry: Entry
     is_eager: bool
+    is_due: bool
     calls: int
 
     def __init__(self, decisions: Decisions, entry: Entry) -> None:
         self.decisions, self.entry = decisions, entry
-        self.is_eager, self.calls = False, 0
+        self.is_eager, self.is_due, self.calls = False, False, 0
 
 
 class Front:
