@@ -142,6 +142,9 @@ def array_from(data: Any, where: str, dtype: Any, device: Any, copy: bool | None
     ArgumentError
         When `copy` is False and no array of that dtype and device is there.
     """
+    if type(data) is np.ndarray and dtype is None and device is None and not copy:
+        as_dtype(data.dtype)
+        return data
     wanted = None if dtype is None else as_dtype(dtype)
     given = getattr(data, "array", data)
     held = _held(given, where, wanted)

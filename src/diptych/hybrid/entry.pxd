@@ -1,7 +1,10 @@
 cimport cython
 
-from diptych.eager.tape cimport Recorded
+from diptych.eager.tape cimport Recorded, made
 from diptych.hybrid.calls cimport Calls, run
+
+cdef type _TENSOR
+cdef object _NDARRAY
 
 cdef class Entry:
     cdef public str signature, reason
@@ -21,3 +24,5 @@ cdef class Entry:
     cpdef object run(self, list arrays, list values)
     @cython.locals(inputs=list, place=Py_ssize_t)
     cdef list _inputs(self, list arrays, list values)
+
+cdef object _tensor(object value)

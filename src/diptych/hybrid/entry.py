@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..eager import asarray
-from ..eager.tape import Recorded
+from ..eager import Tensor, asarray
+from ..eager.tape import Recorded, made
 from ..graphs.compiled import as_compiled
 from ..graphs.trees import builder
 from .calls import run
@@ -18,6 +18,7 @@ from .function import GraphFunction
 from .reads import Place
 
 COMPUTED = object()
+_TENSOR, _NDARRAY = Tensor, np.ndarray
 
 
 class Input:
@@ -161,11 +162,17 @@ class Entry:
         """The tensors among the arguments, and those from elsewhere."""
         inputs = []
         for array in arrays:
-            inputs.append(array if isinstance(array, Recorded) else asarray(array))
+            inputs.append(_tensor(array))
         for place in self._fed:
-            value = values[place]
-            inputs.append(value if isinstance(value, Recorded) else asarray(value))
+            inputs.append(_tensor(values[place]))
         return inputs
 
 
 as_compiled(Entry, instead=None)
+
+
+def _tensor(value: Any) -> Any:
+    """A tensor or an array, of a dtype that a trace has been made of, as a tensor."""
+    if isinstance(value, Recorded):
+        return value
+    return made(_TENSOR, value) if type(value) is _NDARRAY else asarray(value)
