@@ -49,6 +49,23 @@ def test_what_a_loop_goes_along_is_a_symbol_at_once():
     assert f.traces == 2
 
 
+def test_a_size_that_tensors_are_compared_with_is_a_symbol():
+    @dt.compile
+    def f(x):
+        count = x.shape[0]
+        at, total = dt.while_loop(
+            lambda carry: carry[0] < count,
+            lambda carry: (carry[0] + 1, carry[1] + dt.take(x, carry[0])),
+            (dt.zeros((), dtype="int64"), dt.zeros(())),
+        )
+        return total, at == count
+
+    for size in (3, 5, 4, 7):
+        total, ended = f(dt.arange(size, dtype="float32"))
+        assert total.item() == sum(range(size)) and ended.item()
+    assert f.traces == 2
+
+
 def test_sizes_that_are_equal_share_a_symbol():
     f = dt.compile(lambda x, y: x * y)
     for n in (3, 4, 5):

@@ -1,7 +1,8 @@
 """tree: a TreeLSTM over random binary trees, whose shape differs from tree to tree.
 
 Eager code walks a tree as Python does. The static style holds it as arrays in post-order and walks
-them in a `while_loop`. The hybrid style walks in Python and compiles the cells.
+them in a `while_loop`, and so does a step that is compiled as a whole. The hybrid style walks in
+Python and compiles the cells.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def build(trees: int = TREES, hidden: int = HIDDEN) -> Task:
 
     return Task(
         loss=_walk(leaf, node, classified),
-        written_for={"static": loops},
+        written_for={"static": loops, "hybrid-step": loops},
         in_pieces=lambda compile: _walk(compile(leaf), compile(node), compile(classified)),
         batches=[_tree(rng) for _ in range(trees)],
         parameters=[embedding, w, b, wo, bo],

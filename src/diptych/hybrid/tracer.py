@@ -322,7 +322,8 @@ class Tracer:
     def compared(self, left: Any, right: Any) -> tuple[Any, Any]:
         """Two things that are about to be compared, or looked for in each other."""
         left, right = self.whole(left), self.whole(right)
-        if (has_symbol(left) or has_symbol(right)) and left != right:
+        of_values = isinstance(left, Operand) or isinstance(right, Operand)
+        if not of_values and (has_symbol(left) or has_symbol(right)) and left != right:
             raise StaticValueError(
                 f"dimension: a size must be a number to be compared, got {left} and {right}"
             )
