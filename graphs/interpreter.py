@@ -7,9 +7,10 @@ from typing import Any
 
 from .avals import show
 from .dims import substitute
-from .errors import DiptychError, GraphError, ShapeError
+from .errors import GraphError, ShapeError
 from .ir import CONSTANT, PLACEHOLDER, VARIABLE, Graph, Node, Value
 from .kernels import copied, launch
+from .nodes import note_location
 from .ops.core import Bound
 from .regions import Runner, kernel_of
 
@@ -73,8 +74,8 @@ class Interpreter:
                 arrays = [env[v] for v in node.inputs]
                 try:
                     env.update(zip(node.outputs, self.run_node(node, bound, arrays)))
-                except DiptychError as error:
-                    _locate(error, node)
+                except Exception as error:
+                    note_location(error, node)
                     raise
                 del arrays
             for value in self._last_use[node.id]:
@@ -198,8 +199,3 @@ def _last_uses(graph: Graph) -> list[list[Value]]:
                 if not any(user.op.effect for user in value.uses):
                     last[end].append(value)
     return last
-
-
-def _locate(error: DiptychError, node: Node) -> None:
-    if node.location is not None:
-        error.add_note(f"in {node.op.name}, made at {node.location}")

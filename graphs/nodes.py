@@ -306,6 +306,16 @@ class Update:
         return f"<update of {len(self.nodes)} storages>"
 
 
+def note_location(error: BaseException, node: Node) -> None:
+    """Add to an error of a node's kernel the line of the user's program that made the node.
+
+    An error from within a body, or from a function of the user's, has its line already.
+    """
+    known = getattr(error, "__notes__", ())
+    if node.location is not None and not any(str(node.location) in note for note in known):
+        error.add_note(f"in {node.op.name}, made at {node.location}")
+
+
 def user_location() -> Location | None:
     """The innermost line on this thread's stack that is not Diptych's own."""
     frame: Any = sys._getframe(1)

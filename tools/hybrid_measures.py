@@ -56,7 +56,6 @@ def calls(turns: str, threads: str) -> Any:
     def increased(x: Any) -> Any:
         return x + 1
 
-    compiled = dt.compile(increased, executor="native")
     plain = dt.ones((16,))
     leaf = dt.ones((16,)).requires_grad_()
     seed = dt.ones((16,))
@@ -65,16 +64,20 @@ def calls(turns: str, threads: str) -> Any:
         function(leaf).backward(seed)
         leaf.grad = None
 
-    ways = {
-        "without gradient": (partial(increased, plain), partial(compiled, plain)),
-        "recorded": (partial(increased, leaf), partial(compiled, leaf)),
-        "forward and backward": (partial(whole, increased), partial(whole, compiled)),
+    calls = {
+        "without gradient": lambda function: partial(function, plain),
+        "recorded": lambda function: partial(function, leaf),
+        "forward and backward": lambda function: partial(whole, function),
     }
     dt.set_num_threads(int(threads))
-    return {
-        name: _paired(dict(zip(("eager", "compiled"), pair)), int(turns))
-        for name, pair in ways.items()
-    }
+    found = {}
+    for what, made in calls.items():
+        for gate in (True, False):
+            # Of a function so small the gate decides for eager code.
+            compiled = dt.compile(increased, executor="native", gate=gate)
+            ways = {"eager": made(increased), "compiled": made(compiled)}
+            found[what if gate else f"{what}, no gate"] = _paired(ways, int(turns))
+    return found
 
 
 def lookups(turns: str, threads: str) -> Any:
@@ -89,7 +92,7 @@ def lookups(turns: str, threads: str) -> Any:
 
 def _of_signatures(entries: int, x: Any) -> Callable[[], Any]:
     """A call of a function that was traced for so many arguments of Python."""
-    scaled = dt.compile(lambda x, n: x * n, executor="native")
+    scaled = dt.compile(lambda x, n: x * n, executor="native", gate=False)
     for n in range(entries):
         scaled(x, n)
     return partial(scaled, x, entries - 1)
@@ -99,7 +102,7 @@ def _of_values(entries: int, x: Any) -> Callable[[], Any]:
     """A call of a function that was traced for so many values of a number it closes over."""
     factor = 0
 
-    @dt.compile(executor="native")
+    @dt.compile(executor="native", gate=False)
     def scaled(x: Any) -> Any:
         return x * factor
 

@@ -39,7 +39,7 @@ is what a user finds. `pip install .` into an environment of its own compiles it
 CALLS = """
 A call of `x + 1` on 16 floats, eager and compiled by turns in one process: the median of ratios,
 with an interval that holds it at 95 %. A goal counts as reached where the interval's better end
-does.
+does. The gate decides for eager code here; without it (`gate=False`) native code runs.
 """
 LOOKUPS = """
 A call of a function of 16 floats, by the number of its traces, of which the last is asked for:

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from ...graphs.compiled import entry
-from ...graphs.errors import DiptychError
+from ...graphs.nodes import note_location
 from ...graphs.regions import kernel_of
 from ..arena import aligned_bytes
 from ..native.buffers import Entries, Held, Kept, Placed, Room, Stack
@@ -109,9 +109,8 @@ class Instance:
             operands = [self._array(x, arrays) for x in step.operands]
             try:
                 found = kernel(*operands)
-            except DiptychError as error:
-                if node.location is not None:
-                    error.add_note(f"in {node.op.name}, made at {node.location}")
+            except Exception as error:
+                note_location(error, node)
                 raise
             results = found if isinstance(found, tuple | list) else (found,)
             for layout, result in zip(step.results, results):

@@ -69,6 +69,10 @@ class Native(Planning):
             _warn_once(self._fallen)
         return _Fallback(self._selection.graph, binding)
 
+    @property
+    def _runs(self) -> Graph:
+        return self._selection.graph
+
     def _open_step(self, binding: dict[str, int]) -> Step | None:
         """A step by code that leaves sizes open; None where there can be no such code."""
         sizes = extents(binding)

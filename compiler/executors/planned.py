@@ -17,6 +17,7 @@ from ...graphs.errors import DiptychError
 from ...graphs.interpreter import owns_memory
 from ...graphs.ir import PLACEHOLDER, Graph, Node, Value
 from ...graphs.kernels import recorder
+from ...graphs.nodes import note_location
 from ...graphs.regions import kernel_of
 from ..arena import aligned_bytes
 from ..interface import Interface
@@ -40,6 +41,10 @@ class Planned(Planning):
 
     def _made(self, binding: dict[str, int]) -> _Plan:
         return _Plan(self._graph, binding)
+
+    @property
+    def _runs(self) -> Graph:
+        return self._graph
 
 
 class _Plan(Plan):
@@ -70,7 +75,8 @@ class _Plan(Plan):
         except DiptychError as error:  # a kernel refused its data before anything was written
             self._writer.locate(error)
             raise
-        except BaseException:
+        except BaseException as error:
+            self._writer.locate(error)
             self.note_writes()
             raise
         finally:
@@ -137,15 +143,13 @@ class _Writer:
             and self.memory.homes.get(node.inputs[0]) is self.memory.homes[value]
         )
 
-    def locate(self, error: DiptychError) -> None:
+    def locate(self, error: BaseException) -> None:
         """Add the line of the user's program whose kernel raised."""
         trace = error.__traceback__
-        while trace is not None:
-            if trace.tb_frame.f_code.co_filename == _FILE:
-                node = self._nodes[trace.tb_lineno - 2]
-                if node.location is not None:
-                    error.add_note(f"in {node.op.name}, made at {node.location}")
+        while trace is not None and trace.tb_frame.f_code.co_filename != _FILE:
             trace = trace.tb_next
+        if trace is not None:  # deeper frames are those of bodies, which have added theirs
+            note_location(error, self._nodes[trace.tb_lineno - 2])
 
     def _write(self, node: Node) -> None:
         for value in node.outputs:

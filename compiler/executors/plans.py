@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from ...graphs.collector import paused
+from ...graphs.dims import substitute
 from ...graphs.held import moves
 from ...graphs.interpreter import MOST_SIZES
+from ...graphs.ir import Graph
 from ...graphs.kernels import owner, shares_memory
+from ...graphs.nodes import note_location
 from ..interface import Interface
 
 
@@ -88,6 +91,11 @@ class Planning:
         """A new plan."""
         raise NotImplementedError
 
+    @property
+    def _runs(self) -> Graph:
+        """The graph that is run."""
+        raise NotImplementedError
+
     def prepare(self, binding: dict[str, int]) -> None:
         """Make the plan for a binding, unless it is there."""
         if _key(binding) not in self._plans:
@@ -97,12 +105,20 @@ class Planning:
         plan = self._plans.get(_key(binding) if binding else ())
         if plan is None or (plan.moves != moves() and not plan.is_current()):
             plan = self._plan(binding)
-        return plan.run(feeds)
+        try:
+            return plan.run(feeds)
+        except MemoryError as error:
+            _note_largest(error, self._runs, binding)
+            raise
 
     @paused()
     def _plan(self, binding: dict[str, int]) -> Plan:
         with self._lock:
-            plan = self._made(binding)
+            try:
+                plan = self._made(binding)
+            except MemoryError as error:
+                _note_largest(error, self._runs, binding)
+                raise
             if len(self._plans) >= MOST_SIZES:
                 self._plans.pop(next(iter(self._plans)))
             self._plans[_key(binding)] = plan
@@ -119,6 +135,15 @@ class Planning:
             for line in plan.lines
         )
         return list(dict.fromkeys(found))  # several bindings may share one
+
+
+def _note_largest(error: MemoryError, graph: Graph, binding: dict[str, int]) -> None:
+    """Say at which line of the user's program the largest array is made that a run computes."""
+    made = (v for node in graph.nodes if not (node.is_source or node.op.view) for v in node.outputs)
+    sizes = {value: substitute(value.aval.nbytes, binding) for value in made}
+    known = [value for value, size in sizes.items() if isinstance(size, int)]
+    if known:
+        note_location(error, max(known, key=sizes.__getitem__).node)
 
 
 def titled(binding: dict[str, Any], text: str) -> str:
