@@ -121,7 +121,8 @@ def _steps(given: list[Value], graph: Graph, pulled: list[Value | None]) -> Laun
             places[node.outputs[0]] = count + len(found.behind)
             found.behind.append(node.attrs["array"])
             continue
-        if node.op.is_source or node.op.region or node.op.effect or not _is_own(node.op):
+        op = node.op
+        if node.bound.kernel is None or op.region or op.effect or not _is_own(op):
             return None
         step = Step()
         step.bound = node.bound
