@@ -8,10 +8,13 @@ cdef class Step:
     cdef public Py_ssize_t result
 
 cdef class Launches:
-    cdef public list behind, steps, found
+    cdef public list behind, steps
+    cdef public tuple found
 
-    @cython.locals(arrays=list, operands=list, step=Step, place=Py_ssize_t, i=Py_ssize_t,
-                   pulled=list)
+    @cython.locals(arrays=list, step=Step, place=Py_ssize_t, i=Py_ssize_t)
     cpdef list run(self, list given)
+
+@cython.locals(found=list, i=Py_ssize_t, place=Py_ssize_t)
+cdef list _at(list arrays, tuple places)
 
 cpdef Launches launches(Bound bound, tuple wanted)

@@ -32,23 +32,19 @@ class Launches:
     behind : list
         What stands in the places behind those of what is given: constants, and None.
     steps : list of Step
-    found : list of int
-        Per operand, the place of its cotangent; -1 where it has none.
+    found : tuple of int
+        Per operand, the place of its cotangent: the last one, of None, where it has none.
     """
 
     behind: list[Any]
     steps: list[Step]
-    found: list[int]
+    found: tuple[int, ...]
 
     def run(self, given: list[Any]) -> list[Any]:
         """The cotangent of each operand, an array or None."""
         arrays = given + self.behind
         for step in self.steps:
-            operands = []
-            for place in step.operands:
-                operands.append(arrays[place])
-            computed = run_kernel(step.bound, operands)
-            operands = []
+            computed = run_kernel(step.bound, _at(arrays, step.operands))
             for place in step.freed:
                 arrays[place] = None
             if type(computed) is not tuple:
@@ -56,10 +52,14 @@ class Launches:
             else:
                 for i, result in enumerate(computed):
                     arrays[step.result + i] = result
-        pulled = []
-        for place in self.found:
-            pulled.append(None if place < 0 else arrays[place])
-        return pulled
+        return _at(arrays, self.found)
+
+
+def _at(arrays: list[Any], places: tuple[int, ...]) -> list[Any]:
+    found = [None] * len(places)
+    for i, place in enumerate(places):
+        found[i] = arrays[place]
+    return found
 
 
 class Step:
@@ -137,5 +137,7 @@ def _steps(given: list[Value], graph: Graph, pulled: list[Value | None]) -> Laun
     # A constant must not become anybody's gradient, who may write into it.
     if not all(value in places and value.node.op is not CONSTANT for value in results):
         return None
-    found.found = [-1 if value is None else places[value] for value in pulled]
+    missing = count + len(found.behind)
+    found.behind.append(None)
+    found.found = tuple([missing if value is None else places[value] for value in pulled])
     return found

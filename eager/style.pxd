@@ -17,7 +17,7 @@ cdef class Eager(DirectStyle):
                    records=cython.bint, i=Py_ssize_t)
     cpdef object call(self, Binder op, tuple operands, tuple attrs)
     cdef tuple _cast(self, Bound bound, tuple tensors, list arrays, Py_ssize_t position)
-    @cython.locals(node=OpNode, saved=list, index=cython.Py_ssize_t, sources=list,
+    @cython.locals(node=OpNode, saved=list, index=cython.Py_ssize_t, i=Py_ssize_t, sources=list,
                    origins=tuple, wanted=tuple, moved=cython.bint)
     cdef object _record(self, Bound bound, tuple tensors, tuple results)
 

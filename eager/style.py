@@ -28,18 +28,18 @@ class Eager(DirectStyle):
     def call(self, op: Op, operands: tuple[Any, ...], attrs: tuple[Any, ...]) -> Any:
         """Apply an operator: check, run the kernel, record."""
         tensors = operands
-        arrays = []
+        arrays: list[Any] = [None] * len(operands)
         records = False
-        for operand in operands:
+        for i, operand in enumerate(operands):
             if type(operand) is self.tensor_type or isinstance(operand, Recorded):
                 records = records or _may_record(operand)
-                arrays.append(_array(operand))
+                arrays[i] = _array(operand)
             else:
                 if tensors is operands and isinstance(operand, Operand):
                     tensors = tuple(
                         [self.read(x) if isinstance(x, Storage) else x for x in operands]
                     )
-                arrays.append(_plain(op, operand))
+                arrays[i] = _plain(op, operand)
         bound: Bound = bind_operands(op, arrays, attrs)
         if readers():
             note_reads(op.name, tensors)
@@ -72,11 +72,10 @@ class Eager(DirectStyle):
 
     def _record(self, bound: Bound, tensors: tuple[Any, ...], results: tuple[Any, ...]) -> None:
         """Put a node on the tape, if a gradient is wanted for an operand."""
-        sources = []
+        sources: list[Any] = [None] * len(tensors)
         moved = False
-        for operand in tensors:
-            source = _source(operand)
-            sources.append(source)
+        for i, operand in enumerate(tensors):
+            source = sources[i] = _source(operand)
             moved = moved or (source is not None and _index(operand) != 0)
         origins = tuple(sources)
         wanted = positions(origins)

@@ -79,11 +79,11 @@ cdef class OpNode(Node):
     @cython.locals(bound=Bound, reads=tuple, values=dict, read=tuple, i=Py_ssize_t,
                    position=Py_ssize_t)
     cpdef list pull(self, list cotangents, tuple wanted)
-    @cython.locals(noted=Launches, given=list, i=Py_ssize_t)
+    @cython.locals(noted=Launches, given=list, saved=tuple, i=Py_ssize_t, count=Py_ssize_t)
     cpdef list pull_arrays(self, list cotangents)
 
 cdef object _array_of(Saved saved, Node node)
 @cython.locals(node=OpNode)
 cpdef OpNode new_node(Bound bound, tuple sources, tuple wanted, tuple saved)
-@cython.locals(found=list, count=Py_ssize_t, i=Py_ssize_t)
+@cython.locals(count=Py_ssize_t, i=Py_ssize_t, j=Py_ssize_t)
 cpdef tuple positions(tuple sources)

@@ -535,11 +535,14 @@ class OpNode(Node):
         noted = launches(self.bound, self.wanted)
         if noted is None or type(self.saved) is not tuple:
             return None
-        given = []
-        for saved in self.saved:
-            given.append(_array_of(saved, self))
+        saved: tuple[Saved, ...] = self.saved
+        count = len(saved)
+        given: list[Any] = [None] * (count + len(cotangents))
+        for i in range(count):
+            given[i] = _array_of(saved[i], self)
         for i, cotangent in enumerate(cotangents):
-            given.append(zeros_of(self.outputs[i]).array if cotangent is None else cotangent)
+            missing = cotangent is None
+            given[count + i] = zeros_of(self.outputs[i]).array if missing else cotangent
         return noted.run(given)
 
 
@@ -559,15 +562,14 @@ def new_node(
 
 def positions(sources: tuple[Any, ...]) -> tuple[int, ...]:
     """Where there is a source."""
-    found = []
+    count = 0
     for i, source in enumerate(sources):
         if source is not None:
-            found.append(i)
-    count = len(found)
+            if count < i:
+                return tuple([j for j, s in enumerate(sources) if s is not None])
+            count += 1
     # The commonest are one object each, which is found again by what it is.
-    if count and count < len(_FIRST) and found[count - 1] == count - 1:
-        return _FIRST[count]
-    return tuple(found)
+    return _FIRST[count] if count < len(_FIRST) else tuple(range(count))
 
 
 class AccumulateGrad:
