@@ -4,7 +4,7 @@ import linecache
 
 import numpy as np
 import pytest
-from scripted_functions import CASES, branch, recurrent
+from scripted_functions import CASES, branch, newton, recurrent
 
 import diptych as dt
 
@@ -238,3 +238,47 @@ def test_lambdas_methods_and_options():
     held.limit = 1.0
     assert held.step(dt.tensor([2.0])).tolist() == [0.0]
     assert "traced for" in Held.step.explain()
+
+
+def test_lists_that_go_by_two_names():
+    def f(xs):
+        first = second = []
+        for x in xs:
+            first.append(x * 2)
+        return dt.stack(first) + len(second)
+
+    xs = dt.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert dt.hybrid.script(f)(xs).tolist() == f(xs).tolist()
+
+
+def test_containers_that_loops_bind_anew():
+    def f(x):
+        held, seen = (), []
+        kept = seen
+        while x.sum() < 10:
+            x = x * 2
+            held = (x,)
+        seen.append(x)
+        return (held[0] if held else x), len(kept)
+
+    with pytest.raises(dt.errors.GraphError, match="while: 'held' must stay of one kind"):
+        dt.hybrid.script(f)(dt.tensor([1.0, 2.0]))
+
+    def g(x):
+        seen, settings = [], {"scale": 2.0}
+        kept = seen
+        while x.sum() < 10:
+            x = x * settings["scale"]
+        seen.append(x)
+        return x, len(kept)
+
+    x = dt.tensor([1.0, 2.0])
+    assert [np.asarray(v).tolist() for v in dt.hybrid.script(g)(x)] == [[4.0, 8.0], 1]
+
+
+def test_explain_tells_what_became_of_branches_and_loops():
+    scripted = dt.hybrid.script(newton)
+    scripted(dt.tensor([1.0, 3.0]))
+    told = scripted.explain()
+    assert "is a while_loop" in told and "is a cond" in told
+    assert told.count("is a while_loop") == 1

@@ -208,6 +208,7 @@ class Branches:
             body.outputs = (*(pair[column] for pair in outputs), *last)
         results: tuple[Value, ...] = ()
         if outputs or moved or any(body.written for body in bodies):
+            self._tracer.note(f"the branch at {user_location()} is a cond")
             results = append_cond(graph, holds, *bodies)
         apply_changes(graph, list(moved.items()), list(results[len(outputs) :]))
         rest = iter(results)
@@ -216,12 +217,12 @@ class Branches:
     def _sides(self, name: str, bodies: list[BranchBody], values: list[Any], construct: str) -> Any:
         """What a name becomes: `Sides` of two values, or a value that is no result."""
         graphs = bodies[0], bodies[1]
+        if values[0] is values[1]:
+            return values[0]
         values = [self._tracer.loops.settled(value) for value in values]
         absent = [value is UNBOUND for value in values]
         if any(isinstance(value, Lost) for value in values):
             return next(value for value in values if isinstance(value, Lost))
-        if all(absent):
-            return UNBOUND
         if any(absent):
             side = absent.index(True)
             if not is_internal(name):

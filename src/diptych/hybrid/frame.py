@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -151,10 +150,7 @@ class Frame:
         tracer = self._active()
         if tracer is None or not isinstance(along, Along):
             return None
-        # A list that goes by another name, too, would be seen by that one as it was.
-        counts = _references(state)
-        if any(kind == "a" and count > _UNNAMED + 1 for kind, count in zip(kinds, counts)):
-            tracer.notes.append("a loop that appends to a list which goes by other names unrolls")
+        if not tracer.loops.may_append(kinds, state):
             return None
         return tracer.loops.capture(along, Round(body, names, kinds, state))
 
@@ -180,10 +176,3 @@ class Frame:
 
     def _active(self) -> Tracer | None:
         return self._tracer if self._tracer.is_running else None
-
-
-def _references(values: tuple[Any, ...]) -> list[int]:
-    return [sys.getrefcount(value) for value in values]
-
-
-_UNNAMED = _references(([],))[0]  # to what is in a tuple alone

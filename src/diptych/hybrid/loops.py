@@ -9,6 +9,7 @@ by round, and the tracer notes why.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -124,9 +125,11 @@ class Loops:
         if isinstance(value, Collected):
             return value.listed()
         if type(value) is dict:
-            return {k: self.settled(v) for k, v in value.items()}
+            made: Any = {k: self.settled(v) for k, v in value.items()}
+            return value if all(made[k] is v for k, v in value.items()) else made
         if type(value) in (list, tuple):
-            return type(value)(map(self.settled, value))
+            made = type(value)(map(self.settled, value))
+            return value if all(a is b for a, b in zip(made, value)) else made
         return value
 
     def call(self, callee: Any, args: Any, kwargs: Any) -> Any:
@@ -153,6 +156,14 @@ class Loops:
         return self._tracer.call(callee, tuple(held), kwargs)
 
     # -- a loop in the graph -----------------------------------------------------------------------
+
+    def may_append(self, kinds: str, state: tuple[Any, ...]) -> bool:
+        """Whether the lists that rounds append to go by one name: others would not see it."""
+        for kind, value, count in zip(kinds, state, _references(state)):
+            if kind == "a" and count > _UNNAMED + 1 + self._tracer.own.has(value):
+                self._tracer.note("a loop that appends to a list which goes by other names unrolls")
+                return False
+        return True
 
     def capture(self, along: Along, work: Round) -> tuple[Any, ...] | None:
         """The state after the loop; None where its body cannot be traced once."""
@@ -309,5 +320,10 @@ def _check_bounds(owner: Value, parts: tuple[Any, ...]) -> None:
         raise StaticValueError(f"getitem: {size} must be a number for such an index, got {part}")
 
 
+def _references(values: tuple[Any, ...]) -> list[int]:
+    return [sys.getrefcount(value) for value in values]
+
+
+_UNNAMED = _references(([],))[0]  # to what is in a tuple alone
 _LEAST = 2
 _FEWEST_SIMPLE = 128

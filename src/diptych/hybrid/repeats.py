@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..graphs.ir import Value
+from ..graphs.nodes import user_location
 from ..graphs.ops import dispatch
 from ..graphs.regions import Body
 from .along import Along, Counted
@@ -53,6 +54,7 @@ class Repeats:
         while True:
             going = goes_on()
             if isinstance(going, Value):
+                self._tracer.note(f"the loop at {user_location()} is a while_loop")
                 While(self._own, going, goes_on, body, names, self._tracer.loops.settled).run()
                 return
             if not going:
@@ -127,6 +129,8 @@ class Repeats:
     ) -> bool:
         """Whether the loop stands in the graph as a `scan`."""
         state = names.without("t")
+        if not self._tracer.loops.may_append(state.kinds, state.take()):
+            return False
         before = names.take()
 
         def run(item: Any, *values: Any) -> Any:
@@ -140,9 +144,12 @@ class Repeats:
             return state.take()
 
         work = Round(run, state.names, state.kinds, state.take())
+        notes = list(self._tracer.notes)
         found = self._tracer.loops.capture(along, work)
         names.give(before)
         if found is None:
+            if ends:  # then it may be a loop of the graph of another kind
+                self._tracer.notes[:] = notes
             return False
         state.give(found)
         return True

@@ -107,7 +107,7 @@ class Tracer:
     fed : list of (Place, Value)
         Tensors and arrays found outside, and what stands for them in the graph.
     notes : list of str
-        What was not captured, and why.
+        What became part of the graph, and what did not, and why.
     """
 
     def __init__(self, graph: Trace, captures: bool, feeds: bool, scripts: bool = False) -> None:
@@ -217,6 +217,11 @@ class Tracer:
         """A read of a module's own tables."""
         text = f"{self.text_of(table) or 'a module'}.{key.lstrip('_')}"
         self.found(Place(text, table, key, reads.entry, reads.Same))
+
+    def note(self, text: str) -> None:
+        """Say once what `explain` is to tell."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     # -- reads -----------------------------------------------------------------------------------
 

@@ -91,16 +91,15 @@ class _Array:
 
 
 class _Held:
-    """What a name holds before the loop, and becomes."""
+    """What a name holds before the loop: a value in parts, nothing, or what is lost."""
 
-    def __init__(self, name: str, value: Any) -> None:
-        self.name, self.value = name, value
-        self.parts: list[Any] = []
-        leaves, self.structure = flatten(value)
-        if not isinstance(value, Lost) and value is not UNBOUND:
-            self.parts = [_Fixed(leaf) for leaf in leaves]
-        self.after: Any = value  # where it is not made of parts
-        self.ends: list[Any] = []  # what the last round has left in place of the parts
+    def __init__(self, name: str, value: Any, parts: list[Any] | None = None) -> None:
+        self.name, self.value, self.after = name, value, value
+        self.is_open = not (isinstance(value, Lost) or value is UNBOUND)
+        leaves: list[Any]
+        leaves, self.structure = flatten(value) if self.is_open else ([], None)
+        self.parts = [_Fixed(leaf) for leaf in leaves] if parts is None else parts
+        self.ends: list[Any] = []  # what a round leaves in place of the parts
 
     @property
     def carried(self) -> list[Any]:
@@ -108,7 +107,7 @@ class _Held:
 
     def rebuilt(self, values: Iterator[Value]) -> Any:
         """The value of the name, of those of what is carried."""
-        if not self.parts:
+        if not self.carried:
             return self.value
         leaves = [
             part.start if isinstance(part, _Fixed) else part.inside(next(values))
@@ -116,39 +115,35 @@ class _Held:
         ]
         return unflatten(self.structure, leaves)
 
-    def settle(self, end: Any, body: Graph, graph: Graph) -> bool:
-        """Whether the next round may begin with what one leaves; else it may, the next time."""
-        if self.value is UNBOUND and end is not UNBOUND:
-            return self._settle_new(end, graph)
-        if not self.parts:
-            return True
+    def settled(self, end: Any, body: Graph, graph: Graph) -> _Held:
+        """Itself, where the next round may begin with what one leaves; else what may take that."""
+        if isinstance(self.value, Lost) or end is self.value:
+            return self._ending([] if not self.is_open else flatten(end)[0])
+        if isinstance(end, Lost):
+            return _Held(self.name, end)
+        if self.value is UNBOUND:
+            if is_internal(self.name):
+                return _Held(self.name, nothing_like(graph, end))
+            self.after = Lost(
+                f"while: {self.name!r} must have a value before the loop to be read after it, got "
+                "none"
+            )
+            return self
         leaves, structure = flatten(end)
         try:
             if structure != self.structure:
                 raise Unlike
             parts = [part.next(leaf, body, graph) for part, leaf in zip(self.parts, leaves)]
         except Unlike:
-            self._lose(end)
-            return False
-        is_settled = all(a is b for a, b in zip(parts, self.parts))
-        self.parts, self.ends = parts, leaves
-        return is_settled
+            message = f"must stay of one kind, got {shown(self.value)} before and {shown(end)}"
+            return _Held(self.name, Lost(f"while: {self.name!r} {message} after a round"))
+        if all(a is b for a, b in zip(parts, self.parts)):
+            return self._ending(leaves)
+        return _Held(self.name, self.value, parts)
 
-    def _settle_new(self, end: Any, graph: Graph) -> bool:
-        if is_internal(self.name):
-            self.__init__(self.name, nothing_like(graph, end))  # type: ignore[misc]
-            return False
-        self.after = Lost(
-            f"while: {self.name!r} must have a value before the loop to be read after it, got none"
-        )
-        return True
-
-    def _lose(self, end: Any) -> None:
-        message = (
-            f"while: {self.name!r} must stay of one kind, got {shown(self.value)} before and "
-            f"{shown(end)} after a round"
-        )
-        self.__init__(self.name, Lost(message))  # type: ignore[misc]
+    def _ending(self, leaves: list[Any]) -> _Held:
+        self.ends = leaves
+        return self
 
     def last(self, body: Graph) -> list[Value]:
         """What a round hands on."""
@@ -212,7 +207,7 @@ class While:
         asks.outputs = (asked[0],)
         results = append_while(graph, first, (asks, asked), (body, places))
         rest = iter(results[1 : len(results) - len(self._moved)])
-        found = [held.rebuilt(rest) if held.parts else held.after for held in self._held]
+        found = [held.rebuilt(rest) if held.is_open else held.after for held in self._held]
         self._names.give([
             UNBOUND if kind in "-t" else value for kind, value in zip(self._names.kinds, found)
         ])  # fmt: skip
@@ -235,10 +230,11 @@ class While:
             self._body()
             going = self._goes_on()
             ends = map(self._settled, self._names.take())
-            return going, [h.settle(e, body, self._graph) for h, e in zip(self._held, ends)]
+            return going, [h.settled(e, body, self._graph) for h, e in zip(self._held, ends)]
 
-        going, settled = self._own.run(body, one)
+        going, held = self._own.run(body, one)
+        is_settled = all(a is b for a, b in zip(held, self._held))
         changes = body.changed()
         new = [v for v, _ in changes if not any(v is known for known in self._moved)]
-        self._moved += new
-        return (body, places, going, changes) if all(settled) and not new else None
+        self._held, self._moved = held, [*self._moved, *new]
+        return (body, places, going, changes) if is_settled and not new else None
