@@ -191,10 +191,51 @@ def test_arguments_are_told_apart_to_the_last_bit():
         assert [bool(np.signbit(g(x, n).item())) for n in (0.0, -0.0)] == [False, True]
         assert [g(x, n)[1] for n in (1, True, 1.0)] == ["int", "bool", "float"]
         assert np.isnan(g(x, float("nan")).numpy()).all()
+
+
+def test_calls_that_are_alike_take_the_short_way(store, monkeypatch):
+    store(costing(1000))
+
+    class Scaled(dt.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = 2.0
+
+        @dt.compile
+        def forward(self, x, *, bias=None):
+            return x * self.scale if bias is None else x * self.scale + bias[0]["b"]
+
+    module, x = Scaled(), dt.tensor([1.0])
+    g = dt.compile(lambda x, *others: x * 2)
+    run = dt.compile(lambda x, how: how(x), gate=False)
+    calls = [
+        lambda: module(x),
+        lambda: module(x, bias=[{"b": x}]),
+        lambda: g(x, 0.0, -0.0, float("nan"), None, True, "text", (1, [2.5])),
+        lambda: g(x.numpy(), module, dt.tanh),
+        lambda: run(x, dt.exp),
+    ]
+    wanted = [call().tolist() for call in calls]
+    monkeypatch.setattr(compiled.CompiledFunction, "_call", lambda *args: pytest.fail("long way"))
+    assert [call().tolist() for call in calls] == wanted
+
+
+def test_objects_in_the_place_of_others_are_told_apart():
+    class Scale:
+        def __init__(self, by):
+            self.by = by
+
+    g = dt.compile(lambda x, scale: x * scale.by, limit=100)
+    x = dt.tensor([1.0])
+    assert [g(x, Scale(float(i))).item() for i in range(50)] == list(range(50))
+
+
+def test_containers_may_be_deep():
     deep = current = []
     for _ in range(40):
         current.append([])
         current = current[0]
+    x = dt.tensor([1.0])
     current.append(x)
-    h = dt.compile(lambda held, x: x * 2)
-    assert [h(deep, x).item() for _ in range(2)] == [2.0, 2.0] and h.traces == 1
+    g = dt.compile(lambda held, x: x * 2)
+    assert [g(deep, x).item() for _ in range(2)] == [2.0, 2.0] and g.traces == 1

@@ -47,11 +47,7 @@ _log = logging.getLogger(__name__)
 class CompiledFunction(Front, LookedInto):
     """A function that runs as a static program inside eager code. Made by `compile`."""
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        options: Options,
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], options: Options) -> None:
         super().__init__(function)
         self._options = options
         # By the key of a call, and by that of a family with symbols for sizes.
@@ -96,7 +92,7 @@ class CompiledFunction(Front, LookedInto):
         return served
 
     def _chosen(self, key: Any, entry: Entry, arrays: list[Any], values: list[Any]) -> Served:
-        served = Served(self._entries[key], entry)
+        served = Served(self._entries[key], entry, key)
         function, operands = entry.function, entry.operands(arrays, values)
         wanted = recording(function, operands)
         sizes = {s: operands[i].shape[axis] for s, (i, axis) in function.sizes.items()}
@@ -127,16 +123,12 @@ class CompiledFunction(Front, LookedInto):
         try:
             served.entry.function.prepare_all(wanted, sizes)
         except Exception as error:
+            served.is_due = False
             reason = f"{type(error).__name__}: {error}"
             self._failures.append(f"compiling for ({served.entry.signature}) failed: {reason}")
-            warnings.warn(
-                f"compile: {self._name} must be compiled, got {reason}; it runs as eager code",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            _warn(f"compile: {self._name} must be compiled, got {reason}; it runs as eager code")
         else:
-            served.is_eager = False
-        served.is_due = False
+            served.is_eager = served.is_due = False
 
     @property
     def is_compiling(self) -> bool:

@@ -5,12 +5,13 @@ from diptych.graphs.modes cimport Mode, may_detour, mode
 from diptych.hybrid.decisions cimport Decisions
 from diptych.hybrid.entry cimport Entry
 
-cdef object _NDARRAY, _MISSED
+cdef object _NDARRAY, _MISSED, _IDENTITY
 cdef int _DEEPEST
 
 cdef class Served:
     cdef public Decisions decisions
     cdef public Entry entry
+    cdef public object key
     cdef public bint is_eager, is_due
     cdef public Py_ssize_t calls
 

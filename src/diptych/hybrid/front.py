@@ -14,6 +14,7 @@ from .entry import Entry
 
 _NDARRAY = np.ndarray
 _MISSED = object()
+_IDENTITY = object.__eq__
 _DEEPEST = 16  # containers of containers, from which on a call is known by `trees.flatten`
 _MOST_KEYS = 4096
 
@@ -27,6 +28,8 @@ class Served:
         Which trace holds.
     entry : Entry
         The trace that the choice below was made for.
+    key : object
+        Of the calls; holds the objects that are known by their place in memory.
     is_eager : bool
         Whether they run as eager code.
     is_due : bool
@@ -37,12 +40,13 @@ class Served:
 
     decisions: Decisions
     entry: Entry
+    key: Any
     is_eager: bool
     is_due: bool
     calls: int
 
-    def __init__(self, decisions: Decisions, entry: Entry) -> None:
-        self.decisions, self.entry = decisions, entry
+    def __init__(self, decisions: Decisions, entry: Entry, key: Any) -> None:
+        self.decisions, self.entry, self.key = decisions, entry, key
         self.is_eager, self.is_due, self.calls = False, False, 0
 
 
@@ -138,8 +142,9 @@ def _read_key(value: Any, parts: list[Any], arrays: list[Any], depth: int) -> bo
         parts.append(value)
         return True
     if kind is float:
-        parts.append(value)
-        return value != 0.0 and value == value  # zeros are equal, and NaN is not
+        # Zeros are equal and NaN is not, but for how they are written.
+        parts.append(value if value != 0.0 and value == value else repr(value))
+        return True
     if depth == _DEEPEST:
         return False
     if kind is dict:
@@ -149,7 +154,8 @@ def _read_key(value: Any, parts: list[Any], arrays: list[Any], depth: int) -> bo
         parts.append(len(value))
         items = value
     else:
-        return False
+        parts.append(id(value))  # of which the key that `Served` has holds the object
+        return kind.__eq__ is _IDENTITY and not hasattr(kind, "__dataclass_fields__")
     alike = True
     for item in items:
         alike = alike and _read_key(item, parts, arrays, depth + 1)
