@@ -209,3 +209,29 @@ def test_products_have_the_bits_of_matmul(dtype: str) -> None:
     assert stacked.shape == (2, 3) and (stacked == 4).all()
     with pytest.raises(ValueError):
         kernel(np.ones((2, 3), dtype), np.ones((2, 3), dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_products_are_computed_into_out_where_it_lies_apart(dtype: str) -> None:
+    kernel = universal(np.matmul)
+    rng = np.random.default_rng(1)
+    memory = rng.integers(-3, 4, 60).astype(dtype)
+    x, y = memory[:12].reshape(3, 4), memory[20:40].reshape(4, 5)
+    rooms = [
+        np.empty((3, 5), dtype), np.empty((5, 3), dtype).T, np.empty((3, 10), dtype)[:, ::2],
+        memory[:15].reshape(3, 5), memory[39:54].reshape(3, 5), memory[40:55].reshape(3, 5),
+        np.empty((3, 5), "float64"),
+    ]  # fmt: skip
+    for left, right in ((x, y), (x[::-1], y[:, ::-1]), (x, y.copy(order="F"))):
+        for room in rooms:
+            kept = memory.copy()
+            expected = np.matmul(left, right)
+            assert kernel(left, right, out=room) is room
+            assert np.array_equal(room, expected)
+            memory[:] = kept
+    assert np.array_equal(kernel(x, y, out=None), np.matmul(x, y))
+    assert np.array_equal(kernel(x, y[:, 0], out=np.empty(3, dtype)), np.matmul(x, y[:, 0]))
+    with pytest.raises(ValueError):
+        kernel(x, y, out=np.empty((3, 4), dtype))
+    with pytest.raises(TypeError):
+        kernel(x, y, room=rooms[0])

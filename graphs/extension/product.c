@@ -46,13 +46,40 @@ static int is_factor(PyObject *object, int type)
            && (PyArray_NDIM(array) == 2 || PyArray_NDIM(array) == 1);
 }
 
+/* Whether a matrix may lie in memory that a dense array has; strides backwards are not looked at. */
+static int may_meet(PyArrayObject *x, PyArrayObject *dense)
+{
+    const char *first = PyArray_BYTES(dense), *end = first + PyArray_NBYTES(dense);
+    npy_intp extent = PyArray_ITEMSIZE(x);
+    for (int axis = 0; axis < PyArray_NDIM(x); axis++) {
+        if (PyArray_STRIDE(x, axis) < 0)
+            return 1;
+        extent += (PyArray_DIM(x, axis) - 1) * PyArray_STRIDE(x, axis);
+    }
+    return PyArray_BYTES(x) < end && first < PyArray_BYTES(x) + extent;
+}
+
+/* Whether a product of a type and shape can be computed straight into what is given for it. */
+static int is_room(PyObject *given, int type, int ndim, const npy_intp *shape, PyArrayObject *x,
+                   PyArrayObject *y)
+{
+    PyArrayObject *out = (PyArrayObject *)given;
+    return PyArray_CheckExact(given) && PyArray_ISCARRAY(out) && PyArray_TYPE(out) == type
+           && PyArray_NDIM(out) == ndim
+           && !memcmp(PyArray_DIMS(out), shape, sizeof(npy_intp) * (size_t)ndim)
+           && !may_meet(x, out) && !may_meet(y, out);
+}
+
 static PyObject *call_product(PyObject *object, PyObject *const *args, size_t nargsf,
                               PyObject *names)
 {
     Product *self = (Product *)object;
     PyArrayObject *const *arrays = (PyArrayObject *const *)args;
-    if (PyVectorcall_NARGS(nargsf) != 2 || names != NULL || !PyArray_CheckExact(args[0]))
+    const Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    if (PyVectorcall_NARGS(nargsf) != 2 || named > 1 || !PyArray_CheckExact(args[0])
+        || (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "out") != 0))
         return PyObject_Vectorcall(self->careful, args, nargsf, names);
+    PyObject *given = named && args[2] != Py_None ? args[2] : NULL;
     PyArrayObject *x = arrays[0], *y = arrays[1];
     const int type = PyArray_TYPE(x);
     PyUFuncGenericFunction loop = type == NPY_FLOAT    ? self->of_float
@@ -67,7 +94,11 @@ static PyObject *call_product(PyObject *object, PyObject *const *args, size_t na
     if (PyArray_DIM(y, 0) != inner || rows == 0 || inner == 0 || columns == 0)
         return PyObject_Vectorcall(self->careful, args, nargsf, names);
     npy_intp shape[] = {has_rows ? rows : columns, columns};
-    PyArrayObject *out = (PyArrayObject *)new_array(type, has_rows + has_columns, shape);
+    const int ndim = has_rows + has_columns;
+    if (given != NULL && !is_room(given, type, ndim, shape, x, y))
+        return PyObject_Vectorcall(self->careful, args, nargsf, names);
+    PyArrayObject *out =
+        (PyArrayObject *)(given ? Py_NewRef(given) : new_array(type, ndim, shape));
     if (out == NULL)
         return NULL;
     char *data[] = {PyArray_BYTES(x), PyArray_BYTES(y), PyArray_BYTES(out)};
