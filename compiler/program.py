@@ -174,13 +174,24 @@ class Program:
         """Compile for sizes of the symbolic dimensions, so that no run needs to."""
         self.executor.prepare(sizes)
 
+    def call_kernels(self, arrays: list[Any], sizes: dict[str, int] = _NO_SIZES) -> list[Any]:
+        """`call`, by the kernels that eager code launches, one by one."""
+        return self._by_kernels().run([arrays[i] for i in self._kept], sizes)
+
     def _observed(self) -> Any:
         """The executor while kernels are observed: watched, they are launched one by one."""
-        if not is_watching():
-            return self.executor
+        return self._by_kernels() if is_watching() else self.executor
+
+    def _by_kernels(self) -> Reference:
         if self._watched is None:
             self._watched = Reference(self.graph)
         return self._watched
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What tells it from others, in every process; None where nothing does."""
+        found = self._selection.fingerprint
+        return None if found is None else found.text
 
     def explain(self) -> str:
         """What every pass did, and what the executor plans, a line each."""

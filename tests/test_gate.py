@@ -10,7 +10,7 @@ import pytest
 import diptych as dt
 from diptych.compiler.native import cache
 from diptych.graphs.kernels import Recorder, recording
-from diptych.hybrid import compiled, costs
+from diptych.hybrid import compiled, costs, trial
 from diptych.hybrid.costs import Costs, Line
 
 X = np.linspace(-1, 1, 6, dtype=np.float32)
@@ -30,7 +30,7 @@ def store(tmp_path, monkeypatch):
 
     def put(found, executor="planned"):
         costs._known.clear()
-        cache.store(costs._name(executor), json.dumps(asdict(found)).encode())
+        cache.store(costs.entry_name("costs", executor), json.dumps(asdict(found)).encode())
 
     return put
 
@@ -95,6 +95,60 @@ def test_each_signature_has_a_choice_of_its_own(store):
     assert not is_compiled(g(leaf()))
     assert is_compiled(g(large))
     assert "runs as eager code" in g.explain() and "runs compiled" in g.explain()
+
+
+def given(seconds):
+    """Tried code takes so many seconds, and kernels one."""
+    return lambda call: seconds if "call_kernels" not in call.__code__.co_names else 1.0
+
+
+@pytest.mark.parametrize("seconds, pays", [(1.1, True), (1.3, False)])
+def test_generated_code_is_tried_once_and_stored(store, monkeypatch, tmp_path, seconds, pays):
+    store(costing(0), "native")
+    monkeypatch.setattr(compiled, "trial_of", trial.trial_of)
+    monkeypatch.setattr(trial, "_seconds", given(seconds))
+    ran = []
+    note = ran.append
+
+    def h(x):
+        note(type(x))
+        return dt.tanh(x) * 2
+
+    for _ in range(2):
+        g = dt.compile(h, executor="native")
+        assert g(dt.tensor(X)).tolist() == pytest.approx(f(dt.tensor(X)).tolist())
+        g(dt.tensor(X))
+        how = "compiled" if pays else "as eager code"
+        assert f"runs {how}: its operators were tried, and take 1000000.0 us one by one" in (
+            g.explain()
+        )
+        assert (dt.Tensor not in ran) is pays
+        ran.clear()
+        monkeypatch.setattr(trial, "_seconds", lambda call: pytest.fail("tried again"))
+    assert len(list(tmp_path.glob("*.trial"))) == 1
+    monkeypatch.setattr(trial, "trial_of", lambda *args: pytest.fail("tried"))
+    monkeypatch.setattr(compiled, "trial_of", trial.trial_of)
+    dt.compile(f, executor="native")(leaf()).sum().backward()  # with gradients there is none
+
+
+def test_what_does_more_than_compute_is_not_tried(store, monkeypatch):
+    store(costing(0), "native")
+    monkeypatch.setattr(compiled, "trial_of", trial.trial_of)
+    monkeypatch.setattr(trial, "_seconds", lambda call: pytest.fail("tried"))
+    count = dt.Storage(0.0)
+    seen = []
+
+    def updates(x):
+        count.write(count + 1)
+        return x * 2
+
+    def calls(x):
+        return dt.hybrid.call_python(lambda x: seen.append(1) or x * 2, x, like=x) + 1
+
+    for function in (updates, calls):
+        g = dt.compile(function, executor="native")
+        assert [g(dt.tensor([1.0])).item() for _ in range(2)] in ([2.0, 2.0], [3.0, 3.0])
+    assert count.item() == 2.0 and len(seen) == 2
 
 
 def test_rounds_of_loops_count(store):

@@ -52,7 +52,7 @@ def name_of(
         threads, build.WORTH_THREADS, memory, list(_shared(arrays)),
     )  # fmt: skip
     signature = require_compiler().signature
-    return cache.key(*signature, np.__version__, _package(), str(rest), found.text) + ".step"
+    return cache.key(*signature, np.__version__, package(), str(rest), found.text) + ".step"
 
 
 def _shared(arrays: list[np.ndarray]) -> Iterator[tuple[int, int, int]]:
@@ -227,7 +227,7 @@ def _shown(memory: Any, offset: int, name: str, shape: Any, strides: Any) -> np.
 
 
 @cached
-def _package() -> str:
+def package() -> str:
     """The version of this package, down to its files."""
     version = sys.modules[__name__.partition(".")[0]].__version__
     folders = Path(graphs.__file__).parent, Path(__file__).parent.parent

@@ -27,12 +27,13 @@ from .decisions import Decisions, Path
 from .entry import Entry
 from .front import Front, Served
 from .function import GraphFunction, Spent
-from .gate import judged
+from .gate import Verdict, judged
 from .loops import ROLL
 from .signatures import Axis, Family, Shapes, family_of, is_array, key_of, resized
 from .staging import LookedInto
 from .switch import is_disabled
 from .tracing import Options, name_of, traced
+from .trial import Trial, trial_of
 
 C = TypeVar("C", bound="CompiledFunction")
 # A trace that holds, and what stands where it has read.
@@ -98,9 +99,13 @@ class CompiledFunction(Front, LookedInto):
         sizes = {s: operands[i].shape[axis] for s, (i, axis) in function.sizes.items()}
         if not self._pays(entry, sizes, bool(wanted)):
             served.is_eager = True
-        elif self._options.background:
+            return served
+        job = partial(self._prepare, served, operands, wanted, sizes)
+        if self._options.background:
             served.is_eager = served.is_due = True
-            BACKGROUND.do(served, partial(self._prepare, served, wanted, sizes))
+            BACKGROUND.do(served, partial(self._prepare_apart, job, served))
+        elif self._is_tried(wanted):
+            job()
         return served
 
     def _pays(self, entry: Entry, sizes: dict[str, int], is_recorded: bool) -> bool:
@@ -113,22 +118,41 @@ class CompiledFunction(Front, LookedInto):
         if costs is None:
             return True
         verdict = judged(entry.function, sizes, is_recorded, options.executor == "native", costs)
+        return self._note(entry, verdict)
+
+    def _note(self, entry: Entry, verdict: Verdict | Trial) -> bool:
+        if isinstance(verdict, Trial):
+            entry.verdicts.pop(True, None)  # what was thought before
         entry.verdicts[verdict.pays] = verdict
         if not verdict.pays:
             _log.info("%s(%s) %s", self._name, entry.signature, verdict)
         return verdict.pays
 
-    def _prepare(self, served: Served, wanted: tuple[int, ...], sizes: dict[str, int]) -> None:
-        """Compile what serves a key, which then runs compiled; if that fails, as eager code."""
+    def _prepare(
+        self, served: Served, operands: list[Any], wanted: tuple[int, ...], sizes: dict[str, int]
+    ) -> None:
+        """Compile what serves a key, and try it."""
+        entry = served.entry
+        entry.function.prepare_all(wanted, sizes)
+        trial = None
+        if self._is_tried(wanted):
+            trial = trial_of(entry.function, [x.array for x in operands], sizes)
+        served.is_eager = trial is not None and not self._note(entry, trial)
+
+    def _is_tried(self, wanted: tuple[int, ...]) -> bool:
+        """Whether code is made whose time only running it tells, of a forward pass alone."""
+        return self._options.gate and self._options.executor == "native" and not wanted
+
+    def _prepare_apart(self, job: Callable[[], None], served: Served) -> None:
+        """The same in the background; where it fails, calls go on as eager code."""
         try:
-            served.entry.function.prepare_all(wanted, sizes)
+            job()
         except Exception as error:
-            served.is_due = False
             reason = f"{type(error).__name__}: {error}"
             self._failures.append(f"compiling for ({served.entry.signature}) failed: {reason}")
             _warn(f"compile: {self._name} must be compiled, got {reason}; it runs as eager code")
-        else:
-            served.is_eager = served.is_due = False
+        finally:
+            served.is_due = False
 
     @property
     def is_compiling(self) -> bool:
@@ -357,9 +381,11 @@ def compile(
         The most traces to make; a RuntimeWarning says so, and further calls run as eager code.
     gate : bool
         Run calls as eager code for which compiling does not pay. What eager and compiled calls
-        cost is measured once on each machine, in about a tenth of a second, and kept with the
+        cost is measured once on each machine, in a few tenths of a second, and kept with the
         compiled code; from that, and from the number of operators that a trace holds, follows the
-        choice, which `explain` gives with its figures. With `reference` there is no gate.
+        choice, which `explain` gives with its figures. What `native` makes of a function without
+        gradients and updates is also tried on the first arguments, before the first result. With
+        `reference` there is no gate.
     background : bool
         Compile on another thread. Calls run as eager code until it is done, and compiled from
         then on, which changes results within the rounding of the executor. Tracing, which runs
@@ -367,7 +393,7 @@ def compile(
         go on as eager code.
     deterministic : bool
         Refuse what would let calls of one kind change from eager to compiled code within a run:
-        `background`. The gate does not.
+        `background`. The gate does not, and in another process it chooses the same.
 
     Returns
     -------

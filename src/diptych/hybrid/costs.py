@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 
 from ..compiler.native import cache
+from ..compiler.native.remembered import package
 from ..compiler.native.toolchain import machine
 from ..eager import Tensor, grad
 from ..graphs.collector import paused
 from ..graphs.compiled import is_compiled
 from ..graphs.kernels import recorder
 from ..graphs.modes import no_grad
+from ..graphs.threads import get_num_threads
 
 Function = Callable[[Tensor, Tensor], Tensor]
 
@@ -79,7 +81,7 @@ def costs_of(executor: str, compile: Callable[[Function], Function]) -> Costs | 
     """
     with _lock:
         if executor not in _known:
-            name = _name(executor)
+            name = entry_name("costs", executor)
             stored = cache.read(name)
             if stored is None:
                 if recorder() is not None:
@@ -93,11 +95,10 @@ def costs_of(executor: str, compile: Callable[[Function], Function]) -> Costs | 
         return _known[executor]
 
 
-def _name(executor: str) -> str:
-    """The name of an entry of the cache: that of the machine, and of what runs on it."""
-    version = sys.modules[__name__.partition(".")[0]].__version__
-    running = [sys.version, np.__version__, version, str(is_compiled())]
-    return cache.key("costs", machine(), platform.node(), *running, executor) + ".costs"
+def entry_name(kind: str, *parts: str) -> str:
+    """The name of an entry of the cache for what was measured: of the machine and of what runs."""
+    running = [sys.version, np.__version__, package(), str(is_compiled()), str(get_num_threads())]
+    return cache.key(kind, machine(), platform.node(), *running, *parts) + f".{kind}"
 
 
 def _costs(stored: dict[str, Any]) -> Costs:
