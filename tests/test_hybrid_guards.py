@@ -489,3 +489,34 @@ def test_a_traceback_shows_the_users_line():
         f(x())
     frames = [e for e in caught.traceback if str(e.path) == __file__]
     assert "# here" in str(frames[-1].statement)
+
+
+class Holder:
+    def __init__(self, **held):
+        self.__dict__.update(held)
+
+
+@pytest.mark.parametrize("change", [
+    lambda c: c.held.append(5.0),
+    lambda c: c.held.__setitem__(0, 7.0),
+    lambda c: c.named.__setitem__("a", 7.0),
+    lambda c: c.named.__setitem__("b", 1.0),
+    lambda c: c.named.update(a=c.named.pop("a")) or c.named.update(c=2.0),
+    lambda c: c.inner.__setattr__("by", 7.0),
+    lambda c: c.__setattr__("inner", Holder(by=7.0)),
+    lambda c: c.kinds.add(3),
+])  # fmt: skip
+def test_what_is_read_as_a_whole_is_asked_again_where_it_changed(change):
+    config = Holder(held=[1.0, 2.0], named={"a": 3.0}, inner=Holder(by=2.0), kinds={1, 2})
+
+    def total(x):
+        found = sum(config.held) + sum(config.named.values()) + sum(config.kinds)
+        return x * found + sum(vars(config.inner).values())
+
+    f = dt.compile(total)
+    x = dt.tensor([1.0])
+    for _ in range(3):
+        assert f(x).item() == total(x).item() and f.traces == 1
+    change(config)
+    for _ in range(3):
+        assert f(x).item() == total(x).item() and f.traces == 2

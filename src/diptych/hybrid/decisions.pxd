@@ -11,6 +11,7 @@ cdef class Question:
     cdef object _holder, _key
     cdef int _way
     cdef tuple _same, _like, _held
+    cdef bint _is_vague
 
     @cython.locals(same=tuple, like=tuple, held=tuple)
     cpdef Decisions next(self, list values)

@@ -16,7 +16,7 @@ import numpy as np
 from ..eager.tape import Recorded
 from ..graphs.compiled import as_compiled
 from . import reads
-from .reads import MISSING, Place
+from .reads import CONTAINERS, MISSING, Place
 
 Path = Sequence[tuple[Place, Any]]
 
@@ -48,6 +48,7 @@ class Question:
     _same: tuple[Any, Decisions] | None
     _like: tuple[Any, Any, Any, Decisions] | None
     _held: tuple[Any, list[Any], Decisions] | None
+    _is_vague: bool  # whether containers have to be looked at with all that they hold
 
     def __init__(self, place: Place) -> None:
         self.place, self.answers = place, {}
@@ -102,12 +103,13 @@ class Question:
             array = _array_of(value)
             self._like = (array.shape, array.dtype, None, found)
         elif self.place.tell is reads.content:
-            snapshot = reads.snapshot(value)
+            snapshot = None if self._is_vague else reads.snapshot(value)
             self._held = None if snapshot is None else (value, snapshot, found)
+            self._is_vague = snapshot is None
         return found
 
 
-as_compiled(Question, _same=None, _like=None, _held=None)
+as_compiled(Question, _same=None, _like=None, _held=None, _is_vague=False)
 
 
 def _array_of(value: Any) -> Any:
@@ -131,20 +133,23 @@ def _is_unchanged(snapshot: list[Any]) -> bool:
     for holder, items in snapshot:
         i = 0
         count = len(items)
-        if type(holder) is dict:
+        kind = type(holder)
+        if kind is dict:
             if 2 * len(holder) != count:
                 return False
             for key, item in holder.items():
                 if key is not items[i] or item is not items[i + 1]:
                     return False
                 i += 2
-        elif len(holder) != count:
-            return False
-        else:
+        elif kind in CONTAINERS:
+            if len(holder) != count:
+                return False
             for item in holder:
                 if item is not items[i]:
                     return False
                 i += 1
+        elif holder.__dict__ is not items[0]:
+            return False
     return True
 
 

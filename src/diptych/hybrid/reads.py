@@ -141,10 +141,11 @@ def _content(value: Any, above: dict[int, int]) -> Any:
 
 
 def snapshot(value: Any) -> list[tuple[Any, tuple[Any, ...]]] | None:
-    """The lists, tuples and dicts within a value, and what each of them holds.
+    """The containers and objects within a value, and what each of them holds.
 
-    Where each of them holds the very same as before, the token of the content is the same, too.
-    None where that is not said so soon: of other containers, of objects, and of arrays.
+    Of a dict these are keys and values, of an object its dict. Where each of them holds the very
+    same as before, the token of the content is the same, too. None where that says not enough: of
+    arrays, and of objects with slots.
     """
     found: list[tuple[Any, tuple[Any, ...]]] = []
     pending, seen = [value], set()
@@ -156,12 +157,16 @@ def snapshot(value: Any) -> list[tuple[Any, tuple[Any, ...]]] | None:
         kind = type(holder)
         if kind is dict:
             items = tuple([x for item in holder.items() for x in item])
-        elif kind is list or kind is tuple:
+        elif kind in CONTAINERS:
             items = tuple(holder)
-        elif parts(holder) is None and not is_fed(holder):
-            continue
-        else:
+        elif is_fed(holder):
             return None
+        elif parts(holder) is None:
+            continue
+        elif isinstance(holder, CONTAINERS) or _slots(kind):
+            return None
+        else:
+            items = (holder.__dict__,)
         found.append((holder, items))
         pending += items
     return found
@@ -184,11 +189,13 @@ def parts(value: Any) -> list[tuple[Any, Any]] | None:
 def _attributes(value: Any) -> list[tuple[str, Any]]:
     """Of an object, those in its dict and in slots."""
     held = list(getattr(value, "__dict__", {}).items())
-    for kind in type(value).__mro__:
-        for name, slot in kind.__dict__.items():
-            if isinstance(slot, MemberDescriptorType) and hasattr(value, name):
-                held.append((name, slot.__get__(value)))
-    return held
+    slots = _slots(type(value))
+    return held + [(name, s.__get__(value)) for name, s in slots if hasattr(value, name)]
+
+
+def _slots(kind: type) -> list[tuple[str, Any]]:
+    declared = [item for base in kind.__mro__ for item in base.__dict__.items()]
+    return [item for item in declared if isinstance(item[1], MemberDescriptorType)]
 
 
 def declaring(kind: type, key: str) -> type | None:
