@@ -96,9 +96,11 @@ class _Held:
     def __init__(self, name: str, value: Any, parts: list[Any] | None = None) -> None:
         self.name, self.value, self.after = name, value, value
         self.is_open = not (isinstance(value, Lost) or value is UNBOUND)
-        leaves: list[Any]
-        leaves, self.structure = flatten(value) if self.is_open else ([], None)
-        self.parts = [_Fixed(leaf) for leaf in leaves] if parts is None else parts
+        self.structure: Any = None
+        self.parts: list[Any] = [] if parts is None else parts
+        if self.is_open:
+            leaves, self.structure = flatten(value)
+            self.parts = self.parts or [_Fixed(leaf) for leaf in leaves]
         self.ends: list[Any] = []  # what a round leaves in place of the parts
 
     @property
