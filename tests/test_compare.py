@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -416,6 +418,14 @@ def test_an_interrupt_keeps_what_was_measured(monkeypatch):
     assert all(row["step_s"]["median"] > 0 for row in result["rows"])
 
 
+def has_children(pid):
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                return True
+    return False
+
+
 def test_ctrl_c_ends_the_command_and_its_workers_and_writes(tmp_path):
     figures = tmp_path / "r.json"
     command = [sys.executable, "-m", "diptych.cli", "compare", "--steps", "200000"]
@@ -426,7 +436,9 @@ def test_ctrl_c_ends_the_command_and_its_workers_and_writes(tmp_path):
         # What runs in the background ignores Ctrl-C, and so would its children.
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(4)
+    while process.poll() is None and not has_children(process.pid):
+        time.sleep(0.1)
+    time.sleep(2)
     process.send_signal(signal.SIGINT)
     try:
         printed, _ = process.communicate(timeout=60)
