@@ -126,3 +126,14 @@ def test_a_users_operator_sees_floats_of_16_bits() -> None:
         y = -twice(-g.placeholder("x", (3,), "float16"))
     [found] = g.compile([y], executor="native").run({"x": np.ones(3, FLOAT16)})
     assert found.tolist() == [2.0, 2.0, 2.0] and set(seen) == {FLOAT16}
+
+
+def test_bools_are_read_and_written_as_bytes_whatever_their_bits() -> None:
+    with dt.static.Graph() as graph:
+        mask, x = graph.placeholder("mask", (80,), "bool"), graph.placeholder("x", (80,))
+        program = graph.compile([dt.where(mask, x, -x), (x > 10) & mask], executor="native")
+    bits = (np.arange(80) % 5 * 50).astype(np.uint8)
+    numbers = np.arange(80, dtype=np.float32)
+    chosen, both = program.run({"mask": bits.view(bool), "x": numbers})
+    np.testing.assert_array_equal(chosen, np.where(bits > 0, numbers, -numbers))
+    np.testing.assert_array_equal(both.view(np.uint8), ((numbers > 10) & (bits > 0)).view(np.uint8))

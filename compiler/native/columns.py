@@ -22,7 +22,7 @@ from .kernel import Access, Kernel, Span, described, everywhere, hull
 from .layout import Layout
 from .nest import Nest, vector_sums
 from .plan import FULL, ROW
-from .scalars import C_TYPES
+from .scalars import C_TYPES, IN_MEMORY
 from .sections import ONCE
 
 BLOCK = 1024  # elements that are added up in one go, of an array that is one long row
@@ -103,7 +103,7 @@ class ColumnNest(Nest):
         """Give each thread an array of its own for a number of each column."""
         [value] = node.outputs
         nbytes = aligned(most(self.columns) * 8)
-        self.arrays.append((C_TYPES[value.dtype], array, nbytes))
+        self.arrays.append((IN_MEMORY[value.dtype], array, nbytes))
         self.sections.kept[value] = (array, self.column)
 
     def _columns_after(self, number: int) -> list[Element]:

@@ -10,7 +10,7 @@ from ...graphs.ir import Graph
 from ...graphs.kernels.shapes.structs import share
 from .extents import Extent
 from .layout import Layout
-from .scalars import C_TYPES
+from .scalars import IN_MEMORY
 
 # The first byte that a thread may touch, and the one after the last; (0, 0) is none.
 Span = tuple[int, int]
@@ -132,8 +132,8 @@ def described(
 def parameters(operands: Iterable[Layout], results: Iterable[Layout]) -> list[str]:
     """The pointers that a kernel takes."""
     return [
-        *(f"const {C_TYPES[x.dtype]} *p{i}" for i, x in enumerate(operands)),
-        *(f"{C_TYPES[x.dtype]} *q{i}" for i, x in enumerate(results)),
+        *(f"const {IN_MEMORY[x.dtype]} *p{i}" for i, x in enumerate(operands)),
+        *(f"{IN_MEMORY[x.dtype]} *q{i}" for i, x in enumerate(results)),
     ]
 
 

@@ -12,7 +12,7 @@ from .cache import key
 from .extents import TABLE, Extent
 from .kernel import Kernel
 from .layout import Layout
-from .scalars import C_TYPES
+from .scalars import IN_MEMORY
 from .statements import HEED_EVERY, Branch, Call, Loop, Python, Statement, While, is_long
 
 _HEAD = """#include "runtime.h"
@@ -282,7 +282,7 @@ class Printer:
         offset = layout.offset * width
         text = self._base(buffer) + (f" + {offset}" if offset else "")
         text += "".join(f" + {name} * {step * width}" for name, step in layout.moving)
-        return f"({C_TYPES[layout.dtype]} *)({text})"
+        return f"({IN_MEMORY[layout.dtype]} *)({text})"
 
     def _base(self, buffer: Buffer) -> str:
         """The name of a buffer's first byte."""

@@ -15,7 +15,7 @@ from .extents import Extent, most, parts
 from .kernel import Access, Kernel, Shares, described, everywhere, hull, shares_of
 from .layout import Layout, sizes
 from .nest import Nest, vector_sums
-from .scalars import C_TYPES
+from .scalars import C_TYPES, IN_MEMORY
 from .sections import ONCE, PER_ROW
 
 VECTOR = 16  # elements: what a thread's share of one long axis is rounded to
@@ -117,7 +117,7 @@ class RowNest(Nest):
             array = s.fresh("row")
             s.element.append(Store(array, self.column, name))
             s.kept[value] = (array, self.column)
-            arrays.append((C_TYPES[value.dtype], array))
+            arrays.append((IN_MEMORY[value.dtype], array))
         return arrays
 
     # -- how it is written -------------------------------------------------------------------

@@ -23,6 +23,8 @@ C_TYPES = {
     }.items()
 }  # fmt: skip
 
+# What stands in memory, of which vectors are loaded: compilers load none of _Bool.
+IN_MEMORY = C_TYPES | {BOOL: "dt_bool"}
 HALVES = (FLOAT16, BFLOAT16)
 _CALL = re.compile(r"\b([a-z][a-z0-9]*)\(")
 _DECIMAL = re.compile(r"(?<![\w.])(\d+\.\d*(?:e[-+]?\d+)?|\d+e[-+]?\d+)(?![\w.])")

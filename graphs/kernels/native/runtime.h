@@ -12,6 +12,10 @@
 
 typedef int64_t dt_int;
 
+/* A bool in memory, of which compilers load vectors as they do not of _Bool. It is no kind of char,
+   which may lie over anything. */
+typedef enum __attribute__((packed)) { DT_FALSE, DT_TRUE } dt_bool;
+
 /* -- threads (threads.c) ------------------------------------------------------------------- */
 
 #define DT_THREADS 1024 /* of a team at most */
