@@ -343,6 +343,25 @@ class Cell(Base):
         return h
 
 
+def after_the_loop(x):
+    rounds = 0
+    while x.sum() > 0.0:
+        x = x - 1.0
+        rounds += 1
+    else:
+        rounds = rounds + 100
+    return x * x, rounds
+
+
+def at_last(x):
+    y = x * 1.0
+    for row in y:
+        y += row
+    else:
+        y *= 2.0
+    return y
+
+
 ROWS = [[0.1, 0.2], [-0.3, -0.4], [1.0, 1.0], [0.2, 0.3]]
 CASES = [
     (branch, ([1.0, 2.0],), ([-1.0, -9.0],), ([-1.0, -2.0],)),
@@ -379,5 +398,7 @@ CASES = [
     (stacked, (ROWS,)),
     (calling, ([1.0, 2.0],), ([-10.0, 20.0],), ([-10.0, -30.0],)),
     (counting_down, (3, [1.0, 2.0]), (3, [-1.0, -2.0])),
+    (after_the_loop, ([1.0, 2.0],), ([-1.0, -2.0],)),
+    (at_last, ([1.0, 2.0],)),
     (Cell(), (ROWS,), ([[3.0, 4.0], [5.0, 6.0]],)),
 ]  # fmt: skip

@@ -317,3 +317,12 @@ def test_a_failed_trace_leaves_nothing_behind():
     x = dt.tensor([1.0, 2.0])
     assert scripted(x).tolist() == f(x).tolist()
     assert (dt.tensor([1.0]) > 0).item()
+
+
+def test_a_scripted_generator():
+    def f(x):
+        yield x
+
+    match = f"must run to its end, got a generator or coroutine, f at {line_of(f, 'def f')}"
+    with pytest.raises(GraphError, match=re.escape(match)):
+        dt.hybrid.script(f)

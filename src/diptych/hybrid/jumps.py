@@ -57,6 +57,10 @@ def is_generator(function: ast.AST) -> bool:
     )
 
 
+def _has_else(node: ast.AST) -> bool:
+    return isinstance(node, ast.For | ast.While) and bool(node.orelse)
+
+
 class _Lowering:
     """One function. `loops` are the numbers of the loops around a statement."""
 
@@ -67,7 +71,9 @@ class _Lowering:
 
     def function(self, node: ast.FunctionDef) -> None:
         last = node.body[-1]
-        if not any(isinstance(n, _JUMPS) and n is not last for n in _own(node.body)):
+        if not any(
+            (isinstance(n, _JUMPS) and n is not last) or _has_else(n) for n in _own(node.body)
+        ):
             return
         self.returns_early = any(
             isinstance(n, ast.Return) and n is not last for n in _own(node.body)

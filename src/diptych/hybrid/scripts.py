@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from .source import source_of
 from .staging import python_function
 from .tracing import Options
 
+_SUSPENDED = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+
 
 class ScriptedFunction(CompiledFunction):
     """A compiled function with branches and loops on data. Made by `script`."""
@@ -18,6 +21,12 @@ class ScriptedFunction(CompiledFunction):
     def __init__(self, function: Callable[..., Any], options: Options) -> None:
         super().__init__(function, options)
         found = python_function(function)
+        if found is not None and found[0].__code__.co_flags & _SUSPENDED:
+            code = found[0].__code__
+            raise GraphError(
+                "script: the function must run to its end, got a generator or coroutine, "
+                f"{self._name} at {code.co_filename}:{code.co_firstlineno}"
+            )
         if found is None or source_of(found[0]) is None:
             raise GraphError(
                 f"script: the source of the function must be known, got {self._name} without"
@@ -62,8 +71,8 @@ def script(
     Raises
     ------
     GraphError
-        When the source is not known, when branches leave different things under a name that is read
-        afterwards, or when they change what outlives them.
+        When the source is not known, or is that of a generator; when branches leave different
+        things under a name that is read afterwards, or change what outlives them.
     StaticValueError
         When a condition on data stands where it has no place in a graph: in a generator, a
         comprehension, the guard of a `case`, an ``assert`` within ``try``.
