@@ -165,7 +165,7 @@ def _workload(name: str, run: Found) -> Goal:
         return Goal("workloads", name, goal, "not measured", None, (NONE,) * 5)
     other = min(others, key=lambda mode: known[mode]["median"])
     times = run["times"][other][ours]  # how many times as fast the other is
-    more = known[ours]["low"] - known[other]["high"]
+    more = (times["low"] - 1) * known[other]["median"]
     met = times["low"] <= SAME_TIMES or more <= MORE_S
     cells = (
         *(seconds(known[m]["median"]) if m in known else NONE
