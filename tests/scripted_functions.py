@@ -245,6 +245,23 @@ def counted(x, n):
     return x, total, i
 
 
+def arithmetic(x):
+    k, share = 5, 0.5
+    while x.sum() > 0 and k:
+        x = x - 1
+        k -= 1
+        share = share / 2 + k % 3 - k // 2
+    return x * k, -k, abs(k - 3), k % 2 == 0, not k, share, k**2
+
+
+def best_of(xs):
+    best, at = -1e9, 0
+    for i, x in enumerate(xs):
+        if x.sum() > best:
+            best, at = x.sum(), i
+    return best, at
+
+
 def named_in_tests(x):
     while (s := x.sum()) < 20:
         x = x * 2
@@ -391,6 +408,8 @@ CASES = [
     (returned_from, ([1.0, 2.0],), ([-1.0, -2.0],)),
     (breaks_within, ([[1.0, 2.0], [-1.0, 4.0], [2.0, 3.0], [4.0, 1.0]],), ([[1.0], [1.0]],)),
     (counted, ([1.0, 2.0], dt.tensor(6)), ([1.0, 2.0], dt.tensor(0))),
+    (arithmetic, ([4.0, 5.0],), ([40.0, 5.0],)),
+    (best_of, (ROWS,), ([[1.0, 2.0], [0.5, 0.1]],)),
     (named_in_tests, ([1.0, 2.0],), ([30.0, 2.0],)),
     (picked, ([0.1, 0.5, 0.3, 0.2],)),
     (along_several, (ROWS, ROWS), ([[3.0, 4.0], [5.0, 6.0]], [[1.0, 2.0], [3.0, 4.0]])),

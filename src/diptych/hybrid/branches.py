@@ -133,6 +133,8 @@ class Branches:
             return NotImplemented
         if callee == "item":
             return converted(_kind_of_item(args[0].dtype), tensor_in(self._graph, args[0]))
+        if callee is abs:
+            return abs(args[0])
         if len(args) == 1 and callee in KINDS:
             value = args[0]
             value = value if isinstance(value, Number) else tensor_in(self._graph, value)

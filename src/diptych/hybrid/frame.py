@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from ..graphs.errors import GraphError
+from ..graphs.nodes import user_location
 from ..graphs.operand import Operand
 from .along import Along, counted
 from .operators import ARITHMETIC, COMPARISONS, IN_PLACE
@@ -172,7 +173,10 @@ class Frame:
     def check_round(self, what: str) -> None:
         tracer = self._active()
         if tracer is not None and tracer.is_in_body:
-            raise GraphError(f"for: a round must change its own names alone, got {what}")
+            raise GraphError(
+                f"for: a round or branch must change its own names alone, got {what} at "
+                f"{user_location()}"
+            )
 
     def _active(self) -> Tracer | None:
         return self._tracer if self._tracer.is_running else None

@@ -429,7 +429,9 @@ class Tracer:
     def _check_foreign(self, callee: Any, args: tuple[Any, ...]) -> None:
         """Raise where what is not looked into would see, or do, what a trace cannot."""
         if any(isinstance(a, Number | AppendOnly) for a in args):
-            raise StaticValueError(f"for: what a round has for a number is none, got {callee!r}")
+            raise StaticValueError(
+                f"number: one that depends on data, or on the round, is for tensors, got {callee!r}"
+            )
         if str(getattr(callee, "__module__", "")).partition(".")[0] == _OWN or callee is isinstance:
             return
         if any(map(has_symbol, args)) and callee not in _OF_SIZES:
