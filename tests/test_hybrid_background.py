@@ -175,6 +175,19 @@ def test_a_process_that_ends_waits_for_one_job_at_most():
     assert done.stdout.count("compiling") < 20
 
 
+def test_a_process_that_ends_does_not_complain_of_code_that_it_has_no_more_time_for():
+    code = """
+import diptych as dt
+f = dt.compile(lambda x: dt.tanh(x) @ x, executor="native", gate=False, background=True)
+f(dt.ones((7, 7)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, "DIPTYCH_PROGRAM_CACHE": "0"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_compiles_for_itself():
     done = _run("""

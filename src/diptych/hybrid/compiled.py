@@ -148,6 +148,8 @@ class CompiledFunction(Front, LookedInto):
         try:
             job()
         except Exception as error:
+            if not threading.main_thread().is_alive():  # a process that ends starts no compiler
+                return
             reason = f"{type(error).__name__}: {error}"
             self._failures.append(f"compiling for ({served.entry.signature}) failed: {reason}")
             _warn(f"compile: {self._name} must be compiled, got {reason}; it runs as eager code")
