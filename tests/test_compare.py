@@ -436,11 +436,11 @@ def test_ctrl_c_ends_the_command_and_its_workers_and_writes(tmp_path):
         # What runs in the background ignores Ctrl-C, and so would its children.
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
-    while process.poll() is None and not has_children(process.pid):
-        time.sleep(0.1)
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
     try:
+        while process.poll() is None and not has_children(process.pid):
+            time.sleep(0.1)
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=60)
     finally:
         process.kill()
