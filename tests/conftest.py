@@ -36,6 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("full" if _is_full(config) else "plain")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores, for some tests wait for a compiler or another process."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:

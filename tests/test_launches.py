@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from registry import assert_same_bits, bind, call, cases, fill, is_array, is_float, results_of
-from samples import Sample
+from registry import KERNELS, assert_same_bits, bind, call, fill, is_array, is_float, results_of
+from samples import SAMPLES, Sample
 
 import diptych as dt
 from diptych.eager.launches import Launches
@@ -33,17 +33,19 @@ def _gradients(op: Op, sample: Sample) -> list[Any]:
     return [None if g is None else g.numpy() for g in found]
 
 
-@cases(lambda op, sample: bool(op.vjp) and any(map(is_float, sample.args)))
-def test_gradients_stay_the_same_to_the_last_bit(op, sample):
-    bound, _ = bind(op, sample.args, sample.attrs)
-    if not bound.differentiable:
-        pytest.skip("its results have no gradient")
-    first, *others = [_gradients(op, sample) for _ in range(RUNS)]
-    for found in others:
-        for a, b in zip(first, found, strict=True):
-            assert (a is None) == (b is None)
-            if a is not None:
-                assert_same_bits(a, b)
+@pytest.mark.parametrize("op", [op for op in KERNELS.values() if op.vjp], ids=lambda op: op.name)
+def test_gradients_stay_the_same_to_the_last_bit(op):
+    for sample in SAMPLES[op.name].samples:
+        if not any(map(is_float, sample.args)):
+            continue
+        if not bind(op, sample.args, sample.attrs)[0].differentiable:
+            continue
+        first, *others = [_gradients(op, sample) for _ in range(RUNS)]
+        for found in others:
+            for a, b in zip(first, found, strict=True):
+                assert (a is None) == (b is None), sample
+                if a is not None:
+                    assert_same_bits(a, b, str(sample))
 
 
 def test_rules_of_common_operators_are_noted():

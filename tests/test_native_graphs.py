@@ -115,19 +115,19 @@ def unit(programs: Any) -> Any:
     return st.lists(programs, min_size=UNIT, max_size=UNIT)
 
 
-@draws(14, UNIT)
+@draws(8, UNIT)
 @given(unit(straight), *a_setting)
 def test_random_programs(programs: Any, dtype: str, threads: int, passes: Any, held: int) -> None:
     check(programs, dtype, threads, passes, held)
 
 
-@draws(10, UNIT)
+@draws(6, UNIT)
 @given(unit(looping), *a_setting)
 def test_random_loops(programs: Any, dtype: str, threads: int, passes: Any, held: int) -> None:
     check(programs, dtype, threads, passes, held)
 
 
-@draws(8, UNIT)
+@draws(4, UNIT)
 @given(unit(straight | looping), st.integers(2, 3), some_held)
 def test_no_barrier_is_missing(programs: Any, threads: int, held: int) -> None:
     dt.set_num_threads(threads)
@@ -196,7 +196,7 @@ def updating(steps: Any, storages: list[Storage]) -> tuple[Any, Any]:
     return g, [[made[-2], made[len(steps) % len(made)]], assigned]
 
 
-@draws(40)
+@draws(20)
 @given(updates(), st.booleans(), st.integers(1, 3), some_passes)
 def test_random_updates(steps: Any, alike: bool, threads: int, passes: Any) -> None:
     dt.set_num_threads(threads)

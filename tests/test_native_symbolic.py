@@ -227,7 +227,7 @@ def test_each_instruction_leaves_sizes_open(which: int) -> None:
 
 @needs_compiler
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # means of nothing
-@settings(max_examples=8)
+@settings(max_examples=4)
 @given(instructions, st.lists(st.sampled_from(LENGTHS), min_size=2, max_size=3))
 def test_random_programs_give_what_reference_gives(steps: Any, lengths: Any) -> None:
     run_all(steps, lengths)

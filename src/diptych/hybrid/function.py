@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..compiler import RECOMPUTE, Program, compile_graph, least_kept, passes_of
@@ -22,6 +23,7 @@ from ..graphs.dtypes import is_float
 from ..graphs.ir import Graph, Node, Update, Value
 from ..graphs.partition import cut, depending, feeding, is_made_again
 from .calls import Calls, Forward, GraphNode, Pull, Variant
+from .images import Axes, channels_last, give, take
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +205,9 @@ class GraphFunction(Calls):
             chosen = least_kept(self.graph, self._forward_nodes, reads)
             self._spent.tracing += time.perf_counter() - start
         kept = (*self._passing, *chosen)
+        orders = self._orders(chosen, len(self.outputs) + len(self._passing))
         return Forward(
-            self._compile(self.graph, self.inputs, [*self.outputs, *kept]),
+            self._compile(self.graph, self.inputs, [*self.outputs, *kept], orders),
             recorded,
             tuple([value.aval for value in self.outputs]),
             kept,
@@ -235,6 +238,9 @@ class GraphFunction(Calls):
                 places |= {value: i for i, value in enumerate(forward.kept)}
                 cuts = feeding(backward.present, lambda value: value in places)
                 graph = cut(self.graph, [*backward.cotangents, *cuts], backward.present)
+                kept = set(forward.kept[len(self._passing) :])
+                handed = [v if v in kept else None for v in cuts]
+                graph = take(graph, self._orders(handed, len(backward.cotangents)))
                 numbers = {id(storage): i for i, storage in enumerate(forward.storages)}
                 forward.pulls[variant] = Pull(
                     self._compiled(graph, list(graph.outputs)),
@@ -268,8 +274,25 @@ class GraphFunction(Calls):
         found = derivative([*operands, *given, *moved])
         return list(zip(_present(variant, backward), found))
 
-    def _compile(self, graph: Graph, inputs: list[Value], outputs: list[Value]) -> Program:
+    def _orders(self, handed: Sequence[Value | None], first: int) -> dict[int, Axes]:
+        """By their positions from `first` on, in which order of their axes values are handed over.
+
+        None is for what is not handed from one program to the other.
+        """
+        if self._options["executor"] != "native":
+            return {}
+        found = channels_last(self.graph, [v for v in handed if v is not None])
+        return {first + i: found[v] for i, v in enumerate(handed) if v is not None and v in found}
+
+    def _compile(
+        self,
+        graph: Graph,
+        inputs: list[Value],
+        outputs: list[Value],
+        orders: Mapping[int, Axes] = MappingProxyType({}),
+    ) -> Program:
         forward = cut(graph, inputs, outputs, self._effects)
+        give(forward, orders)
         return self._compiled(forward, [list(forward.outputs), Update(tuple(forward.effects))])
 
     def _compiled(self, graph: Graph, fetches: Any) -> Program:
